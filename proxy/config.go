@@ -1,0 +1,148 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Config is the `server` section of config.yaml: the public API and its bounds.
+type Config struct {
+	// Listen is the public API's address, host:port; an empty host means every interface.
+	Listen string `yaml:"listen"`
+	// MaxRequestBody is the largest request body taken; a longer one is answered 413.
+	MaxRequestBody Size `yaml:"max_request_body"`
+	// MaxBodyMemory bounds all request bodies held at one time; beyond it a request is answered 503 before its body is read.
+	MaxBodyMemory Size `yaml:"max_body_memory"`
+	// MaxInFlight bounds the requests in progress; beyond it a request is answered 503 before its body is read.
+	MaxInFlight int `yaml:"max_in_flight"`
+	// MaxEvent is the longest SSE event relayed; a longer one fails the stream visibly.
+	MaxEvent Size `yaml:"max_event"`
+	// MaxAnswer is the largest plain (not streamed) answer taken from a provider; a larger one counts as a failed attempt.
+	MaxAnswer Size `yaml:"max_answer"`
+	// ReadTimeout is how long a client may take to send its request, head and body together.
+	ReadTimeout time.Duration `yaml:"read_timeout"`
+	// IdleTimeout is how long a connection may wait for its next request.
+	IdleTimeout time.Duration `yaml:"idle_timeout"`
+	// WriteTimeout is how long a client may accept nothing before it is cut.
+	WriteTimeout time.Duration `yaml:"write_timeout"`
+	// DrainTimeout is how long open answers may go on after SIGTERM.
+	DrainTimeout time.Duration `yaml:"drain_timeout"`
+}
+
+// DefaultConfig returns the defaults of the `server` section.
+func DefaultConfig() Config {
+	return Config{
+		Listen:         ":8080",
+		MaxRequestBody: 20 << 20,
+		MaxBodyMemory:  512 << 20,
+		MaxInFlight:    20000,
+		MaxEvent:       16 << 20,
+		MaxAnswer:      32 << 20,
+		ReadTimeout:    30 * time.Second,
+		IdleTimeout:    120 * time.Second,
+		WriteTimeout:   30 * time.Second,
+		DrainTimeout:   300 * time.Second,
+	}
+}
+
+// Validate returns one joined error with a line for each bad option.
+func (c Config) Validate() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
+		bad("server.listen: must be host:port such as \":8080\", got %q", c.Listen)
+	}
+	for _, s := range []struct {
+		option string
+		value  Size
+	}{
+		{"max_request_body", c.MaxRequestBody},
+		{"max_body_memory", c.MaxBodyMemory},
+		{"max_event", c.MaxEvent},
+		{"max_answer", c.MaxAnswer},
+	} {
+		if s.value < 1<<10 || s.value > maxSize {
+			bad("server.%s: must be between 1KiB and %s, got %s", s.option, maxSize, s.value)
+		}
+	}
+	if c.MaxBodyMemory < c.MaxRequestBody {
+		bad("server.max_body_memory: must be at least server.max_request_body (%s), got %s", c.MaxRequestBody, c.MaxBodyMemory)
+	}
+	if c.MaxInFlight < 1 {
+		bad("server.max_in_flight: must be 1 or more, got %d", c.MaxInFlight)
+	}
+	for _, d := range []struct {
+		option string
+		value  time.Duration
+	}{
+		{"read_timeout", c.ReadTimeout},
+		{"idle_timeout", c.IdleTimeout},
+		{"write_timeout", c.WriteTimeout},
+		{"drain_timeout", c.DrainTimeout},
+	} {
+		if d.value <= 0 {
+			bad("server.%s: must be a positive duration such as 30s, got %s", d.option, d.value)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// maxSize keeps every size an int on any platform and every sum of two of them far from overflow.
+const maxSize Size = 1 << 40
+
+// Size is a number of bytes, written in config.yaml as a whole number with an
+// optional unit: 512, 64KiB, 20MiB, 2GiB, or the decimal KB, MB, GB.
+type Size int64
+
+// String renders the size with the largest binary unit that divides it.
+func (s Size) String() string {
+	for _, u := range sizeUnits() {
+		if u.binary && s >= u.factor && s%u.factor == 0 {
+			return strconv.FormatInt(int64(s/u.factor), 10) + u.name
+		}
+	}
+	return strconv.FormatInt(int64(s), 10)
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (s Size) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler. It refuses negative sizes,
+// unknown units and anything beyond 1 TiB.
+func (s *Size) UnmarshalText(text []byte) error {
+	in := strings.TrimSpace(string(text))
+	digits, factor := in, Size(1)
+	for _, u := range sizeUnits() {
+		if strings.HasSuffix(in, u.name) {
+			digits, factor = strings.TrimSpace(strings.TrimSuffix(in, u.name)), u.factor
+			break
+		}
+	}
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || n < 0 || Size(n) > maxSize/factor {
+		return fmt.Errorf("%q is not a size: write a whole number of bytes with an optional unit such as 64KiB or 20MiB, at most 1024GiB", in)
+	}
+	*s = Size(n) * factor
+	return nil
+}
+
+type sizeUnit struct {
+	name   string
+	factor Size
+	binary bool
+}
+
+func sizeUnits() [6]sizeUnit {
+	return [6]sizeUnit{
+		{"GiB", 1 << 30, true},
+		{"MiB", 1 << 20, true},
+		{"KiB", 1 << 10, true},
+		{"GB", 1e9, false},
+		{"MB", 1e6, false},
+		{"KB", 1e3, false},
+	}
+}

@@ -1,0 +1,20 @@
+package telemetry
+
+// The log field names. A line that reports one of these things uses the name
+// listed here, so that a query written once keeps working.
+const (
+	FieldRequestID   = "request_id"
+	FieldTenant      = "tenant"
+	FieldKeyID       = "key_id"
+	FieldModel       = "model"
+	FieldProvider    = "provider"
+	FieldUpstream    = "upstream"
+	FieldAttempts    = "attempts"
+	FieldStatus      = "status"
+	FieldErrorCode   = "error_code"
+	FieldEndReason   = "end_reason"
+	FieldUsageSource = "usage_source"
+	FieldDuration    = "duration_ms"
+	FieldFirstByte   = "first_byte_ms"
+	FieldError       = "error"
+)
