@@ -4,6 +4,9 @@ package telemetry
 // listed here, so that a query written once keeps working.
 const (
 	FieldRequestID   = "request_id"
+	FieldMethod      = "method"
+	FieldRoute       = "route"
+	FieldStream      = "stream"
 	FieldTenant      = "tenant"
 	FieldKeyID       = "key_id"
 	FieldModel       = "model"
