@@ -1,0 +1,98 @@
+package upstream
+
+import (
+	"time"
+
+	"tollgate/telemetry"
+)
+
+// Config is the part of config.yaml that says who serves which model. Its two
+// maps stand at the top level of the file.
+type Config struct {
+	// Providers are the services that can be asked, by a name of the operator's choice.
+	Providers map[string]ProviderConfig `yaml:"providers"`
+	// Models are the names that clients may ask for, each with the targets that serve it.
+	Models map[string]ModelConfig `yaml:"models"`
+}
+
+// ProviderConfig is one entry of `providers`.
+type ProviderConfig struct {
+	// Contract names the document that says what this provider takes: starmagic, theturbo, evolink, or openai for any other OpenAI-compatible service.
+	Contract string `yaml:"contract"`
+	// StreamUsage says whether stream_options.include_usage may be sent: inject (always ask for it), pass (only when the client did), never. Empty: as the contract documents.
+	StreamUsage string `yaml:"stream_usage"`
+	// Endpoints are the addresses this provider is reached at.
+	Endpoints []EndpointConfig `yaml:"endpoints"`
+}
+
+// EndpointConfig is one address of a provider, with the credentials it takes.
+type EndpointConfig struct {
+	// URL is the base address up to and without /chat/completions, for example https://api.example.com/v1. Plain http and private addresses are allowed.
+	URL string `yaml:"url"`
+	// APIKeys are the credentials used in turn. Empty ones are skipped; with none left the endpoint is off.
+	APIKeys []telemetry.Secret `yaml:"api_keys"`
+	// Weight is this endpoint's share of the provider's traffic, relative to the other endpoints. 0 means 1.
+	Weight int `yaml:"weight"`
+}
+
+// ModelConfig is one entry of `models`.
+type ModelConfig struct {
+	// Targets are the providers that serve this model. Listing two of them declares their models equivalent.
+	Targets []TargetConfig `yaml:"targets"`
+	// MaxAttempts bounds how many candidates one request may try, the first one included. 0 means 3.
+	MaxAttempts int `yaml:"max_attempts"`
+	// Timeouts bound the parts of one request.
+	Timeouts Timeouts `yaml:"timeouts"`
+}
+
+// TargetConfig says that a provider serves a model, and under which name.
+type TargetConfig struct {
+	// Provider is a name from `providers`.
+	Provider string `yaml:"provider"`
+	// Model is the provider's own name for the model. Empty: the public name.
+	Model string `yaml:"model"`
+	// Weight is this target's share of the traffic inside its tier, however many endpoints and keys it has. 0 means 1.
+	Weight int `yaml:"weight"`
+	// Tier orders the targets: a higher one is asked only when no lower one can be. 0 means 1.
+	Tier int `yaml:"tier"`
+}
+
+// Timeouts bound the parts of one request. Zero means the default.
+type Timeouts struct {
+	// Connect bounds dialling and the TLS handshake together, per attempt. Default 3s.
+	Connect time.Duration `yaml:"connect"`
+	// FirstToken bounds a streamed attempt from the request sent to the first content event; its expiry fails over. Default 60s.
+	FirstToken time.Duration `yaml:"first_token"`
+	// Answer bounds a plain attempt from the request sent to the complete answer; its expiry fails over. Default 120s.
+	Answer time.Duration `yaml:"answer"`
+	// Idle bounds the silence between two events of a stream. Default 45s.
+	Idle time.Duration `yaml:"idle"`
+	// Total bounds the whole request, all attempts included. Default 15m.
+	Total time.Duration `yaml:"total"`
+}
+
+// DefaultConfig returns a configuration without providers and models: neither
+// can be guessed, and a default entry could not be removed by the file.
+func DefaultConfig() Config {
+	return Config{}
+}
+
+// withDefaults returns t with every zero replaced by its default.
+func (t Timeouts) withDefaults() Timeouts {
+	return Timeouts{
+		Connect:    orDefault(t.Connect, 3*time.Second),
+		FirstToken: orDefault(t.FirstToken, 60*time.Second),
+		Answer:     orDefault(t.Answer, 120*time.Second),
+		Idle:       orDefault(t.Idle, 45*time.Second),
+		Total:      orDefault(t.Total, 15*time.Minute),
+	}
+}
+
+// orDefault returns v, or d when v is the zero value.
+func orDefault[T comparable](v, d T) T {
+	var zero T
+	if v == zero {
+		return d
+	}
+	return v
+}
