@@ -67,17 +67,3 @@ func (k *Key) MayUse(model string) bool {
 	}
 	return false
 }
-
-// Spec is what an operator asks of a new key.
-type Spec struct {
-	// Tenant is who pays: 1 to 32 lower-case letters, digits and inner hyphens.
-	Tenant string
-	// Name is the operator's label: 1 to 64 printable characters.
-	Name string
-	// Models lists what the key may use, exact names or "prefix*", at most 64; none means every model.
-	Models []string
-	// RequestsPerMinute is the key's own rate limit, at most 1e9; 0 means the configured default.
-	RequestsPerMinute int
-	// ExpiresAt is the first moment at which the key is refused, in the future; zero means never.
-	ExpiresAt time.Time
-}

@@ -1,44 +1,40 @@
 package keys
 
-import (
-	"context"
-	"crypto/sha256"
-)
-
-// Digest is what is stored in place of a secret: its SHA-256, or its HMAC-SHA256 under the pepper.
-type Digest [sha256.Size]byte
+import "context"
 
 // Record is one key as a Store keeps it.
 type Record struct {
 	// Key is shared and immutable, as everywhere.
 	Key *Key
-	// Digest of the secret.
+	// Digest is what the presented secret must hash to.
 	Digest Digest
 	// Scheme names how the digest was made, so that a changed pepper can be noticed.
 	Scheme string
 }
 
-// Finder is the hot path: one look-up per request.
+// Finder looks records up. ByDigest is the hot path: one call per request.
+//
+// Both return the record in any state, revoked and expired ones included.
+// ErrNotFound: no record has it. Any other error means that the store could not be asked.
 type Finder interface {
-	// ByDigest returns the record whose digest this is, revoked and expired ones included.
-	// ErrNotFound: no secret has it. ErrUnavailable: the store could not be asked.
 	ByDigest(ctx context.Context, digest Digest) (Record, error)
+	ByID(ctx context.Context, id string) (Record, error)
 }
 
-// Registry is the life cycle: an operator's calls.
+// Registry is the life cycle of keys: an operator's calls.
 type Registry interface {
-	// Insert stores a new record durably. ErrDuplicate: its id or digest exists, nothing was changed.
+	// Insert stores a new record durably before it returns. ErrDuplicate: its id or digest exists, and nothing was changed.
 	Insert(ctx context.Context, record Record) error
-	// Update replaces the key with this id by what change returns for it, atomically and durably; look-ups that
-	// start after it returned see the new one. change may be called more than once; it must not modify its argument's
-	// Models and cannot change the ID. ErrNotFound: no key has the id.
+	// Update replaces the key with this id by what change returns for it, atomically and durably, and returns the new one;
+	// a look-up that starts after it returned sees that. change may be called more than once, cannot change the ID,
+	// and must not write to the Models it was given. ErrNotFound: no key has the id.
 	Update(ctx context.Context, id string, change func(Key) Key) (*Key, error)
-	// List returns every key, revoked and expired ones included, oldest first.
+	// List returns all records in any state, oldest first, those of one instant by id.
 	List(ctx context.Context) ([]Record, error)
 }
 
 // Store keeps the records of all keys. An implementation is safe for concurrent
-// use, never overwrites on Insert, and wraps ErrUnavailable where it cannot answer.
+// use and wraps ErrUnavailable where it could not do what it was asked.
 type Store interface {
 	Finder
 	Registry

@@ -28,8 +28,8 @@ const lockWait = time.Second
 // must never share it, so the only cures are to stop the other or to use another folder.
 var ErrLocked = errors.New("another process holds it")
 
-// OpenBolt opens the embedded store in dir, making the folder (0700) and the file
-// (0600) where they are missing. The file belongs to one process at a time: a
+// OpenBolt opens the embedded store in dir, making the folder (0700) where it is
+// missing and the file, which it keeps at 0600. The file belongs to one process at a time: a
 // second one gets an error that wraps ErrLocked within about a second.
 func OpenBolt(dir string) (*bolt.DB, error) {
 	if dir == "" {
@@ -48,5 +48,7 @@ func OpenBolt(dir string) (*bolt.DB, error) {
 	case err != nil:
 		return nil, fmt.Errorf("data_dir: cannot open %s: %w", path, err)
 	}
+	// A file restored by hand may be readable by all. Where it is not ours to change, its owner has decided.
+	_ = os.Chmod(path, 0o600)
 	return db, nil
 }

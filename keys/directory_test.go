@@ -1,0 +1,307 @@
+package keys
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"tollgate/store"
+	"tollgate/telemetry"
+)
+
+const testPepper telemetry.Secret = "pepper-canary-0123456789"
+
+// clock is a time that only the test moves.
+type clock struct{ at time.Time }
+
+func newClock() *clock { return &clock{at: time.Date(2026, 3, 1, 12, 0, 0, 123_456_789, time.UTC)} }
+
+func (c *clock) now() time.Time { return c.at }
+
+func newDirectory(t testing.TB, s Store, pepper telemetry.Secret) (*Directory, *clock) {
+	t.Helper()
+	d, c := New(s, Config{Pepper: pepper}), newClock()
+	d.now = c.now
+	return d, c
+}
+
+func create(t testing.TB, d *Directory, spec Spec) (*Key, []byte) {
+	t.Helper()
+	key, secret, err := d.Create(t.Context(), spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key, []byte(secret.Reveal())
+}
+
+func wantRefused(t testing.TB, d *Directory, presented []byte, want error) {
+	t.Helper()
+	key, err := d.Authenticate(t.Context(), presented)
+	if key != nil || !errors.Is(err, want) {
+		t.Errorf("Authenticate: got %v, %v; want %v", key, err, want)
+	}
+}
+
+func wantAdmitted(t testing.TB, d *Directory, presented []byte, want *Key) {
+	t.Helper()
+	key, err := d.Authenticate(t.Context(), presented)
+	if err != nil {
+		t.Errorf("Authenticate: %v", err)
+	} else if diff := cmp.Diff(want, key); diff != "" {
+		t.Errorf("key differs (-want +got):\n%s", diff)
+	}
+}
+
+func TestLifeOfAKey(t *testing.T) {
+	for _, pepper := range []telemetry.Secret{"", testPepper} {
+		d, clock := newDirectory(t, newBoltStore(t, openBolt(t, t.TempDir())), pepper)
+		models := []string{"gemini-*"}
+		key, secret := create(t, d, Spec{
+			Tenant: "acme", Name: "ci", Models: models, RequestsPerMinute: 60,
+			ExpiresAt: clock.at.Add(time.Hour).In(time.FixedZone("", 3600)),
+		})
+		models[0] = "changed by the caller"
+		want := &Key{
+			ID: key.ID, Tenant: "acme", Name: "ci", Last4: string(secret[37:]), Models: []string{"gemini-*"}, RequestsPerMinute: 60,
+			CreatedAt: time.Date(2026, 3, 1, 12, 0, 0, 123_000_000, time.UTC),
+			ExpiresAt: time.Date(2026, 3, 1, 13, 0, 0, 123_456_789, time.UTC),
+		}
+		wantAdmitted(t, d, secret, want)
+
+		other, otherSecret := create(t, d, Spec{Tenant: "globex", Name: "prod"})
+		wantAdmitted(t, d, otherSecret, other)
+
+		clock.at = want.ExpiresAt.Add(-1)
+		wantAdmitted(t, d, secret, want)
+		clock.at = want.ExpiresAt
+		wantRefused(t, d, secret, ErrExpired)
+		wantAdmitted(t, d, otherSecret, other)
+
+		clock.at = want.ExpiresAt.Add(-time.Minute)
+		revoked, err := d.Revoke(t.Context(), key.ID)
+		want.RevokedAt = time.Date(2026, 3, 1, 12, 59, 0, 123_000_000, time.UTC)
+		if diff := cmp.Diff(want, revoked); err != nil || diff != "" {
+			t.Errorf("Revoke: %v (-want +got):\n%s", err, diff)
+		}
+		wantRefused(t, d, secret, ErrRevoked)
+		wantAdmitted(t, d, otherSecret, other)
+
+		clock.at = want.ExpiresAt.Add(time.Hour)
+		again, err := d.Revoke(t.Context(), key.ID)
+		if diff := cmp.Diff(want, again); err != nil || diff != "" {
+			t.Errorf("second Revoke: %v (-want +got):\n%s", err, diff)
+		}
+		wantRefused(t, d, secret, ErrRevoked)
+		shown, err := d.Show(t.Context(), key.ID)
+		if diff := cmp.Diff(want, shown); err != nil || diff != "" {
+			t.Errorf("Show: %v (-want +got):\n%s", err, diff)
+		}
+	}
+}
+
+func TestUnknownAndMalformed(t *testing.T) {
+	d, _ := newDirectory(t, newBoltStore(t, openBolt(t, t.TempDir())), "")
+	_, secret := create(t, d, Spec{Tenant: "acme", Name: "ci"})
+	wantRefused(t, d, []byte(sample), ErrUnknown)
+	wantRefused(t, d, nil, ErrMalformed)
+	wantRefused(t, d, []byte("sk-0123456789"), ErrMalformed)
+	secret[10]++
+	wantRefused(t, d, secret, ErrMalformed)
+	for _, id := range []string{"", "key_", "key_doesnotexist", sample} {
+		if _, err := d.Show(t.Context(), id); !errors.Is(err, ErrNotFound) {
+			t.Errorf("Show(%q): got %v, want ErrNotFound", id, err)
+		}
+		if _, err := d.Revoke(t.Context(), id); !errors.Is(err, ErrNotFound) {
+			t.Errorf("Revoke(%q): got %v, want ErrNotFound", id, err)
+		}
+	}
+}
+
+// With the store gone a secret is neither known nor unknown; only garbage is still garbage.
+func TestUnavailable(t *testing.T) {
+	for _, failure := range []error{errors.New("connection refused"), context.DeadlineExceeded} {
+		d, _ := newDirectory(t, brokenStore{err: failure}, "")
+		wantRefused(t, d, []byte(sample), ErrUnavailable)
+		wantRefused(t, d, []byte(sample), failure)
+		wantRefused(t, d, []byte("garbage"), ErrMalformed)
+		if _, secret, err := d.Create(t.Context(), Spec{Tenant: "acme", Name: "ci"}); secret != "" || !errors.Is(err, failure) {
+			t.Errorf("Create: got %d characters, %v", len(secret), err)
+		}
+		if _, err := d.List(t.Context()); !errors.Is(err, failure) {
+			t.Errorf("List: got %v", err)
+		}
+		if _, err := d.Mispeppered(t.Context()); !errors.Is(err, failure) {
+			t.Errorf("Mispeppered: got %v", err)
+		}
+	}
+}
+
+// A store that answers with somebody else's record lets nobody in.
+func TestWrongRecordIsRefused(t *testing.T) {
+	d, _ := newDirectory(t, brokenStore{record: contractRecord(1)}, "")
+	wantRefused(t, d, []byte(sample), ErrUnknown)
+}
+
+// brokenStore answers every call alike.
+type brokenStore struct {
+	record Record
+	err    error
+}
+
+func (s brokenStore) ByDigest(context.Context, Digest) (Record, error) { return s.record, s.err }
+func (s brokenStore) ByID(context.Context, string) (Record, error)     { return s.record, s.err }
+func (s brokenStore) Insert(context.Context, Record) error             { return s.err }
+func (s brokenStore) List(context.Context) ([]Record, error)           { return nil, s.err }
+func (s brokenStore) Update(context.Context, string, func(Key) Key) (*Key, error) {
+	return s.record.Key, s.err
+}
+
+func TestList(t *testing.T) {
+	d, clock := newDirectory(t, newBoltStore(t, openBolt(t, t.TempDir())), "")
+	first, _ := create(t, d, Spec{Tenant: "acme", Name: "one"})
+	clock.at = clock.at.Add(time.Second)
+	second, _ := create(t, d, Spec{Tenant: "acme", Name: "two"})
+	revoked, err := d.Revoke(t.Context(), first.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := d.List(t.Context())
+	if diff := cmp.Diff([]*Key{revoked, second}, all); err != nil || diff != "" {
+		t.Errorf("List: %v (-want +got):\n%s", err, diff)
+	}
+}
+
+// A lost or changed pepper locks every tenant out: an operator must be able to see it at start.
+func TestMispeppered(t *testing.T) {
+	s := newBoltStore(t, openBolt(t, t.TempDir()))
+	plain, _ := newDirectory(t, s, "")
+	_, plainSecret := create(t, plain, Spec{Tenant: "acme", Name: "plain"})
+	peppered, clock := newDirectory(t, s, testPepper)
+	kept, pepperedSecret := create(t, peppered, Spec{Tenant: "acme", Name: "peppered"})
+	dead, _ := create(t, peppered, Spec{Tenant: "acme", Name: "dead"})
+	if _, err := peppered.Revoke(t.Context(), dead.ID); err != nil {
+		t.Fatal(err)
+	}
+	create(t, peppered, Spec{Tenant: "acme", Name: "short", ExpiresAt: clock.at.Add(time.Minute)})
+	clock.at = clock.at.Add(time.Hour)
+
+	f := func(d *Directory, want int) {
+		t.Helper()
+		d.now = clock.now
+		if got, err := d.Mispeppered(t.Context()); err != nil || got != want {
+			t.Errorf("Mispeppered: got %d, %v; want %d", got, err, want)
+		}
+	}
+	f(plain, 1)
+	f(peppered, 1)
+	f(New(s, Config{Pepper: testPepper + "x"}), 2)
+
+	wantAdmitted(t, peppered, pepperedSecret, kept)
+	wantRefused(t, peppered, plainSecret, ErrUnknown)
+	wantRefused(t, plain, pepperedSecret, ErrUnknown)
+}
+
+// Once Revoke has returned, nobody gets in any more.
+func TestRevokeUnderLoad(t *testing.T) {
+	d, _ := newDirectory(t, newBoltStore(t, openBolt(t, t.TempDir())), testPepper)
+	key, secret := create(t, d, Spec{Tenant: "acme", Name: "ci"})
+	revoked := make(chan struct{})
+	var group sync.WaitGroup
+	for range 4 {
+		group.Go(func() {
+			for {
+				var after bool
+				select {
+				case <-revoked:
+					after = true
+				default:
+				}
+				_, err := d.Authenticate(context.Background(), secret)
+				if after {
+					if !errors.Is(err, ErrRevoked) {
+						t.Errorf("after Revoke: got %v", err)
+					}
+					return
+				}
+				if err != nil && !errors.Is(err, ErrRevoked) {
+					t.Errorf("before Revoke: got %v", err)
+					return
+				}
+			}
+		})
+	}
+	if _, err := d.Revoke(t.Context(), key.ID); err != nil {
+		t.Error(err)
+	}
+	close(revoked)
+	group.Wait()
+}
+
+// Neither the file nor anything printable may show a secret or the pepper, in plain or in a common disguise.
+func TestNoSecretLeaks(t *testing.T) {
+	for _, pepper := range []telemetry.Secret{"", testPepper} {
+		dir := t.TempDir()
+		db := openBolt(t, dir)
+		d, _ := newDirectory(t, newBoltStore(t, db), pepper)
+		key, secret, err := d.Create(t.Context(), Spec{Tenant: "acme", Name: "ci"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.Revoke(t.Context(), key.ID); err != nil {
+			t.Fatal(err)
+		}
+		var shown bytes.Buffer
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
+			fmt.Fprintf(&shown, verb+verb+verb, key, secret, Config{Pepper: pepper})
+		}
+		for _, presented := range []string{secret.Reveal(), sample, secret.Reveal() + "x", sample[:40] + "?"} {
+			_, err := d.Authenticate(t.Context(), []byte(presented))
+			fmt.Fprintln(&shown, err)
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		stored, err := os.ReadFile(filepath.Join(dir, store.FileName))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Contains(stored, []byte(key.ID)) {
+			t.Fatal("the search looks at the wrong file")
+		}
+		canaries := []string{secret.Reveal(), sample}
+		if pepper != "" {
+			canaries = append(canaries, pepper.Reveal())
+		}
+		for _, canary := range canaries {
+			wantNoTrace(t, "the store", stored, canary)
+			wantNoTrace(t, "printed values", shown.Bytes(), canary)
+		}
+	}
+}
+
+// wantNoTrace looks for the canary's middle, in plain, hex and the three alignments of base64.
+func wantNoTrace(t *testing.T, where string, text []byte, canary string) {
+	t.Helper()
+	middle := canary[6 : len(canary)-6]
+	disguises := []string{middle, strings.ToUpper(middle), hex.EncodeToString([]byte(middle))}
+	for i := range 3 {
+		encoded := base64.RawStdEncoding.EncodeToString([]byte(middle[i : len(middle)-len(middle[i:])%3]))
+		disguises = append(disguises, encoded)
+	}
+	for _, d := range disguises {
+		if bytes.Contains(text, []byte(d)) {
+			t.Errorf("%s show the secret as %q", where, d)
+		}
+	}
+}

@@ -1,0 +1,74 @@
+package keys
+
+import (
+	"bytes"
+	"crypto/rand"
+	"hash/crc32"
+)
+
+// The form of a secret: the prefix lets a secret scanner find one, the checksum
+// lets a typo (or garbage) be refused without asking a store.
+const (
+	secretPrefix   = "tg_"
+	secretRandom   = 32 // base62 characters: 190 bits
+	secretChecksum = 6  // base62 characters hold any CRC-32
+	secretBody     = len(secretPrefix) + secretRandom
+	secretLen      = secretBody + secretChecksum
+)
+
+// The form of a public id: 71 bits, so that two keys never meet.
+const (
+	idPrefix = "key_"
+	idRandom = 12
+)
+
+const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+// mintSecret returns a new secret in clear text.
+func mintSecret() []byte {
+	secret := append(make([]byte, 0, secretLen), secretPrefix...)
+	secret = appendRandom(secret, secretRandom)
+	sum := checksum(secret)
+	return append(secret, sum[:]...)
+}
+
+// mintID returns a new public id.
+func mintID() string {
+	return string(appendRandom([]byte(idPrefix), idRandom))
+}
+
+// wellFormed tells whether presented could be a secret: its length, its prefix and its checksum.
+func wellFormed(presented []byte) bool {
+	if len(presented) != secretLen || string(presented[:len(secretPrefix)]) != secretPrefix {
+		return false
+	}
+	sum := checksum(presented[:secretBody])
+	return bytes.Equal(presented[secretBody:], sum[:])
+}
+
+// checksum is the CRC-32 (IEEE) of body in base62, most significant digit first.
+func checksum(body []byte) [secretChecksum]byte {
+	var out [secretChecksum]byte
+	rest := crc32.ChecksumIEEE(body)
+	for i := len(out) - 1; i >= 0; i-- {
+		out[i] = base62[rest%uint32(len(base62))]
+		rest /= uint32(len(base62))
+	}
+	return out
+}
+
+// appendRandom appends n random base62 characters. Bytes beyond the largest
+// multiple of 62 are thrown away: folding them in would favour some characters.
+func appendRandom(dst []byte, n int) []byte {
+	const fair = 256 / len(base62) * len(base62)
+	var pool [64]byte
+	for want := len(dst) + n; len(dst) < want; {
+		_, _ = rand.Read(pool[:]) // it never fails: without randomness the process is stopped
+		for _, b := range pool {
+			if int(b) < fair && len(dst) < want {
+				dst = append(dst, base62[int(b)%len(base62)])
+			}
+		}
+	}
+	return dst
+}
