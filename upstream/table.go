@@ -1,122 +1,94 @@
 package upstream
 
 import (
-	"errors"
-	"fmt"
 	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"strings"
 	"time"
 )
 
-// Table is everything that can be asked, by public model name.
-type Table struct{}
-
-// NewTable builds the table of a configuration. Endpoints without a credential
-// are off, with a warning. A nil log discards.
-func NewTable(c Config, log *slog.Logger) (*Table, error) {
-	return nil, errors.New("upstream: not built yet")
+// Table is everything that can be asked, by public model name. It is safe for
+// concurrent use and owns no goroutine: an unreachable Table is simply garbage.
+type Table struct {
+	models    map[string]*Model
+	names     []string
+	endpoints []*Candidate // one for each provider, endpoint and upstream model
 }
 
-// Model returns the model that clients call by this name.
-func (t *Table) Model(name string) (*Model, bool) { return nil, false }
+// NewTable builds the table of a configuration, which it validates first. An
+// endpoint without a credential is off, which is logged once. A nil log discards.
+func NewTable(c Config, log *slog.Logger) (*Table, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return newTable(c, log, rand.Uint64N), nil
+}
+
+// Model returns the model that clients call by this name. A model without a
+// usable endpoint is there as well, and answers unavailable.
+func (t *Table) Model(name string) (*Model, bool) {
+	m, ok := t.models[name]
+	return m, ok
+}
 
 // Names returns the public model names, sorted.
-func (t *Table) Names() []string { return nil }
-
-// Endpoints returns the present state of every endpoint, credential and upstream model.
-func (t *Table) Endpoints() []EndpointState { return nil }
+func (t *Table) Names() []string { return slices.Clone(t.names) }
 
 // State is what an endpoint can do for the next request.
 type State string
 
 // The states of an endpoint.
 const (
-	StateReady    State = "ready"
-	StateOpen     State = "open"
-	StateHalfOpen State = "half_open"
-	StateOff      State = "off"
+	StateReady    State = "ready"     // its breaker is closed
+	StateOpen     State = "open"      // its breaker refuses
+	StateHalfOpen State = "half_open" // its breaker admits a few probes
+	StateOff      State = "off"       // it has no credential
 )
 
-// EndpointState is one line of the operators' view of the upstreams.
+// EndpointState is one line of the operators' view: one credential of one
+// address, for one of the provider's models.
 type EndpointState struct {
-	Provider, URL, Credential, Model string
-	State                            State
+	Provider, URL, Credential string
+	// Model is the provider's own name.
+	Model string
+	State State
+	// ProbeIn is how long an open breaker still refuses; zero in every other state.
+	ProbeIn time.Duration
 }
 
-// Model is a public model name with the candidates that serve it.
-type Model struct {
-	// Name is the public name.
-	Name string
-	// Timeouts are the model's limits, defaults filled in.
-	Timeouts Timeouts
-	// MaxAttempts bounds the candidates that one request may try.
-	MaxAttempts int
+// Endpoints returns the present state of everything that can be asked, sorted.
+func (t *Table) Endpoints() []EndpointState {
+	states := make([]EndpointState, len(t.endpoints))
+	for i, c := range t.endpoints {
+		states[i] = EndpointState{
+			Provider:   c.Provider.Name,
+			URL:        c.Endpoint.URL,
+			Credential: c.Endpoint.Credential,
+			Model:      c.Model,
+			State:      c.state(),
+		}
+		if states[i].State == StateOpen {
+			states[i].ProbeIn = c.breaker.probeIn()
+		}
+	}
+	return states
 }
 
-// Route begins one request's walk through the candidates able to serve n. It
-// returns an *UnsupportedError when no candidate's contract can.
-func (m *Model) Route(n *Needs) (Route, error) { return Route{}, nil }
-
-// Route is one request's walk through its candidates.
-type Route struct{}
-
-// Next chooses the next candidate and takes its breaker's permit. The caller
-// must Report the attempt's outcome. It returns ErrExhausted when nothing is
-// left to try after at least one attempt, *UnavailableError when nothing could
-// be tried at all.
-func (r *Route) Next() (*Attempt, error) { return nil, ErrExhausted }
-
-// Provider is a configured provider.
-type Provider struct {
-	Name        string
-	Contract    *Contract
-	StreamUsage StreamUsage
-}
-
-// Endpoint is one address with one credential.
-type Endpoint struct {
-	// URL is the base address, without /chat/completions.
-	URL string
-	// Credential tells the endpoint's credentials apart and is safe to show.
-	Credential string
-	Weight     int
-}
-
-// Candidate is one way to have a model's request answered.
-type Candidate struct {
-	Provider *Provider
-	Endpoint *Endpoint
-	// Model is the provider's own name for the model.
-	Model        string
-	Tier, Weight int
-}
-
-// Attempt is a candidate chosen for one request, with its breaker's permit.
-type Attempt struct {
-	*Candidate
-}
-
-// Report tells the breaker how the attempt ended. Only the first call counts.
-func (a *Attempt) Report(o Outcome) {}
-
-// ErrExhausted says that every able candidate was tried, or as many as allowed.
-var ErrExhausted = errors.New("upstream: no candidate is left to try")
-
-// UnsupportedError says that no candidate's contract takes what a request needs.
-type UnsupportedError struct {
-	// Param is the request field that cannot be served.
-	Param string
-}
-
-func (e *UnsupportedError) Error() string {
-	return fmt.Sprintf("upstream: no provider of this model takes %q", e.Param)
-}
-
-// UnavailableError says that no candidate can be tried now.
-type UnavailableError struct {
-	// RetryAfter is when the soonest candidate may be tried again, at least one second.
-	RetryAfter time.Duration
-}
-
-func (e *UnavailableError) Error() string {
-	return fmt.Sprintf("upstream: no candidate of this model can be tried, retry after %s", e.RetryAfter)
+// byIdentity orders candidates as operators read them.
+func byIdentity(a, b *Candidate) int {
+	for _, order := range [...]int{
+		strings.Compare(a.Provider.Name, b.Provider.Name),
+		strings.Compare(a.Model, b.Model),
+		strings.Compare(a.Endpoint.URL, b.Endpoint.URL),
+		strings.Compare(a.Endpoint.Credential, b.Endpoint.Credential),
+	} {
+		if order != 0 {
+			return order
+		}
+	}
+	return 0
 }

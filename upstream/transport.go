@@ -1,10 +1,13 @@
 package upstream
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"errors"
 	"io"
+	"net/http"
+	"sync"
 	"time"
 )
 
@@ -20,28 +23,19 @@ type Request struct {
 	ConnectTimeout time.Duration
 }
 
-// Response is a provider's answer: its status and the few headers that matter.
-// The caller must close Body.
+// Response is a provider's answer: its status, the few headers that matter, and
+// its body as it comes. The caller must close Body.
 type Response struct {
 	Status          int
 	ContentType     string
 	ContentLength   int64 // -1: unknown
 	ContentEncoding string
 	RetryAfter      string // as received
-	Body            io.ReadCloser
+	// Body ends with io.EOF only when the transfer ended as its framing says: a
+	// connection that breaks earlier is another error. Closing it before its end
+	// closes the connection.
+	Body io.ReadCloser
 }
-
-// ConnectError says that no connection could be made: the request was not sent.
-type ConnectError struct {
-	// Address is the host:port dialled.
-	Address string
-	Err     error
-}
-
-func (e *ConnectError) Error() string { return "connect to " + e.Address + ": " + e.Err.Error() }
-
-// Unwrap returns the cause.
-func (e *ConnectError) Unwrap() error { return e.Err }
 
 // TransportOptions are what a Transport may be told; the zero value is the default.
 type TransportOptions struct {
@@ -49,16 +43,129 @@ type TransportOptions struct {
 	RootCAs *x509.CertPool
 }
 
-// Transport asks candidates over HTTP.
-type Transport struct{}
+// The bounds of the connection pool and of an answer's head.
+const (
+	idlePerHost    = 512              // net/http's default of 2 would dial for almost every request under load
+	idleInAll      = 2048             //
+	idleTimeout    = 55 * time.Second // below the 60s after which load balancers commonly hang up
+	maxAnswerHead  = 64 << 10         // net/http's default is 10 MiB per answer
+	connectTimeout = 3 * time.Second
+)
 
-// NewTransport returns a Transport. The caller must Close it.
-func NewTransport(o TransportOptions) *Transport { return &Transport{} }
-
-// Do sends r and returns when the answer's head has arrived.
-func (t *Transport) Do(ctx context.Context, r *Request) (*Response, error) {
-	return nil, errors.New("upstream: not built yet")
+// Transport asks candidates over HTTP/1.1. It sends each request at most once,
+// follows no redirect, uses no proxy from the environment and lets no header
+// through that it did not write itself. It is safe for concurrent use.
+type Transport struct {
+	http *http.Transport
 }
 
-// Close closes the idle connections.
-func (t *Transport) Close() {}
+// NewTransport returns a Transport. The caller must Close it.
+func NewTransport(o TransportOptions) *Transport {
+	d := newDialer(o.RootCAs)
+	var protocols http.Protocols
+	// One connection for each answer in progress: a lost packet or a peer's
+	// window then holds up one stream, and a cancelled one is simply closed.
+	protocols.SetHTTP1(true)
+	return &Transport{http: &http.Transport{
+		DialContext:            d.dial,
+		DialTLSContext:         d.dialTLS,
+		DisableCompression:     true,
+		MaxIdleConns:           idleInAll,
+		MaxIdleConnsPerHost:    idlePerHost,
+		IdleConnTimeout:        idleTimeout,
+		MaxResponseHeaderBytes: maxAnswerHead,
+		Protocols:              &protocols,
+	}}
+}
+
+// errOff says that an endpoint without a credential was to be asked.
+var errOff = errors.New("upstream: the endpoint has no credential")
+
+// Do sends r once and returns when the head of the answer has arrived, whatever
+// its status. Cancelling ctx ends the request at once, in every phase; ctx must
+// live until the body was read. The error is a *ConnectError when the request
+// was never sent, and ctx's cause when that ended it.
+func (t *Transport) Do(ctx context.Context, r *Request) (*Response, error) {
+	w := r.Candidate.Endpoint.wire
+	if w == nil {
+		return nil, errOff
+	}
+	header := w.plain
+	if r.Stream {
+		header = w.stream
+	}
+	body := &outgoing{rest: r.Body}
+	request := (&http.Request{
+		Method:        http.MethodPost,
+		URL:           w.url,
+		Header:        header,
+		Body:          body,
+		ContentLength: int64(len(r.Body)),
+		// Without GetBody net/http cannot send the request a second time. A POST
+		// that may have arrived may have been charged: whether to ask again is
+		// decided above, where the budget is.
+	}).WithContext(connectWithin(ctx, r.ConnectTimeout))
+	// RoundTrip, not Client.Do: a redirect would carry the credential elsewhere.
+	answer, err := t.http.RoundTrip(request) //nolint:bodyclose // the body is handed to the caller, who closes it
+	if err != nil {
+		body.drop()
+		return nil, err
+	}
+	body.keep()
+	return &Response{
+		Status:          answer.StatusCode,
+		ContentType:     answer.Header.Get("Content-Type"),
+		ContentLength:   answer.ContentLength,
+		ContentEncoding: answer.Header.Get("Content-Encoding"),
+		RetryAfter:      answer.Header.Get("Retry-After"),
+		Body:            answer.Body,
+	}, nil
+}
+
+// Close closes the idle connections; busy ones close when their answers end.
+func (t *Transport) Close() { t.http.CloseIdleConnections() }
+
+// outgoing is a request body that can be taken back. net/http may go on reading
+// it after RoundTrip has returned: after a failure, and when a provider answers
+// before it has read everything. Tollgate's buffers are reused for other
+// tenants by then.
+type outgoing struct {
+	mu   sync.Mutex
+	rest []byte
+}
+
+// Read implements io.Reader.
+func (o *outgoing) Read(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.rest) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, o.rest)
+	o.rest = o.rest[n:]
+	return n, nil
+}
+
+// Close implements io.Closer.
+func (o *outgoing) Close() error {
+	o.drop()
+	return nil
+}
+
+// drop lets go of what was not sent. A request cut short does not look whole to
+// the provider: its length was announced.
+func (o *outgoing) drop() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.rest = nil
+}
+
+// keep copies what was not sent yet, which is nothing unless the provider
+// answered early.
+func (o *outgoing) keep() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.rest) > 0 {
+		o.rest = bytes.Clone(o.rest)
+	}
+}

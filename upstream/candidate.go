@@ -1,0 +1,119 @@
+package upstream
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"tollgate/telemetry"
+)
+
+// Provider is a configured provider.
+type Provider struct {
+	// Name is the operator's name for it.
+	Name string
+	// Contract says what it takes.
+	Contract *Contract
+	// StreamUsage says whether it may be asked for usage on streams.
+	StreamUsage StreamUsage
+}
+
+// Endpoint is one address of a provider with one of its credentials.
+type Endpoint struct {
+	// URL is the base address, without /chat/completions.
+	URL string
+	// Credential tells the address's credentials apart and is safe to show: its
+	// position in api_keys, and its last four characters when it is long enough.
+	Credential string
+	// Weight is the address's configured weight.
+	Weight int
+
+	wire *wire // nil: off
+}
+
+// Off reports whether the endpoint has no credential, so that it is never asked.
+func (e *Endpoint) Off() bool { return e.wire == nil }
+
+// String returns what is safe to show.
+func (e *Endpoint) String() string { return e.URL + " key " + e.Credential }
+
+// Format implements fmt.Formatter: an Endpoint holds its credential, and no verb
+// gets at it.
+func (e *Endpoint) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, e.String()) }
+
+// wire is what is sent to an endpoint with every request, made once: the two
+// headers are shared by all requests and never written to.
+type wire struct {
+	url           *url.URL
+	plain, stream http.Header
+}
+
+// newWire prepares the requests of a valid base address.
+func newWire(base *url.URL, key telemetry.Secret) *wire {
+	header := func(accept string) http.Header {
+		return http.Header{
+			"Accept":          {accept},
+			"Accept-Encoding": {"identity"},
+			"Authorization":   {"Bearer " + key.Reveal()},
+			"Content-Type":    {"application/json"},
+			"User-Agent":      {"tollgate"},
+		}
+	}
+	return &wire{
+		url:   base.JoinPath("chat", "completions"),
+		plain: header("application/json"),
+		// TheTurbo documents application/json as a must, also for streams.
+		stream: header("text/event-stream, application/json"),
+	}
+}
+
+// credentialLabel names the key at position i of api_keys. Four characters of a
+// short secret would be too much of it.
+func credentialLabel(i int, key telemetry.Secret) string {
+	const longEnough, shown = 20, 4
+	label := "#" + strconv.Itoa(i+1)
+	if s := key.Reveal(); len(s) >= longEnough {
+		label += " ..." + s[len(s)-shown:]
+	}
+	return label
+}
+
+// Candidate is one way to have a model's requests answered: a target through
+// one of its provider's endpoints. It never changes.
+type Candidate struct {
+	Provider *Provider
+	Endpoint *Endpoint
+	// Model is the provider's own name for the model.
+	Model string
+	// Tier and Weight are the target's.
+	Tier, Weight int
+
+	share   uint64 // of the traffic inside the tier
+	breaker *breaker
+}
+
+// state is what operators are shown.
+func (c *Candidate) state() State {
+	if c.Endpoint.Off() {
+		return StateOff
+	}
+	return c.breaker.state()
+}
+
+// Attempt is a candidate chosen for one request, with its breaker's permit.
+type Attempt struct {
+	*Candidate
+
+	permit permit
+}
+
+// Report tells the breaker how the attempt ended, as soon as that is known: at
+// the first valid event of a stream, not at its end. Only the first call counts.
+// It may be called from any goroutine.
+func (a *Attempt) Report(o Outcome) {
+	if a.permit.report(o) && a.permit.watchdog != nil {
+		a.permit.watchdog.Stop()
+	}
+}
