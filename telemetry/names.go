@@ -13,6 +13,8 @@ const (
 	FieldProvider    = "provider"
 	FieldUpstream    = "upstream"
 	FieldAttempts    = "attempts"
+	FieldOutcome     = "outcome"
+	FieldStack       = "stack"
 	FieldStatus      = "status"
 	FieldErrorCode   = "error_code"
 	FieldEndReason   = "end_reason"

@@ -1,0 +1,138 @@
+package proxy
+
+import (
+	"errors"
+	"time"
+	"tollgate/upstream"
+	"tollgate/usage"
+)
+
+// exhaustedError says that nobody gave an answer.
+type exhaustedError struct {
+	attempts int
+	last     upstream.Outcome
+}
+
+func (e *exhaustedError) Error() string {
+	return "no provider answered, last outcome " + e.last.String()
+}
+
+func (e *exhaustedError) failure() Failure {
+	if e.last == upstream.OutcomeTimeout {
+		return Failure{504, typeServer, "upstream_timeout", "", "no provider of this model answered in time: try again shortly", 0}
+	}
+	return Failure{502, typeServer, "upstream_error", "", "no provider of this model could answer: try again shortly", 0}
+}
+
+// choose finds the candidates that can serve what the request needs.
+func (x *exchange) choose() error {
+	x.fields = fieldsOf(x.document)
+	choice, err := x.model.Route(&x.fields.needs)
+	if err != nil {
+		return err
+	}
+	x.choice = choice
+	return nil
+}
+
+// attempt asks one candidate after the other until one gives a complete plain
+// answer or the first valid event of a stream. Nothing has been forwarded
+// before that, so a failed attempt is invisible to the client.
+func (x *exchange) attempt() error {
+	deadline := x.accepted.Add(x.model.Timeouts.Total)
+	for {
+		candidate, err := x.choice.Next()
+		if err != nil {
+			return x.nobodyLeft(err)
+		}
+		x.attempts++
+		x.record.Attempt = x.attempts - 1
+		x.record.Provider = candidate.Provider.Name
+		x.record.Endpoint = candidate.Endpoint.URL
+		x.record.UpstreamModel = candidate.Model
+		outcome, err := x.try(candidate, deadline)
+		candidate.Report(outcome)
+		if outcome == upstream.OutcomeOK {
+			return nil
+		}
+		x.lastOutcome = outcome
+		x.logAttempt(candidate, outcome)
+		switch {
+		case outcome == upstream.OutcomeAbandoned:
+			return errDraining
+		case !outcome.FailsOver():
+			return err
+		case !time.Now().Before(deadline):
+			return &exhaustedError{attempts: x.attempts, last: upstream.OutcomeTimeout}
+		}
+	}
+}
+
+// nobodyLeft says why there is no further candidate: a model whose every
+// endpoint is out of service is a 503 only when not even one could be asked.
+func (x *exchange) nobodyLeft(err error) error {
+	var unavailable *upstream.UnavailableError
+	if x.attempts == 0 && errors.As(err, &unavailable) {
+		return err
+	}
+	return &exhaustedError{attempts: x.attempts, last: x.lastOutcome}
+}
+
+// try makes one attempt. On OutcomeOK x.serving holds it; else it is closed.
+func (x *exchange) try(a *upstream.Attempt, deadline time.Time) (upstream.Outcome, error) {
+	version := x.rewriteFor(a.Candidate)
+	s := x.open(a.Candidate, version, deadline)
+	limits := x.model.Timeouts
+	if x.document.Stream {
+		s.alarm.set(limits.FirstToken, errFirstToken)
+		x.expectUsage(a.Candidate)
+	} else {
+		s.alarm.set(limits.Answer, errAnswerLate)
+	}
+	response, err := x.gateway.Leg.Do(s.ctx, &upstream.Request{
+		Candidate:      a.Candidate,
+		Body:           version.body,
+		Stream:         x.document.Stream,
+		ConnectTimeout: limits.Connect,
+	})
+	if err != nil {
+		s.close()
+		return s.outcomeOf(err), err
+	}
+	s.response = response
+	outcome, err := x.firstOf(s)
+	if outcome != upstream.OutcomeOK {
+		s.close()
+		return outcome, err
+	}
+	x.serving = s
+	return outcome, nil
+}
+
+// firstOf waits for what decides an attempt: a refusal, a whole plain answer,
+// or the first event of a stream that carries something.
+func (x *exchange) firstOf(s *serving) (upstream.Outcome, error) {
+	switch outcome := upstream.OutcomeOfStatus(s.response.Status); {
+	case outcome == upstream.OutcomeRequestRefused:
+		return outcome, s.refusal()
+	case outcome != upstream.OutcomeOK:
+		return outcome, errNotAnAnswer
+	case s.response.ContentEncoding != "" && s.response.ContentEncoding != "identity":
+		return upstream.OutcomeInvalidAnswer, errNotAnAnswer
+	case x.document.Stream:
+		return s.awaitEvent()
+	}
+	return s.readPlain(int64(x.gateway.Config.MaxAnswer))
+}
+
+// endReasonOf is the end reason of a request that got no answer.
+func endReasonOf(err error) usage.EndReason {
+	var refusal *refusalError
+	switch {
+	case errors.As(err, &refusal):
+		return usage.EndRefused
+	case errors.Is(err, errDraining):
+		return usage.EndShutdown
+	}
+	return usage.EndUpstreamFailed
+}

@@ -1,0 +1,65 @@
+package proxy
+
+import (
+	"bytes"
+	"tollgate/ratelimit"
+
+	"github.com/valyala/fasthttp"
+)
+
+// authenticate finds the key whose secret was sent. It comes before the body
+// is read: a stranger costs one hash.
+func (x *exchange) authenticate(ctx *fasthttp.RequestCtx) error {
+	secret, ok := bearer(ctx.Request.Header.Peek(fasthttp.HeaderAuthorization))
+	if !ok {
+		return errMissingKey
+	}
+	key, err := x.gateway.Keys.Authenticate(x.gateway.running, secret)
+	if err != nil {
+		return err
+	}
+	x.key = key
+	x.showLimit(x.gateway.Limiter.Peek(key.ID, key.RequestsPerMinute))
+	return nil
+}
+
+// bearer returns the secret of an Authorization header. RFC 9110, section
+// 11.1: the scheme's name has no case.
+func bearer(header []byte) ([]byte, bool) {
+	scheme, secret, found := bytes.Cut(header, []byte(" "))
+	if !found || !bytes.EqualFold(scheme, []byte("Bearer")) {
+		return nil, false
+	}
+	secret = bytes.Trim(secret, " \t")
+	return secret, len(secret) > 0
+}
+
+// authorize asks whether the key may use the model, which is also the moment
+// the model is found. A model that is not configured and one that the key may
+// not use are the same 404: a tenant cannot list what others have.
+func (x *exchange) authorize() error {
+	model, ok := x.gateway.Table.Model(x.document.Model)
+	if !ok || !x.key.MayUse(x.document.Model) {
+		return errModelNotFound
+	}
+	x.model = model
+	if x.document.Stream && !x.http11 {
+		return errOldStream
+	}
+	return nil
+}
+
+// admit spends one request of the key's rate. From here on a usage record is
+// owed, whatever happens.
+func (x *exchange) admit() error {
+	decision := x.gateway.Limiter.Take(x.key.ID, x.key.RequestsPerMinute)
+	x.showLimit(decision)
+	if !decision.Allowed {
+		return &rateError{limit: decision.Limit, retryAfter: decision.RetryAfter}
+	}
+	x.admitted = true
+	x.openRecord()
+	return nil
+}
+
+func (x *exchange) showLimit(d ratelimit.Decision) { x.limit, x.limited = d, true }

@@ -1,0 +1,197 @@
+package proxy
+
+import (
+	"context"
+	"io"
+	"net"
+	"time"
+	"tollgate/keys"
+	"tollgate/proxy/scan"
+	"tollgate/ratelimit"
+	"tollgate/telemetry"
+	"tollgate/upstream"
+	"tollgate/usage"
+
+	"github.com/valyala/fasthttp"
+)
+
+// exchange is all state of one request, from its head to the last byte of its
+// answer. It is the answer's body too: fasthttp calls WriteTo after the handler
+// has returned and Close on every path, so Close is where a request ends.
+type exchange struct {
+	gateway  *Gateway
+	id       string
+	accepted time.Time
+	conn     net.Conn
+	route    route
+	method   string
+	http11   bool
+	tail     string // what follows the path of the route: a model id, a query
+
+	key      *keys.Key
+	limit    ratelimit.Decision
+	limited  bool // limit holds figures
+	bodyRead bool // the request's body was read to its end
+	entered  bool // counted as in flight
+	reserved int64
+
+	body     *[]byte
+	document *scan.Document
+	model    *upstream.Model
+	choice   upstream.Route
+	fields   fields
+	admitted bool // a usage record is owed
+	settled  bool
+
+	attempts    int
+	lastOutcome upstream.Outcome
+	serving     *serving // the attempt that answers, once there is one
+
+	record        usage.Record
+	maxCompletion int64      // the most tokens the client allowed; 0: it named no limit
+	prompt        promptText // for an estimate after the body was given back
+	promptTokens  chan int64 // the prompt's count, while a goroutine makes it; nil: nobody counts
+	delivered     bool       // content has reached the client
+
+	status    int
+	errorCode string
+	firstByte time.Duration
+	unread    io.Reader // what is left of a refused request's body
+	plain     []byte    // the answer, when it is not a stream
+	finished  bool
+}
+
+func (g *Gateway) newExchange(ctx *fasthttp.RequestCtx) *exchange {
+	return &exchange{
+		gateway:  g,
+		id:       telemetry.NewRequestID(),
+		accepted: time.Now(),
+		conn:     ctx.Conn(),
+		method:   string(ctx.Method()),
+		http11:   ctx.Request.Header.IsHTTP11(),
+	}
+}
+
+// send hands the response to fasthttp: common headers, and the exchange as
+// its body. A negative length is a stream.
+func (x *exchange) send(ctx *fasthttp.RequestCtx, length int) {
+	x.status = ctx.Response.StatusCode()
+	header := &ctx.Response.Header
+	header.Set("X-Request-Id", x.id)
+	if x.limited && x.limit.Limit > 0 {
+		header.Set("X-Ratelimit-Limit-Requests", decimal(x.limit.Limit))
+		header.Set("X-Ratelimit-Remaining-Requests", decimal(x.limit.Remaining))
+		header.Set("X-Ratelimit-Reset-Requests", x.limit.Reset.Round(time.Millisecond).String())
+	}
+	if !x.bodyRead {
+		// fasthttp would parse what is left of the body as the next request.
+		ctx.SetConnectionClose()
+		x.unread = ctx.RequestBodyStream()
+	}
+	ctx.Response.SetBodyStream(x, length)
+}
+
+// reply sends a plain JSON answer that the gateway itself wrote.
+func (x *exchange) reply(ctx *fasthttp.RequestCtx, body []byte) {
+	ctx.Response.Header.SetContentType("application/json")
+	x.plain = body
+	x.send(ctx, len(body))
+}
+
+// refuse answers err through the error table. A request that was admitted
+// leaves its record here when no answer could.
+func (x *exchange) refuse(ctx *fasthttp.RequestCtx, err error) {
+	ctx.Response.Reset()
+	if x.admitted && !x.settled {
+		x.record.EndReason = endReasonOf(err)
+		if ledger := x.settle(usage.Answer{End: x.record.EndReason}); ledger != nil {
+			err = ledger
+		}
+	}
+	f := failureOf(err)
+	x.errorCode = f.Code
+	x.plain = f.write(&ctx.Response)
+	x.send(ctx, len(x.plain))
+}
+
+// Read is never called: SupportsBodyWriteTo sends fasthttp to WriteTo.
+func (x *exchange) Read([]byte) (int, error) { return 0, errPanic }
+
+// SupportsBodyWriteTo implements fasthttp.BodyWriterTo.
+func (x *exchange) SupportsBodyWriteTo() bool { return true }
+
+// Close ends the exchange. fasthttp calls it on every path, after WriteTo when
+// there was one. It is idempotent.
+func (x *exchange) Close() error {
+	x.finish()
+	return nil
+}
+
+// finish releases everything the request held, exactly once, and writes its
+// access line.
+func (x *exchange) finish() {
+	if x.finished {
+		return
+	}
+	x.finished = true
+	if x.admitted && !x.settled {
+		// Nobody took the answer: the head could not be sent, or writing panicked.
+		_ = x.end(usage.EndClientGone) // settle has logged what went wrong
+	}
+	if x.serving != nil {
+		x.serving.close()
+	}
+	x.releaseBody()
+	if x.entered {
+		x.gateway.inFlight.Add(-1)
+	}
+	x.logAccess()
+}
+
+// releaseBody gives the request's body back. The relay calls it when the first
+// byte is forwarded, since no other provider can be asked from then on.
+func (x *exchange) releaseBody() {
+	g := x.gateway
+	if x.document != nil {
+		if x.admitted && !x.settled && x.promptTokens == nil {
+			x.prompt = samplePrompt(x.document)
+		}
+		x.document.Reset()
+		g.documents.Put(x.document)
+		x.document = nil
+	}
+	if x.body != nil {
+		if cap(*x.body) <= pooledBody {
+			g.bodies.Put(x.body)
+		}
+		x.body = nil
+	}
+	g.bodyMemory.Add(-x.reserved)
+	x.reserved = 0
+}
+
+func (x *exchange) logAccess() {
+	a := telemetry.Access{
+		RequestID: x.id,
+		Method:    methodLabel(x.method),
+		Route:     x.route.String(),
+		Status:    x.status,
+		ErrorCode: x.errorCode,
+		Attempts:  x.attempts,
+		Duration:  since(x.accepted),
+		FirstByte: x.firstByte,
+	}
+	if x.key != nil {
+		a.Tenant, a.KeyID = x.key.Tenant, x.key.ID
+	}
+	if x.model != nil {
+		a.Model = x.model.Name
+	}
+	if x.admitted {
+		a.Provider = x.record.Provider
+		a.Stream = x.record.Stream
+		a.EndReason = string(x.record.EndReason)
+		a.UsageSource = string(x.record.Source)
+	}
+	telemetry.LogAccess(context.Background(), x.gateway.Log, a)
+}

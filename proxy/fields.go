@@ -1,0 +1,145 @@
+package proxy
+
+import (
+	"bytes"
+	"tollgate/proxy/scan"
+	"tollgate/upstream"
+)
+
+// fields is what the body's top-level members mean for routing: which are
+// needs, which no contract knows, and which say nothing.
+type fields struct {
+	needs upstream.Needs
+	roles []memberRole // one per member of the document
+}
+
+// memberRole says what becomes of a member when the body is rewritten for a provider.
+type memberRole struct {
+	param   upstream.Param
+	meaning meaning
+}
+
+type meaning uint8
+
+const (
+	meaningCore    meaning = iota // messages, stream: every provider takes them
+	meaningModel                  // model: every provider has its own name for it
+	meaningOptions                // stream_options: Tollgate decides
+	meaningNeed                   // a documented parameter that asks for something
+	meaningDefault                // a documented parameter that is null, empty or at its default
+	meaningUnknown                // a field that no contract knows
+)
+
+// fieldsOf reads the needs out of a scanned document.
+func fieldsOf(d *scan.Document) fields {
+	f := fields{roles: make([]memberRole, len(d.Members))}
+	for i, member := range d.Members {
+		role := roleOf(d, member)
+		f.roles[i] = role
+		if role.meaning == meaningNeed {
+			f.needs.Params = f.needs.Params.With(role.param)
+		}
+	}
+	f.needs.Stops = d.Stops
+	f.needs.Roles = rolesOf(d.Roles)
+	for _, media := range d.Media {
+		if media.HTTP {
+			f.needs.HTTPMedia = true
+			continue
+		}
+		f.needs.MediaTypes = append(f.needs.MediaTypes, mediaType(media))
+	}
+	return f
+}
+
+// mediaType is the MIME type a contract is asked about. Audio outside of a
+// data: URL and parts of an unknown type are asked about by a name that no
+// contract lists: only one that takes everything takes them.
+func mediaType(media scan.Media) string {
+	switch media.Kind {
+	case scan.ImageURL:
+		return media.MIME
+	case scan.InputAudio:
+		return "input_audio"
+	}
+	return "unknown part"
+}
+
+func rolesOf(used scan.Roles) upstream.RoleSet {
+	var roles upstream.RoleSet
+	for _, pair := range [...]struct {
+		scanned scan.Roles
+		role    upstream.Role
+	}{
+		{scan.RoleSystem, upstream.RoleSystem},
+		{scan.RoleDeveloper, upstream.RoleDeveloper},
+		{scan.RoleUser, upstream.RoleUser},
+		{scan.RoleAssistant, upstream.RoleAssistant},
+		{scan.RoleTool, upstream.RoleTool},
+		{scan.RoleFunction, upstream.RoleFunction},
+		{scan.RoleOther, upstream.RoleOther},
+	} {
+		if used.Has(pair.scanned) {
+			roles = roles.With(pair.role)
+		}
+	}
+	return roles
+}
+
+func roleOf(d *scan.Document, member scan.Member) memberRole {
+	switch member.Name {
+	case "model":
+		return memberRole{meaning: meaningModel}
+	case "messages", "stream":
+		return memberRole{meaning: meaningCore}
+	case "stream_options":
+		return memberRole{meaning: meaningOptions}
+	}
+	param, known := upstream.ParamByName(member.Name)
+	switch {
+	case !known:
+		return memberRole{meaning: meaningUnknown}
+	case asksNothing(member, d.Raw(member)):
+		return memberRole{param: param, meaning: meaningDefault}
+	}
+	return memberRole{param: param, meaning: meaningNeed}
+}
+
+// asksNothing reports whether the value is null, empty, or the default that
+// the parameter has by OpenAI's reference, so that leaving it out changes no
+// answer. See https://platform.openai.com/docs/api-reference/chat/create.
+func asksNothing(member scan.Member, raw []byte) bool {
+	const longestDefault = 64
+	if member.Kind == scan.Null {
+		return true
+	}
+	if len(raw) > longestDefault {
+		return false
+	}
+	compact := string(bytes.Join(bytes.Fields(raw), nil))
+	switch compact {
+	case `""`, `[]`, `{}`:
+		return true
+	}
+	return compact == defaultOf(member.Name)
+}
+
+// defaultOf is a parameter's documented default, as compact JSON; empty where
+// none is documented.
+func defaultOf(name string) string {
+	switch name {
+	case "n":
+		return "1"
+	case "response_format":
+		return `{"type":"text"}`
+	case "frequency_penalty", "presence_penalty", "top_logprobs":
+		return "0"
+	case "logprobs":
+		return "false"
+	case "top_p":
+		return "1"
+	case "tool_choice":
+		return `"auto"`
+	}
+	return ""
+}

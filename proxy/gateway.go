@@ -1,0 +1,175 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+	"tollgate/keys"
+	"tollgate/proxy/scan"
+	"tollgate/proxy/sse"
+	"tollgate/ratelimit"
+	"tollgate/telemetry"
+	"tollgate/upstream"
+	"tollgate/usage"
+
+	"github.com/valyala/fasthttp"
+)
+
+// Leg carries one request to a provider. Do returns when the response head is
+// there; its body ends with an error when the transfer was cut, and when ctx
+// is cancelled.
+type Leg interface {
+	Do(ctx context.Context, r *upstream.Request) (*upstream.Response, error)
+}
+
+// Recorder makes usage records durable: nil means the record survives a crash.
+type Recorder interface {
+	Record(ctx context.Context, r usage.Record) error
+}
+
+// Spending answers what a key has spent.
+type Spending interface {
+	Sum(ctx context.Context, q usage.Query) ([]usage.Row, error)
+}
+
+// Options are the parts that a Gateway joins. All are required.
+type Options struct {
+	Config    Config
+	Keys      *keys.Directory
+	Limiter   *ratelimit.Limiter
+	Table     *upstream.Table
+	Leg       Leg
+	Recorder  Recorder
+	Spending  Spending
+	Prices    *usage.PriceBook
+	Estimator *usage.Estimator
+	Log       *slog.Logger
+}
+
+// Gateway is the life of every request. It is safe for concurrent use.
+type Gateway struct {
+	Options
+
+	// running is the parent of every upstream request: it ends, with errShutdown
+	// as its cause, when the time for draining is over. It is never a fasthttp
+	// context, whose Done fires when a shutdown starts.
+	running context.Context
+	halt    context.CancelCauseFunc
+
+	inFlight   atomic.Int64
+	bodyMemory atomic.Int64
+	counting   sync.WaitGroup // the prompt counters still at work
+
+	documents sync.Pool // *scan.Document
+	bodies    sync.Pool // *[]byte of up to pooledBody bytes
+	framers   sync.Pool // *sse.Framer
+}
+
+// New returns a Gateway. Serve it through NewServer, end it with Close.
+func New(o Options) *Gateway {
+	g := &Gateway{Options: o}
+	g.running, g.halt = context.WithCancelCause(context.Background())
+	g.documents.New = func() any { return new(scan.Document) }
+	g.bodies.New = func() any { return new([]byte) }
+	g.framers.New = func() any { return sse.NewFramer(int(o.Config.MaxEvent)) }
+	return g
+}
+
+// Close cancels every upstream request that is still open; their answers end
+// with an error event. It returns when no goroutine of the gateway is left.
+func (g *Gateway) Close() {
+	g.halt(errShutdown)
+	g.counting.Wait()
+}
+
+// InFlight returns how many chat completions are in progress.
+func (g *Gateway) InFlight() int { return int(g.inFlight.Load()) }
+
+// Handle is the fasthttp handler. It answers every request through an
+// exchange, whose finish runs when fasthttp closes the answer's body.
+func (g *Gateway) Handle(ctx *fasthttp.RequestCtx) {
+	x := g.newExchange(ctx)
+	defer func() {
+		if cause := recover(); cause != nil {
+			// The stack names code, never the request: its text may be a prompt.
+			g.Log.Error("panic in a request", telemetry.FieldRequestID, x.id, telemetry.FieldStack, string(debug.Stack()))
+			x.refuse(ctx, errPanic)
+		}
+	}()
+	if err := g.serve(ctx, x); err != nil {
+		x.refuse(ctx, err)
+	}
+}
+
+// serve chooses what the request is about. Nothing of it is believed before
+// its head was checked byte by byte.
+func (g *Gateway) serve(ctx *fasthttp.RequestCtx, x *exchange) error {
+	if err := x.accept(ctx); err != nil {
+		return err
+	}
+	if err := x.authenticate(ctx); err != nil {
+		return err
+	}
+	switch x.route {
+	case routeChat:
+		return g.complete(ctx, x)
+	case routeModels:
+		return x.listModels(ctx)
+	case routeModel:
+		return x.showModel(ctx)
+	case routeUsage:
+		return x.showUsage(ctx)
+	}
+	return errUnknownPath
+}
+
+// complete is the life of a chat completion: the table of contents of this
+// package. The order of the stages is the security property. Relay, settle and
+// finish follow when fasthttp asks the exchange for the answer's body.
+func (g *Gateway) complete(ctx *fasthttp.RequestCtx, x *exchange) error {
+	if err := x.enter(); err != nil { // may one more request be in progress?
+		return err
+	}
+	if err := x.read(ctx); err != nil { // what is asked?
+		return err
+	}
+	if err := x.authorize(); err != nil { // may this key ask that?
+		return err
+	}
+	if err := x.choose(); err != nil { // who could answer?
+		return err
+	}
+	if err := x.admit(); err != nil { // may this key spend now?
+		return err
+	}
+	if err := x.attempt(); err != nil { // who does answer?
+		return err
+	}
+	return x.answer(ctx)
+}
+
+// refuseUnparsed answers what fasthttp itself could not parse; its errors hold
+// bytes of the request, so none of their text is shown or logged.
+func (g *Gateway) refuseUnparsed(ctx *fasthttp.RequestCtx, err error) {
+	x := g.newExchange(ctx)
+	var (
+		tooSmall *fasthttp.ErrSmallBuffer
+		timeout  interface{ Timeout() bool }
+	)
+	switch {
+	case errors.As(err, &tooSmall):
+		err = errHeadTooLarge
+	case errors.As(err, &timeout) && timeout.Timeout():
+		err = errReadTimeout
+	default:
+		err = errUnparsable
+	}
+	x.refuse(ctx, err)
+}
+
+// since is a duration from then, never negative.
+func since(then time.Time) time.Duration { return max(0, time.Since(then)) }

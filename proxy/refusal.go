@@ -1,0 +1,101 @@
+package proxy
+
+import (
+	"encoding/json"
+	"io"
+	"strings"
+	"unicode"
+)
+
+// refusalError is a provider's refusal of the request itself: no other
+// provider would take it either, so the client gets to see it.
+type refusalError struct{ failure Failure }
+
+func (e *refusalError) Error() string { return "the provider refused the request: " + e.failure.Code }
+
+// refusal reads a provider's error answer. Its status stays; its type, code
+// and param only where they have OpenAI's shape; its message without anything
+// that could be a credential. Its headers and its bytes never reach the client.
+func (s *serving) refusal() error {
+	const most = 64 << 10
+	body, err := io.ReadAll(io.LimitReader(s.response.Body, most))
+	if err == nil && len(body) < most {
+		s.ended = true
+	}
+	var document struct {
+		Error struct {
+			Message string `json:"message"`
+			Type    string `json:"type"`
+			Param   any    `json:"param"`
+			Code    any    `json:"code"`
+		} `json:"error"`
+	}
+	f := Failure{Status: s.response.Status, Type: typeInvalid, Code: "upstream_refused", Message: "the provider refused the request"}
+	if json.Unmarshal(body, &document) == nil {
+		if isPlainWord(document.Error.Type) {
+			f.Type = document.Error.Type
+		}
+		if code, ok := document.Error.Code.(string); ok && isPlainWord(code) {
+			f.Code = code
+		}
+		if param, ok := document.Error.Param.(string); ok && isFieldPath(param) {
+			f.Param = param
+		}
+		if message := sanitise(document.Error.Message); message != "" {
+			f.Message = message
+		}
+	}
+	return &refusalError{failure: f}
+}
+
+// isFieldPath reports whether s looks like messages[3].content.
+func isFieldPath(s string) bool {
+	return isPlainWord(strings.NewReplacer("[", "", "]", "").Replace(s))
+}
+
+// sanitise makes a provider's message fit to show: one line, at most 400
+// characters, and no word that could be a key. A credential is long and mixes
+// letters with digits; so do ids, which a client does not need either.
+func sanitise(message string) string {
+	const most = 400
+	words := strings.FieldsFunc(message, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) })
+	for i, word := range words {
+		if looksSecret(word) {
+			words[i] = "[redacted]"
+		}
+	}
+	clean := []rune(strings.ToValidUTF8(strings.Join(words, " "), "?"))
+	if len(clean) > most {
+		clean = append(clean[:most], '…')
+	}
+	return string(clean)
+}
+
+// looksSecret reports whether a word holds a run of 16 or more letters, digits
+// and joining marks that has both a digit and a letter, or starts like a key.
+func looksSecret(word string) bool {
+	const shortest = 16
+	run, digits, letters := 0, 0, 0
+	for _, r := range word {
+		switch {
+		case r >= '0' && r <= '9':
+			digits++
+		case unicode.IsLetter(r):
+			letters++
+		case r == '-' || r == '_' || r == '+' || r == '/' || r == '=' || r == '.':
+		default:
+			run, digits, letters = 0, 0, 0
+			continue
+		}
+		if run++; run >= shortest && digits > 0 && letters > 0 {
+			return !isModelName(word)
+		}
+	}
+	return strings.HasPrefix(word, "sk-") || strings.Contains(word, "://")
+}
+
+// isModelName spares the words that refusals are mostly about.
+func isModelName(word string) bool {
+	word = strings.Trim(word, "\"'`.,:;()")
+	return len(word) <= 48 && (strings.HasPrefix(word, "gemini-") || strings.HasPrefix(word, "gpt-"))
+}

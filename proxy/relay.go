@@ -1,0 +1,231 @@
+package proxy
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"time"
+	"tollgate/proxy/sse"
+	"tollgate/usage"
+)
+
+// relay passes a stream on: the connection's own goroutine reads what the
+// provider has ready and writes the same bytes to the client, in one flush. The
+// events that one read brought go out together; no event waits for another.
+type relay struct {
+	x       *exchange
+	s       *serving
+	client  io.Writer
+	written int64
+	batch   []byte // whole events that touch in the framer's buffer
+	rearmAt time.Time
+}
+
+// errInterrupted ends an answer without the last chunk.
+var errInterrupted = io.ErrUnexpectedEOF
+
+// run relays until the stream ends, one way or another, and settles it.
+func (r *relay) run() error {
+	if err := r.write(r.s.held); err != nil {
+		return r.clientGone()
+	}
+	r.s.held = nil
+	var end error
+	for {
+		over, err := r.forwardEvents()
+		if over || err != nil {
+			return err
+		}
+		if end != nil {
+			return r.endOfBody(end)
+		}
+		r.s.alarm.set(r.x.model.Timeouts.Idle, errIdle)
+		_, end = r.s.framer.Fill(r.s.response.Body)
+		// Nobody waits for the provider while the client is the one that blocks.
+		r.s.alarm.rest()
+	}
+}
+
+// forwardEvents writes the events in memory. over means that the stream has
+// ended and err says how.
+func (r *relay) forwardEvents() (over bool, err error) {
+	for e, ok := r.s.framer.Next(); ok; e, ok = r.s.framer.Next() {
+		verdict, _ := r.s.hear(e)
+		switch verdict {
+		case verdictForward:
+			r.extend(e)
+			continue
+		case verdictStrip:
+			err = r.flush()
+		case verdictEnd:
+			return true, r.complete(e)
+		case verdictBroken:
+			return true, r.interrupt(errNotAnAnswer)
+		}
+		if err != nil {
+			return true, r.clientGone()
+		}
+	}
+	if err := r.flush(); err != nil {
+		return true, r.clientGone()
+	}
+	return false, nil
+}
+
+// extend adds an event to the batch: consecutive events touch in memory.
+func (r *relay) extend(e sse.Event) {
+	if r.batch == nil {
+		r.batch = e.Raw
+	} else {
+		r.batch = r.batch[:len(r.batch)+len(e.Raw)]
+	}
+	r.s.midEvent = !e.EndsEvent()
+}
+
+// flush forwards the batch.
+func (r *relay) flush() error {
+	batch := r.batch
+	r.batch = nil
+	return r.write(batch)
+}
+
+// write sends bytes to the client, which has write_timeout to take them.
+func (r *relay) write(p []byte) error {
+	if len(p) == 0 {
+		return nil
+	}
+	// fasthttp set the deadline once, for the whole answer; a stream lives longer.
+	stall := r.x.gateway.Config.WriteTimeout
+	if now := time.Now(); now.After(r.rearmAt) {
+		if err := r.x.conn.SetWriteDeadline(now.Add(stall)); err != nil {
+			return err
+		}
+		r.rearmAt = now.Add(stall / 4)
+	}
+	n, err := r.client.Write(p)
+	r.written += int64(n)
+	if err != nil {
+		return err
+	}
+	if !r.x.delivered {
+		r.x.delivered = r.s.tap.ContentBytes() > 0
+	}
+	if r.x.firstByte == 0 {
+		r.x.firstByte = since(r.x.accepted)
+		r.x.record.FirstByteAt = time.Now().UTC()
+		r.x.releaseBody()
+	}
+	return nil
+}
+
+// complete ends a stream at [DONE]. The record is durable before [DONE] is
+// released, so a client that saw it is on the bill, and only then.
+func (r *relay) complete(done sse.Event) error {
+	if err := r.flush(); err != nil {
+		return r.clientGone()
+	}
+	if !r.s.tap.Finished(r.s.choices) {
+		return r.interrupt(errNotAnAnswer)
+	}
+	if err := r.x.end(usage.EndCompleted); err != nil {
+		return r.tell(failureOf(err))
+	}
+	last := done.Raw
+	if r.s.asked && r.s.tap.Usage() == nil {
+		last = append(r.usageChunk(), done.Raw...)
+	}
+	if err := r.write(last); err != nil {
+		// The record stands: every token of the answer was delivered.
+		return errInterrupted
+	}
+	return nil
+}
+
+// endOfBody ends a stream whose body ended before [DONE] did what it must:
+// even a clean end of the transfer is not a complete answer.
+func (r *relay) endOfBody(end error) error {
+	if e, ok := r.s.framer.Final(); ok && errors.Is(end, io.EOF) {
+		if verdict, _ := r.s.hear(e); verdict == verdictEnd {
+			r.s.ended = true
+			return r.complete(e)
+		}
+	}
+	return r.interrupt(end)
+}
+
+// interrupt ends a stream that broke: settled as it stands, one error event, no
+// [DONE], and an unclean end of the transfer.
+func (r *relay) interrupt(cause error) error {
+	if err := r.flush(); err != nil {
+		return r.clientGone()
+	}
+	reason, f := r.interruption(cause)
+	if err := r.x.end(reason); err != nil {
+		f = failureOf(err)
+	}
+	return r.tell(f)
+}
+
+// interruption names the end reason and the error event of a broken stream.
+func (r *relay) interruption(cause error) (usage.EndReason, Failure) {
+	f := Failure{Type: typeServer, Code: "upstream_interrupted", Message: "the provider broke off its answer: what came so far is incomplete"}
+	switch why := context.Cause(r.s.ctx); {
+	case errors.Is(why, errShutdown):
+		f.Code, f.Message = "shutting_down", "the gateway is shutting down: what came so far is incomplete"
+		return usage.EndShutdown, f
+	case errors.Is(why, errIdle), errors.Is(why, errTotal):
+		f.Code, f.Message = "upstream_timeout", why.Error()+": what came so far is incomplete"
+		return usage.EndUpstreamTimeout, f
+	case errors.Is(cause, sse.ErrEventTooLong):
+		f.Message = "the provider sent an event that is too long: what came so far is incomplete"
+	}
+	return usage.EndUpstreamCut, f
+}
+
+// tell writes the error event, closing an event that stands open.
+func (r *relay) tell(f Failure) error {
+	r.x.errorCode = f.Code
+	event := f.event()
+	if r.s.midEvent {
+		event = append([]byte("\n\n"), event...)
+	}
+	_ = r.write(event) // the unclean end says the same
+	return errInterrupted
+}
+
+// clientGone settles what was delivered and lets the provider stop.
+func (r *relay) clientGone() error {
+	r.s.cancel(errClientGone)
+	_ = r.x.end(usage.EndClientGone) // nobody is left to be told
+	return errClientGone
+}
+
+// errClientGone is the cause of an upstream request that lost its reader.
+var errClientGone = errors.New("the client left")
+
+// usageChunk is the chunk that the client asked for and the provider cannot
+// send: from Tollgate's own count, in the shape of OpenAI's.
+func (r *relay) usageChunk() []byte {
+	t := r.x.record.Tokens
+	var chunk struct {
+		ID      string     `json:"id"`
+		Object  string     `json:"object"`
+		Created int64      `json:"created"`
+		Model   string     `json:"model"`
+		Choices []struct{} `json:"choices"`
+		Usage   struct {
+			Prompt     int64 `json:"prompt_tokens"`
+			Completion int64 `json:"completion_tokens"`
+			Total      int64 `json:"total_tokens"`
+		} `json:"usage"`
+	}
+	chunk.ID, chunk.Object, chunk.Created = r.x.record.UpstreamID, "chat.completion.chunk", r.x.accepted.Unix()
+	chunk.Model, chunk.Choices = r.x.record.UpstreamModel, []struct{}{}
+	chunk.Usage.Prompt, chunk.Usage.Completion, chunk.Usage.Total = t.Prompt, t.Completion, t.Prompt+t.Completion
+	body, err := json.Marshal(chunk)
+	if err != nil {
+		return nil
+	}
+	return append(append([]byte("data: "), body...), '\n', '\n')
+}

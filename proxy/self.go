@@ -1,0 +1,168 @@
+package proxy
+
+import (
+	"encoding/json"
+	"net/url"
+	"time"
+	"tollgate/usage"
+
+	"github.com/valyala/fasthttp"
+)
+
+// modelObject is a model as the models API lists it.
+// See https://platform.openai.com/docs/api-reference/models/object.
+type modelObject struct {
+	ID      string `json:"id"`
+	Object  string `json:"object"`
+	Created int64  `json:"created"`
+	OwnedBy string `json:"owned_by"`
+}
+
+func newModelObject(name string) modelObject {
+	return modelObject{ID: name, Object: "model", OwnedBy: "tollgate"}
+}
+
+// listModels lists the models that the key may use.
+func (x *exchange) listModels(ctx *fasthttp.RequestCtx) error {
+	list := struct {
+		Object string        `json:"object"`
+		Data   []modelObject `json:"data"`
+	}{Object: "list", Data: []modelObject{}}
+	for _, name := range x.gateway.Table.Names() {
+		if x.key.MayUse(name) {
+			list.Data = append(list.Data, newModelObject(name))
+		}
+	}
+	return x.replyJSON(ctx, list)
+}
+
+// showModel shows one of them. A model's name may hold a slash, which clients
+// escape; the name is only looked up, so nothing can be reached through it.
+func (x *exchange) showModel(ctx *fasthttp.RequestCtx) error {
+	name, err := url.PathUnescape(x.tail)
+	if err != nil {
+		return errModelNotFound
+	}
+	if _, ok := x.gateway.Table.Model(name); !ok || !x.key.MayUse(name) {
+		return errModelNotFound
+	}
+	return x.replyJSON(ctx, newModelObject(name))
+}
+
+// ownUsage is what a key may know about itself.
+type ownUsage struct {
+	Object string   `json:"object"`
+	Key    ownKey   `json:"key"`
+	From   string   `json:"from"`
+	To     string   `json:"to"`
+	Rows   []ownRow `json:"rows"`
+}
+
+// ownRow is a row of the ledger without what providers charge the operator.
+type ownRow struct {
+	Day              string    `json:"day"`
+	Model            string    `json:"model"`
+	Requests         int64     `json:"requests"`
+	PromptTokens     int64     `json:"prompt_tokens"`
+	CachedTokens     int64     `json:"cached_tokens"`
+	CompletionTokens int64     `json:"completion_tokens"`
+	ReasoningTokens  int64     `json:"reasoning_tokens"`
+	Charge           usage.USD `json:"charge_usd"`
+	Estimated        int64     `json:"estimated_requests"`
+}
+
+type ownKey struct {
+	ID        string      `json:"id"`
+	Tenant    string      `json:"tenant"`
+	Name      string      `json:"name"`
+	Models    []string    `json:"models,omitempty"`
+	ExpiresAt *time.Time  `json:"expires_at"`
+	Requests  *ownRequest `json:"requests_per_minute"` // null: no limit
+}
+
+type ownRequest struct {
+	Limit     int    `json:"limit"`
+	Remaining int    `json:"remaining"`
+	Reset     string `json:"reset"`
+}
+
+// showUsage shows the key's own spend by day and model, of the present month
+// unless from and to (days, UTC, both included) say otherwise, and its limits.
+func (x *exchange) showUsage(ctx *fasthttp.RequestCtx) error {
+	from, to, err := period(x.tail, time.Now().UTC())
+	if err != nil {
+		return err
+	}
+	rows, err := x.gateway.Spending.Sum(x.gateway.running, usage.Query{
+		From: from, To: to, KeyID: x.key.ID, By: []usage.Dimension{usage.ByDay, usage.ByModel},
+	})
+	if err != nil {
+		return errSpending
+	}
+	answer := ownUsage{
+		Object: "usage", From: from.Format(time.DateOnly), To: to.Format(time.DateOnly), Rows: ownRows(rows),
+		Key: ownKey{ID: x.key.ID, Tenant: x.key.Tenant, Name: x.key.Name, Models: x.key.Models},
+	}
+	if !x.key.ExpiresAt.IsZero() {
+		answer.Key.ExpiresAt = &x.key.ExpiresAt
+	}
+	if x.limit.Limit > 0 {
+		answer.Key.Requests = &ownRequest{x.limit.Limit, x.limit.Remaining, x.limit.Reset.Round(time.Millisecond).String()}
+	}
+	return x.replyJSON(ctx, answer)
+}
+
+func ownRows(rows []usage.Row) []ownRow {
+	own := make([]ownRow, len(rows))
+	for i, r := range rows {
+		own[i] = ownRow{
+			Day: r.Day, Model: r.Model, Requests: r.Requests,
+			PromptTokens: r.PromptTokens, CachedTokens: r.CachedTokens,
+			CompletionTokens: r.CompletionTokens, ReasoningTokens: r.ReasoningTokens,
+			Charge: r.Charge, Estimated: r.EstimatedRequests,
+		}
+	}
+	return own
+}
+
+// period reads from=2026-01-01&to=2026-01-31.
+func period(query string, now time.Time) (from, to time.Time, err error) {
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return from, to, &dayError{param: "from"}
+	}
+	day := func(param string, fallback time.Time) time.Time {
+		text := values.Get(param)
+		if text == "" {
+			return fallback
+		}
+		t, parseErr := time.Parse(time.DateOnly, text)
+		if parseErr != nil && err == nil {
+			err = &dayError{param: param}
+		}
+		return t
+	}
+	from = day("from", time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC))
+	to = day("to", time.Date(now.Year(), now.Month(), now.Day(), 0, 0, 0, 0, time.UTC))
+	if err == nil && to.Before(from) {
+		err = &dayError{param: "to"}
+	}
+	return from, to, err
+}
+
+// dayError is a query parameter that is no day.
+type dayError struct{ param string }
+
+func (e *dayError) Error() string {
+	return e.param + " must be a day such as 2026-01-31 (UTC), and from must not be after to"
+}
+
+func (x *exchange) replyJSON(ctx *fasthttp.RequestCtx, value any) error {
+	body, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	ctx.SetStatusCode(fasthttp.StatusOK)
+	x.reply(ctx, body)
+	return nil
+}

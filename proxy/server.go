@@ -1,0 +1,88 @@
+package proxy
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+	"tollgate/telemetry"
+
+	"github.com/valyala/fasthttp"
+)
+
+// headBytes is the largest request head taken, in bytes; beyond it 431.
+const headBytes = 16 << 10
+
+// haltGrace is how long answers may take to say that they were cut short,
+// after the time for draining is over.
+const haltGrace = 2 * time.Second
+
+// Server is the public listener of a Gateway.
+type Server struct {
+	gateway *Gateway
+	http    *fasthttp.Server
+}
+
+// NewServer returns the server of a gateway. Each setting closes a hazard that
+// fasthttp leaves to its user; the comments name it.
+func NewServer(g *Gateway) *Server {
+	c := g.Config
+	return &Server{gateway: g, http: &fasthttp.Server{
+		Handler:      g.Handle,
+		ErrorHandler: g.refuseUnparsed,
+
+		ReadBufferSize: headBytes,
+		ReadTimeout:    c.ReadTimeout,
+		IdleTimeout:    c.IdleTimeout,
+		// One deadline for a whole answer; the relay moves it on. Zero would let
+		// a deadline that the relay set survive into the next request.
+		WriteTimeout: c.WriteTimeout,
+		// Counts idle connections too, so it must not be the limit that matters:
+		// server.max_in_flight is.
+		Concurrency: max(fasthttp.DefaultConcurrency, 4*c.MaxInFlight),
+
+		// A buffered body would be allocated at its declared length before anyone
+		// is authenticated. Streamed, it must be read by us or the connection
+		// closed: fasthttp parses what is left as the next request.
+		StreamRequestBody:            true,
+		DisablePreParseMultipartForm: true,
+		MaxRequestBodySize:           int(c.MaxRequestBody),
+
+		NoDefaultServerHeader: true,
+		NoDefaultContentType:  true,
+		CloseOnShutdown:       true,
+		// Parse errors quote the request, its key included.
+		SecureErrorLogMessage: true,
+		Logger:                quietLogger{g.Log},
+	}}
+}
+
+// Serve answers requests until Shutdown. It returns nil after one.
+func (s *Server) Serve(ln net.Listener) error { return s.http.Serve(ln) }
+
+// Shutdown stops accepting, lets open answers go on until ctx is done, then
+// cuts the rest short: each gets an error event and a record. It returns an
+// error when connections were still open at the very end.
+func (s *Server) Shutdown(ctx context.Context) error {
+	err := s.http.ShutdownWithContext(ctx)
+	s.gateway.Close()
+	if err == nil {
+		return nil
+	}
+	s.gateway.Log.Warn("open answers cut short at the end of server.drain_timeout")
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), haltGrace)
+	defer cancel()
+	if err := s.http.ShutdownWithContext(last); err != nil {
+		return fmt.Errorf("connections still open after server.drain_timeout: %w", err)
+	}
+	return nil
+}
+
+// quietLogger hands fasthttp's own lines to the log, at debug: they are about
+// connections that clients broke.
+type quietLogger struct{ log *slog.Logger }
+
+func (l quietLogger) Printf(format string, args ...any) {
+	l.log.Debug("connection", telemetry.FieldError, fmt.Sprintf(format, args...))
+}

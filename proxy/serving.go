@@ -1,0 +1,231 @@
+package proxy
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"strings"
+	"time"
+	"tollgate/proxy/sse"
+	"tollgate/upstream"
+	"tollgate/usage"
+)
+
+// errNotAnAnswer is what a provider sent in place of an answer: another
+// status, another content type, an error inside a 200. Its text stays inside.
+var errNotAnAnswer = errors.New("the provider's answer is not one")
+
+// heldBytes bounds what is held back before the first event with content: beyond
+// it the stream is committed.
+const heldBytes = 64 << 10
+
+// serving is one upstream request: its response, the alarm that may cancel it,
+// and the listener that learns from the answer what goes on the bill.
+type serving struct {
+	gateway  *Gateway
+	ctx      context.Context
+	cancel   context.CancelCauseFunc
+	alarm    *alarm
+	response *upstream.Response
+	choices  int // how many finish reasons make the answer complete
+
+	rewriting
+	asked bool // the client asked for the usage chunk
+
+	framer *sse.Framer
+	tap    sse.Tap
+	meter  *usage.Meter
+	held   []byte // events not forwarded yet
+	begun  bool   // an event with data was seen
+	// midEvent says that the last byte held or forwarded stands inside an oversize event.
+	midEvent bool
+	answer   []byte // a plain answer, whole
+	ended    bool   // the body was read to its end
+	closed   bool
+}
+
+// open starts the clock of one attempt.
+func (x *exchange) open(c *upstream.Candidate, version rewriting, deadline time.Time) *serving {
+	// An answer that brings its usage is counted only when it breaks off.
+	counting := usage.CountAtEnd
+	if x.document.Stream && c.Provider.StreamUsage == upstream.StreamUsageNever {
+		counting = usage.CountEagerly
+	}
+	s := &serving{
+		gateway:   x.gateway,
+		rewriting: version,
+		choices:   int(x.document.N),
+		asked:     x.document.IncludeUsage,
+		meter:     x.gateway.Estimator.NewMeter(counting),
+	}
+	s.tap.Reset(s.meter)
+	s.ctx, s.cancel = context.WithCancelCause(x.gateway.running)
+	s.alarm = newAlarm(s.cancel, deadline)
+	return s
+}
+
+// close ends the upstream request. A body that was not read to its end takes
+// its connection with it.
+func (s *serving) close() {
+	if s.closed {
+		return
+	}
+	s.closed = true
+	if s.response != nil {
+		if s.tap.Done() && !s.ended {
+			s.finishBody()
+		}
+		_ = s.response.Body.Close()
+	}
+	s.alarm.stop()
+	s.cancel(errFinished)
+	if s.framer != nil {
+		s.framer.Reset(int(s.gateway.Config.MaxEvent))
+		s.gateway.framers.Put(s.framer)
+		s.framer = nil
+	}
+}
+
+// finishBody reads the few bytes that stand behind [DONE], so that the
+// connection can be used again. The client has its whole answer by then.
+func (s *serving) finishBody() {
+	const patience = 50 * time.Millisecond
+	s.alarm.set(patience, errFinished)
+	var few [512]byte
+	for range 8 {
+		if _, err := s.response.Body.Read(few[:]); err != nil {
+			return
+		}
+	}
+}
+
+// outcomeOf classifies an error by why the attempt was cancelled, if it was.
+func (s *serving) outcomeOf(err error) upstream.Outcome {
+	switch cause := context.Cause(s.ctx); {
+	case errors.Is(cause, errShutdown):
+		return upstream.OutcomeAbandoned
+	case errors.Is(cause, errFirstToken), errors.Is(cause, errAnswerLate), errors.Is(cause, errTotal):
+		return upstream.OutcomeTimeout
+	}
+	return upstream.OutcomeOfError(err)
+}
+
+// readPlain takes a whole plain answer. Only a body that ended as its framing
+// says, and that is a JSON object without an error on top, is an answer.
+func (s *serving) readPlain(limit int64) (upstream.Outcome, error) {
+	body, err := readBounded(s.response.Body, s.response.ContentLength, limit)
+	switch {
+	case errors.Is(err, errNotAnAnswer):
+		return upstream.OutcomeInvalidAnswer, err
+	case err != nil:
+		return s.outcomeOf(err), err
+	}
+	s.ended = true
+	if !json.Valid(body) || !sse.ValidChunk(body) {
+		return upstream.OutcomeInvalidAnswer, errNotAnAnswer
+	}
+	// The same listener as for a stream: the whole answer is one event to it.
+	s.tap.Observe(sse.Event{Raw: body, Data: body})
+	s.answer = body
+	return upstream.OutcomeOK, nil
+}
+
+// readBounded reads to the end, at most limit bytes.
+func readBounded(r io.Reader, length, limit int64) ([]byte, error) {
+	if length > limit {
+		return nil, errNotAnAnswer
+	}
+	body := make([]byte, 0, max(512, length+1))
+	for {
+		n, err := r.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		switch {
+		case int64(len(body)) > limit:
+			return nil, errNotAnAnswer
+		case errors.Is(err, io.EOF):
+			return body, nil
+		case err != nil:
+			return nil, err
+		}
+		if len(body) == cap(body) {
+			body = append(body, 0)[:len(body)]
+		}
+	}
+}
+
+// awaitEvent holds everything back until an event carries content, a finish
+// reason or usage. Until then the provider can be changed for another.
+func (s *serving) awaitEvent() (upstream.Outcome, error) {
+	if !strings.HasPrefix(s.response.ContentType, "text/event-stream") {
+		return upstream.OutcomeInvalidAnswer, errNotAnAnswer
+	}
+	s.framer, _ = s.gateway.framers.Get().(*sse.Framer)
+	var end error
+	for {
+		decided, outcome := s.holdBack()
+		switch {
+		case decided && outcome == upstream.OutcomeOK:
+			return outcome, nil
+		case decided:
+			return outcome, errNotAnAnswer
+		case errors.Is(end, io.EOF), errors.Is(end, sse.ErrEventTooLong):
+			return upstream.OutcomeInvalidAnswer, errNotAnAnswer
+		case end != nil:
+			return s.outcomeOf(end), end
+		}
+		_, end = s.framer.Fill(s.response.Body)
+	}
+}
+
+// holdBack takes the events in memory, up to the one that decides the attempt.
+func (s *serving) holdBack() (decided bool, outcome upstream.Outcome) {
+	for e, ok := s.framer.Next(); ok; e, ok = s.framer.Next() {
+		if e.Data != nil && !s.begun {
+			s.begun = true
+			if !sse.ValidChunk(e.Data) {
+				return true, upstream.OutcomeInvalidAnswer
+			}
+		}
+		verdict, carries := s.hear(e)
+		if verdict == verdictEnd || verdict == verdictBroken {
+			return true, upstream.OutcomeInvalidAnswer
+		}
+		if verdict == verdictForward {
+			s.held = append(s.held, e.Raw...)
+			s.midEvent = !e.EndsEvent()
+		}
+		if carries || len(s.held) > heldBytes {
+			return true, upstream.OutcomeOK
+		}
+	}
+	return false, upstream.OutcomeOK
+}
+
+// verdict says what becomes of an event.
+type verdict uint8
+
+const (
+	verdictForward verdict = iota
+	verdictStrip           // the usage chunk that only Tollgate asked for
+	verdictEnd             // [DONE]
+	verdictBroken          // an error, or no event at all
+)
+
+// hear listens to an event. carries reports whether it commits the stream.
+func (s *serving) hear(e sse.Event) (v verdict, carries bool) {
+	switch s.tap.Observe(e) {
+	case sse.KindDone:
+		return verdictEnd, false
+	case sse.KindError, sse.KindInvalid:
+		return verdictBroken, false
+	case sse.KindUsage:
+		if s.injected && !s.asked {
+			return verdictStrip, true
+		}
+		return verdictForward, true
+	case sse.KindContent, sse.KindFinish:
+		return verdictForward, true
+	}
+	return verdictForward, false
+}

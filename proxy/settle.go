@@ -1,0 +1,152 @@
+package proxy
+
+import (
+	"context"
+	"strings"
+	"time"
+	"tollgate/proxy/scan"
+	"tollgate/telemetry"
+	"tollgate/upstream"
+	"tollgate/usage"
+)
+
+// promptSample bounds the prompt text kept for an estimate, in bytes; what is
+// beyond is extrapolated.
+const promptSample = 64 << 10
+
+// openRecord begins the request's usage record: one per admitted request,
+// whatever its end.
+func (x *exchange) openRecord() {
+	x.record = usage.Record{
+		RequestID:  x.id,
+		Kind:       usage.KindSettle,
+		Tenant:     x.key.Tenant,
+		KeyID:      x.key.ID,
+		Model:      x.model.Name,
+		Stream:     x.document.Stream,
+		AcceptedAt: x.accepted.UTC(),
+	}
+	if x.document.MaxTokens > 0 {
+		x.maxCompletion = x.document.MaxTokens * max(1, x.document.N)
+	}
+}
+
+// end settles a request whose answer has ended for that reason, with what the
+// listener heard. It does nothing when the request was settled before.
+func (x *exchange) end(reason usage.EndReason) error {
+	if x.settled {
+		return nil
+	}
+	answer := usage.Answer{End: reason, MaxCompletion: x.maxCompletion, Estimate: x.estimate}
+	if s := x.serving; s != nil {
+		answer.Reported = s.tap.Usage()
+		answer.Delivered = x.delivered
+		x.record.UpstreamID = s.tap.ID()
+	}
+	return x.settle(answer)
+}
+
+// settle decides the record and makes it durable. An error means that the bill
+// is not safe, so the answer must not look complete.
+func (x *exchange) settle(answer usage.Answer) error {
+	x.settled = true
+	verdict := usage.Decide(answer)
+	r := &x.record
+	r.EndReason, r.Source, r.Tokens = answer.End, verdict.Source, verdict.Tokens
+	r.Rejected = string(verdict.Quarantined)
+	r.EndedAt = time.Now().UTC()
+	log := x.gateway.Log.With(telemetry.FieldRequestID, x.id)
+	var err error
+	if verdict.Charged {
+		if r.Charge, r.ChargePrice, err = x.gateway.Prices.Charge(r.Model, verdict.Tokens, r.AcceptedAt); err != nil {
+			log.Error("charge not computed", telemetry.FieldError, err)
+		}
+	}
+	if r.Cost, r.CostPrice, err = x.gateway.Prices.Cost(r.Provider, r.UpstreamModel, verdict.Cost, r.AcceptedAt); err != nil {
+		log.Error("cost not computed", telemetry.FieldError, err)
+	}
+	// Not the request's context: a client that left still owes its record.
+	if err := x.gateway.Recorder.Record(context.Background(), *r); err != nil {
+		log.Error("usage record lost", telemetry.FieldError, err, telemetry.FieldEndReason, string(r.EndReason))
+		return errLedger
+	}
+	return nil
+}
+
+// expectUsage prepares for an answer whose provider will send no usage: the
+// answer is counted as it passes, and the prompt while the provider works.
+func (x *exchange) expectUsage(c *upstream.Candidate) {
+	if c.Provider.StreamUsage != upstream.StreamUsageNever || x.promptTokens != nil {
+		return
+	}
+	text := samplePrompt(x.document)
+	x.promptTokens = make(chan int64, 1)
+	x.gateway.counting.Go(func() { x.promptTokens <- text.count(x.gateway.Estimator) })
+}
+
+// estimate is the local count of the prompt and of the answer's text so far.
+func (x *exchange) estimate() usage.Tokens {
+	var t usage.Tokens
+	switch {
+	case x.promptTokens != nil:
+		t.Prompt = <-x.promptTokens
+		x.promptTokens <- t.Prompt
+	case x.document != nil:
+		t.Prompt = samplePrompt(x.document).count(x.gateway.Estimator)
+	default:
+		t.Prompt = x.prompt.count(x.gateway.Estimator)
+	}
+	if x.serving != nil {
+		t.Completion = x.serving.meter.Tokens()
+	}
+	return t
+}
+
+// promptText is enough of a prompt to estimate its tokens after its body was
+// given back. Only text is in it, never an image's base64.
+type promptText struct {
+	sample []byte // JSON string contents, still escaped
+	total  int64  // how long the whole text is, in the same form
+}
+
+func samplePrompt(d *scan.Document) promptText {
+	var p promptText
+	for _, span := range d.Texts {
+		p.total += int64(span.End - span.Start)
+	}
+	p.sample = make([]byte, 0, min(p.total+2*int64(len(d.Texts)), promptSample))
+	for _, span := range d.Texts {
+		text := d.Body[span.Start:span.End]
+		room := promptSample - len(p.sample)
+		if room <= 0 {
+			break
+		}
+		p.sample = append(p.sample, text[:min(len(text), room)]...)
+		p.sample = append(p.sample, `\n`...) // as a chat template would part two messages
+	}
+	return p
+}
+
+func (p promptText) count(e *usage.Estimator) int64 {
+	if len(p.sample) == 0 {
+		return 0
+	}
+	counted := e.CountJSON(p.sample)
+	if p.total <= int64(len(p.sample)) {
+		return counted
+	}
+	return counted * p.total / int64(len(p.sample))
+}
+
+// logAttempt leaves a line for an attempt that failed: the client sees only
+// the answer of the one that did not.
+func (x *exchange) logAttempt(a *upstream.Attempt, outcome upstream.Outcome) {
+	x.gateway.Log.Warn("attempt failed",
+		telemetry.FieldRequestID, x.id,
+		telemetry.FieldModel, x.model.Name,
+		telemetry.FieldProvider, a.Provider.Name,
+		telemetry.FieldUpstream, strings.TrimSuffix(a.Endpoint.URL, "/"),
+		telemetry.FieldAttempts, x.attempts,
+		telemetry.FieldOutcome, outcome.String(),
+	)
+}
