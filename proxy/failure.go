@@ -125,7 +125,7 @@ func fixedFailure(err error) (Failure, bool) {
 		param      string
 		retryAfter time.Duration
 	}{
-		{errUnknownPath, 404, typeInvalid, "unknown_path", 0},
+		{errUnknownPath, 404, typeInvalid, "unknown_path", "", 0},
 		{errHeadTooLarge, 431, typeInvalid, "invalid_request_head", "", 0},
 		{errReadTimeout, 408, typeInvalid, "request_timeout", "", 0},
 		{errUnparsable, 400, typeInvalid, "invalid_request_head", "", 0},
