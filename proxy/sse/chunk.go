@@ -1,0 +1,262 @@
+package sse
+
+import "bytes"
+
+// maxPreamble bounds the part of a chunk before its choices that a Tap remembers.
+const maxPreamble = 512
+
+// A chunk is one payload while it is read, and what it said. Nothing of it is believed before the walk has come to a
+// good end, except the text, which goes to the sink at once.
+type chunk struct {
+	cursor
+	tap      *Tap
+	choices  int    // elements of the choices array
+	ended    bitset // choices with a finish_reason in this chunk
+	usage    []byte // the usage object, nil without one
+	id       []byte
+	preamble int  // where the choices begin, if that is worth remembering
+	content  bool // there was text, or media
+	failed   bool // there was an error on top
+}
+
+// read walks the payload. It follows the path to every member that it acts on: text that a model made up cannot stand
+// at such a path, not even where a provider sends tool arguments as an object.
+func (c *chunk) read() {
+	if c.peek() != '{' {
+		c.fail()
+		return
+	}
+	dull := !c.jump() // so far there was nothing but what is the same in every chunk
+	if dull {
+		c.enter()
+	}
+	for c.more('}') {
+		switch string(c.key()) {
+		case "choices":
+			if dull && c.pos <= maxPreamble {
+				c.preamble = c.pos
+			}
+			dull = false
+			c.readChoices()
+		case "usage":
+			dull = false
+			c.readUsage()
+		case "error":
+			dull = false
+			c.failed = c.truthy() || c.failed
+		case "id":
+			c.readID()
+		default:
+			c.skip()
+		}
+	}
+	if c.peek() != 0 {
+		c.fail()
+	}
+}
+
+// jump continues behind the preamble of an earlier chunk when this one begins with the same bytes: id, model, time and
+// so on, more than half of most chunks. The walk depends on nothing but the bytes, so it would have come to the same
+// point: behind the colon of the choices.
+func (c *chunk) jump() bool {
+	p := c.tap.preamble
+	if len(p) == 0 || !bytes.HasPrefix(c.data, p) {
+		return false
+	}
+	c.pos = len(p)
+	c.readChoices()
+	return true
+}
+
+func (c *chunk) readID() {
+	if c.peek() == '"' {
+		c.id = c.str()
+		return
+	}
+	c.skip()
+}
+
+// readUsage takes an object. Null is how a provider says that usage comes later; anything else says nothing.
+func (c *chunk) readUsage() {
+	if c.peek() != '{' {
+		c.skip()
+		return
+	}
+	start := c.pos
+	c.skipNested()
+	c.usage = c.data[start:c.pos]
+}
+
+// truthy steps over a value and reports whether it is one that the OpenAI clients take for an error: they ask for its
+// truth value, so that null, false, 0 and "" are none.
+func (c *chunk) truthy() bool {
+	switch c.peek() {
+	case '"':
+		return len(c.str()) > 0
+	case '{', '[':
+		c.skipNested()
+		return true
+	}
+	switch string(c.scalar()) {
+	case "null", "false", "0", "":
+		return false
+	}
+	return true
+}
+
+func (c *chunk) readChoices() {
+	if c.peek() != '[' {
+		c.skip()
+		return
+	}
+	c.enter()
+	for c.more(']') {
+		c.choices++
+		if c.peek() == '{' {
+			c.readChoice(c.choices - 1)
+		} else {
+			c.skip()
+		}
+	}
+}
+
+// readChoice reads one choice. Its index may come after its finish_reason; without one its position counts.
+func (c *chunk) readChoice(index int) {
+	ended := false
+	c.enter()
+	for c.more('}') {
+		switch string(c.key()) {
+		case "index":
+			index = number(c.value())
+		case "delta", "message":
+			c.readDelta()
+		case "text":
+			c.readText()
+		case "finish_reason":
+			ended = c.nonEmptyString()
+		default:
+			c.skip()
+		}
+	}
+	if ended {
+		c.ended.add(index)
+	}
+}
+
+func (c *chunk) readDelta() {
+	if c.peek() != '{' {
+		c.skip()
+		return
+	}
+	reasoned := false
+	c.enter()
+	for c.more('}') {
+		switch string(c.key()) {
+		case "content", "refusal", "tool_calls", "function_call", "audio", "images":
+			c.readText()
+		case "reasoning_content", "reasoning":
+			// One is the other's old name, and servers that changed the name send both with the same text.
+			if reasoned {
+				c.skip()
+				continue
+			}
+			before := c.tap.contentBytes
+			c.readText()
+			reasoned = c.tap.contentBytes > before
+		default:
+			c.skip()
+		}
+	}
+}
+
+// readText takes a value as text: a string, or the strings inside an array or object.
+func (c *chunk) readText() {
+	switch c.peek() {
+	case '"':
+		c.text(c.str())
+	case '{', '[':
+		c.readParts()
+	default:
+		c.scalar()
+	}
+}
+
+// readParts finds the text in content parts, tool calls and audio, at any depth and in constant space: the strings
+// under the names that those use for what the model wrote. A string in an array belongs to the name of the array.
+func (c *chunk) readParts() {
+	meaning := isText
+	for depth := 0; ; {
+		switch c.peek() {
+		case '"':
+			s := c.str()
+			if c.peek() == ':' {
+				meaning = meaningOf(s)
+				break
+			}
+			if meaning == isText {
+				c.text(s)
+			}
+			c.content = c.content || meaning == isMedia && len(s) > 0
+			continue
+		case '{', '[':
+			depth++
+		case '}', ']':
+			depth--
+		case 0:
+			c.fail()
+			return
+		}
+		c.pos++
+		if depth == 0 {
+			return
+		}
+	}
+}
+
+// A meaning says what a string inside a delta is, by the name of its member.
+type meaning uint8
+
+const (
+	isOther meaning = iota
+	isText
+	isMedia // an answer, but no text
+)
+
+func meaningOf(name []byte) meaning {
+	switch string(name) {
+	case "text", "thinking", "refusal", "name", "arguments", "input", "transcript":
+		return isText
+	case "data", "url", "b64_json":
+		return isMedia
+	}
+	return isOther
+}
+
+func (c *chunk) text(escaped []byte) {
+	if len(escaped) == 0 {
+		return
+	}
+	c.content = true
+	c.tap.contentBytes += int64(len(escaped))
+	if c.tap.Text != nil {
+		c.tap.Text.AddJSON(escaped)
+	}
+}
+
+// value steps over a value and returns it when it is a scalar.
+func (c *chunk) value() []byte {
+	switch c.peek() {
+	case '"', '{', '[':
+		c.skip()
+		return nil
+	}
+	return c.scalar()
+}
+
+func (c *chunk) nonEmptyString() bool {
+	if c.peek() != '"' {
+		c.skip()
+		return false
+	}
+	return len(c.str()) > 0
+}

@@ -1,0 +1,49 @@
+package sse
+
+import "math/bits"
+
+// maxChoices is the most answers that one request can ask for, by OpenAI's reference of the parameter n.
+const maxChoices = 128
+
+// A bitset holds choice indices.
+type bitset [maxChoices / 64]uint64
+
+// add puts an index in; one that no choice can have is no index.
+func (s *bitset) add(index int) {
+	if index >= 0 && index < maxChoices {
+		s[index/64] |= 1 << (index % 64)
+	}
+}
+
+func (s *bitset) addAll(more bitset) {
+	for i := range s {
+		s[i] |= more[i]
+	}
+}
+
+func (s *bitset) empty() bool { return *s == bitset{} }
+
+// firstMissing is the smallest index that is not in the set.
+func (s *bitset) firstMissing() int {
+	for i, word := range s {
+		if word != ^uint64(0) {
+			return i*64 + bits.TrailingZeros64(^word)
+		}
+	}
+	return maxChoices
+}
+
+// number reads a choice index, -1 when it is none.
+func number(digits []byte) int {
+	if len(digits) == 0 || len(digits) > 3 {
+		return -1
+	}
+	n := 0
+	for _, d := range digits {
+		if d < '0' || d > '9' {
+			return -1
+		}
+		n = 10*n + int(d-'0')
+	}
+	return n
+}

@@ -1,0 +1,225 @@
+package sse
+
+import (
+	"bytes"
+	"encoding/json"
+)
+
+// An oversize reads the payload of an event that is never in memory whole: it can stop at any byte and go on with the
+// next fragment. It looks for what decides whether an answer is complete and what it cost (finish reasons, usage,
+// error) and lets the text pass, for such an event is mostly an image or a file. The field names of the protocol and
+// the line ends lie outside all strings and are noise to it.
+type oversize struct {
+	depth    int  // open brackets
+	begun    bool // the payload's first bracket was seen
+	inString bool
+	escape   bool // the next byte of the string is escaped
+	key      [len("finish_reason")]byte
+	length   int    // of the current or last string; key holds as much of it as fits
+	part     member // the top-level member around the current position
+	next     member // the member whose value comes next
+	position int    // choices so far
+	index    int    // of the current choice
+	finished bool   // the current choice has a finish_reason
+	ended    bitset
+	failed   bool
+	capture  bool // the current position is inside the usage object
+	usage    []byte
+}
+
+// A member is a name on the path to something that matters.
+type member uint8
+
+const (
+	otherMember member = iota
+	choicesMember
+	usageMember
+	errorMember
+	indexMember
+	finishMember
+)
+
+// How deep a payload's brackets are at the names that matter.
+const (
+	topDepth    = 1
+	choiceDepth = 3
+)
+
+func (t *Tap) observeFragment(e Event) Kind {
+	t.over = true
+	if e.Fragment == FragmentFirst {
+		t.scan = oversize{usage: t.scan.usage[:0]}
+	}
+	o := &t.scan
+	o.feed(e.Raw)
+	if e.Fragment != FragmentLast {
+		return KindContent
+	}
+	switch {
+	case !o.begun || o.depth != 0 || o.inString:
+		return KindInvalid
+	case json.Valid(o.usage):
+		t.keepUsage(o.usage)
+	}
+	if o.failed {
+		return KindError
+	}
+	t.ended.addAll(o.ended)
+	if !o.ended.empty() {
+		return KindFinish
+	}
+	return KindContent
+}
+
+func (o *oversize) feed(raw []byte) {
+	for len(raw) > 0 {
+		n := 1
+		captured := o.capture
+		if o.inString {
+			n = o.inside(raw)
+		} else {
+			o.between(raw[0])
+		}
+		if captured || o.capture {
+			o.take(raw[:n])
+		}
+		raw = raw[n:]
+	}
+}
+
+// take captures bytes of the usage object. One that outgrows any real usage is not one.
+func (o *oversize) take(b []byte) {
+	if len(o.usage)+len(b) > keepUsageBytes {
+		o.capture = false
+		o.usage = o.usage[:0]
+		return
+	}
+	o.usage = append(o.usage, b...)
+}
+
+// inside takes bytes of a string, up to its end if that is among them, and returns how many.
+func (o *oversize) inside(raw []byte) int {
+	if o.escape {
+		o.escape = false
+		o.length++
+		return 1
+	}
+	n := bytes.IndexAny(raw[:min(len(raw), 64)], `"\`)
+	switch {
+	case n < 0:
+		n = min(len(raw), 64)
+		o.spell(raw[:n])
+		return n
+	case raw[n] == '\\':
+		o.escape = true
+	default:
+		o.inString = false
+	}
+	o.spell(raw[:n])
+	if !o.inString {
+		o.stringValue()
+	}
+	return n + 1
+}
+
+func (o *oversize) spell(s []byte) {
+	if o.length < len(o.key) {
+		copy(o.key[o.length:], s)
+	}
+	o.length += len(s)
+}
+
+// between takes a byte outside all strings.
+func (o *oversize) between(b byte) {
+	switch b {
+	case '"':
+		o.inString = o.begun
+		o.length = 0
+	case ':':
+		o.name()
+	case ',':
+		o.next = otherMember
+	case '{', '[':
+		o.open(b)
+	case '}', ']':
+		o.close()
+	default:
+		o.scalar(b)
+	}
+}
+
+// name makes the string before a colon the name of what comes next.
+func (o *oversize) name() {
+	if o.length == 0 || o.length > len(o.key) {
+		return
+	}
+	key := string(o.key[:o.length])
+	switch {
+	case o.depth == topDepth:
+		o.part = topMember(key)
+		o.next = o.part
+	case o.depth == choiceDepth && o.part == choicesMember && key == "index":
+		o.next, o.index = indexMember, 0
+	case o.depth == choiceDepth && o.part == choicesMember && key == "finish_reason":
+		o.next = finishMember
+	}
+}
+
+func topMember(key string) member {
+	switch key {
+	case "choices":
+		return choicesMember
+	case "usage":
+		return usageMember
+	case "error":
+		return errorMember
+	}
+	return otherMember
+}
+
+func (o *oversize) stringValue() {
+	if o.length > 0 {
+		o.finished = o.finished || o.next == finishMember
+		o.failed = o.failed || o.next == errorMember
+	}
+	o.next = otherMember
+}
+
+func (o *oversize) open(b byte) {
+	o.begun = true
+	o.depth++
+	o.failed = o.failed || o.next == errorMember
+	switch {
+	case o.next == usageMember && b == '{':
+		o.capture = true
+		o.usage = o.usage[:0]
+	case o.depth == choiceDepth && o.part == choicesMember:
+		o.index, o.finished = o.position, false
+		o.position++
+	}
+	o.next = otherMember
+}
+
+func (o *oversize) close() {
+	if o.depth == choiceDepth && o.part == choicesMember && o.finished {
+		o.ended.add(o.index)
+		o.finished = false
+	}
+	o.depth--
+	if o.depth == topDepth {
+		o.capture = false
+	}
+	o.next = otherMember
+}
+
+// scalar takes a byte of a number or literal, or white space. The first byte tells a true value from null, false and 0.
+func (o *oversize) scalar(b byte) {
+	switch {
+	case b <= ' ':
+	case o.next == indexMember && '0' <= b && b <= '9' && o.index < maxChoices:
+		o.index = 10*o.index + int(b-'0')
+	case o.next == errorMember:
+		o.failed = o.failed || b == 't' || b == '-' || '1' <= b && b <= '9'
+		o.next = otherMember
+	}
+}

@@ -1,0 +1,185 @@
+package sse
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"testing/iotest"
+)
+
+// event returns a data event of exactly n bytes, not counting the last line feed of a final CR LF.
+func event(n int, end string) string {
+	const start = "data: "
+	n -= len(start) + len(end)
+	if strings.HasSuffix(end, "\r\n") {
+		n++
+	}
+	return start + strings.Repeat("x", n) + end
+}
+
+func TestWholeOrFragments(t *testing.T) {
+	f := func(stream string, want ...Fragment) {
+		t.Helper()
+		fr := NewFramer(0)
+		var got []Fragment
+		var out strings.Builder
+		src := strings.NewReader(stream)
+		for {
+			_, err := fr.Fill(src)
+			for e, ok := fr.Next(); ok; e, ok = fr.Next() {
+				out.Write(e.Raw)
+				if n := len(got); n == 0 || e.Fragment != FragmentMiddle || got[n-1] != FragmentMiddle {
+					got = append(got, e.Fragment)
+				}
+				if (e.Fragment == Whole) != (e.Data != nil) || e.EndsEvent() != (e.Fragment == Whole || e.Fragment == FragmentLast) {
+					t.Errorf("fragment %d: data %t, ends %t", e.Fragment, e.Data != nil, e.EndsEvent())
+				}
+			}
+			if err != nil {
+				break
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%d bytes: fragments %d, want %d", len(stream), got, want)
+		}
+		if out.String()+string(fr.Rest()) != stream {
+			t.Errorf("%d bytes: the fragments do not add up", len(stream))
+		}
+	}
+	short := "data: a\n\n"
+	f(event(maxWhole, "\n\n"), Whole)
+	f(short+event(maxWhole, "\n\n")+short, Whole, Whole, Whole)
+	f(event(maxWhole+1, "\n\n"), FragmentFirst, FragmentLast)
+	f(short+event(maxWhole+1, "\n\n")+short, Whole, FragmentFirst, FragmentLast, Whole)
+	f(event(2*maxBuffer, "\n\n"), FragmentFirst, FragmentMiddle, FragmentLast)
+	f(event(1<<20, "\r\r")+event(1<<20, "\n\n"), FragmentFirst, FragmentMiddle, FragmentLast, FragmentFirst, FragmentMiddle, FragmentLast)
+
+	// An oversize event that never ends has nothing left in memory.
+	f(event(1<<20, "\n\n")[:1<<20-2], FragmentFirst, FragmentMiddle)
+}
+
+// TestOversizeEdges splits events around the limit at every byte near it: neither the reads nor the line ends change
+// whether they are whole.
+func TestOversizeEdges(t *testing.T) {
+	for _, end := range []string{"\n\n", "\r\r", "\n\r\n", "\r\n\r\n"} {
+		for _, length := range []int{maxWhole - 1, maxWhole, maxWhole + 1} {
+			one := event(length, end)
+			stream := one + one + "data: [DONE]\n\n"
+			want := listen(t, NewFramer(0), stream)
+			if want.Over != (length > maxWhole) || !want.Done {
+				t.Errorf("an event of %d bytes: oversize %t, done %t", length, want.Over, want.Done)
+			}
+			for cut := maxWhole - 8; cut < maxWhole+8; cut++ {
+				same(t, want, listen(t, NewFramer(0), stream, cut), stream, cut)
+				same(t, want, listen(t, NewFramer(0), stream, len(one)+cut), stream, len(one)+cut)
+			}
+		}
+	}
+}
+
+func TestTooLong(t *testing.T) {
+	f := func(limit, length int, tooLong bool) {
+		t.Helper()
+		for _, end := range []string{"\n\n", "\r\r", "\r\n\r\n"} {
+			stream := "data: a\r\n\r\n" + event(length, end) + "data: b\n\n"
+			for name, src := range map[string]io.Reader{
+				"at once": strings.NewReader(stream), "byte by byte": iotest.OneByteReader(strings.NewReader(stream)),
+			} {
+				fr := NewFramer(limit)
+				n, err := drain(fr, src)
+				if errors.Is(err, ErrEventTooLong) != tooLong || errors.Is(fr.Err(), ErrEventTooLong) != tooLong {
+					t.Errorf("limit %d, %d bytes %s, %q: %d events, %v", limit, length, name, end, n, err)
+				}
+				if _, ok := fr.Next(); ok {
+					t.Errorf("limit %d, %d bytes %s: events go on", limit, length, name)
+				}
+				if _, ok := fr.Final(); ok {
+					t.Errorf("limit %d, %d bytes %s: a final event", limit, length, name)
+				}
+			}
+		}
+	}
+	f(100, 99, false)
+	f(100, 100, false)
+	f(100, 101, true)
+	f(100, 200, true)
+	f(maxWhole, maxWhole, false)
+	f(maxWhole, maxWhole+1, true)
+	f(maxWhole+10, maxWhole+9, false)
+	f(maxWhole+10, maxWhole+10, false)
+	f(maxWhole+10, maxWhole+11, true)
+	f(150_000, 150_000, false)
+	f(150_000, 150_001, true)
+	f(0, 150_000, false)
+
+	fr := NewFramer(100)
+	_, err := drain(fr, letters{})
+	if want := "the upstream sent an event that is too long: more than 100 bytes (server.max_event)"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+func TestOversizeOutcome(t *testing.T) {
+	big := strings.Repeat(`iVBORw0KGgo\\\"{}[]:,error`, 4_000)
+	f := func(payload, kind, usage string, finished int) {
+		t.Helper()
+		stream := "data: " + strings.Replace(payload, "BIG", big, 1) + "\n\ndata: [DONE]\n\n"
+		whole := listen(t, NewFramer(0), stream)
+		if want := []string{"oversize " + kind, "done  [DONE]"}; !slices.Equal(whole.Events, want) {
+			t.Errorf("%s: %q, want %q", payload, whole.Events, want)
+		}
+		if whole.Usage != usage || !whole.Over || !whole.Done || whole.Text != "" {
+			t.Errorf("%s: usage %s, over %t, done %t, text %q", payload, whole.Usage, whole.Over, whole.Done, whole.Text)
+		}
+		for i, got := range whole.Finished {
+			if got != (i < finished) {
+				t.Errorf("%s: finished of %d choices is %t", payload, i+1, got)
+			}
+		}
+		random := rand.New(rand.NewPCG(1, 2))
+		for range 20 {
+			cuts := randomCuts(random, len(stream), 200)
+			same(t, whole, listen(t, NewFramer(0), stream, cuts...), payload, cuts...)
+		}
+	}
+	f(`{"choices":[{"index":0,"delta":{"content":"BIG"},"finish_reason":"stop"}],"usage":{"total_tokens":7,"d":{"x":[1]}}}`,
+		"finish", `{"total_tokens":7,"d":{"x":[1]}}`, 1)
+	f(`{"usage":{"total_tokens":7},"choices":[{"finish_reason":"stop","delta":{"content":"BIG"},"index":0}]}`,
+		"finish", `{"total_tokens":7}`, 1)
+	f(`{"choices":[{"index":1,"delta":{"content":"BIG"},"finish_reason":"stop"},{"finish_reason":"length","index":0}]}`, "finish", "", 2)
+	f(`{"choices":[{"delta":{"content":"BIG"},"finish_reason":"stop"},{"delta":{},"finish_reason":"stop"}]}`, "finish", "", 2)
+	f(`{"choices":[{"index":0,"delta":{"content":"BIG"},"finish_reason":null}],"usage":null}`, "content", "", 0)
+	f(`{"choices":[{"index":0,"delta":{"content":"BIG"},"finish_reason":""}],"usage":{}}`, "content", "", 0)
+	f(`{"choices":[{"index":0,"delta":{"content":"BIG","x":{"finish_reason":"stop","usage":{"a":1},"error":{}}}}]}`, "content", "", 0)
+	f(`{"choices":[{"index":0,"delta":{"content":"BIG finish_reason"}}],"x":"usage","y":"error","error":null}`, "content", "", 0)
+	f(`{"error":{"message":"BIG"}}`, "error", "", 0)
+	f(`{"x":"BIG","error":"overloaded"}`, "error", "", 0)
+	f(`{"x":"BIG","error":true}`, "error", "", 0)
+	f(`{"x":"BIG","error":false}`, "content", "", 0)
+	f(`{"x":"BIG","error":0 }`, "content", "", 0)
+	f(`{"x":"BIG","error":""}`, "content", "", 0)
+	f(`{"x":"BIG","error":503}`, "error", "", 0)
+	f(`{"x":"BIG"`, "invalid", "", 0)
+	f(`{"x":"BIG`, "invalid", "", 0)
+	f(`<html>BIG</html>`, "invalid", "", 0)
+
+	// What outgrows any usage is none; what is too deep in memory to be one is not taken for one.
+	f(`{"usage":{"x":"BIG"},"choices":[{"index":0,"finish_reason":"stop"}]}`, "finish", "", 1)
+}
+
+func TestOversizeOverSeveralDataLines(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("data: {\"choices\": [\ndata:   {\"index\": 0,\ndata:    \"delta\": {\"images\": [\n")
+	for i := range 5_000 {
+		fmt.Fprintf(&b, "data:      \"part %d\",\r\n", i)
+	}
+	b.WriteString("data:   \"\"]},\ndata:   \"finish_reason\": \"stop\"}],\ndata: \"usage\": {\"total_tokens\": 9}\ndata: }\n\n")
+	h := listen(t, NewFramer(0), b.String())
+	if !slices.Equal(h.Events, []string{"oversize finish"}) || h.Usage != `{"total_tokens": 9}` || !h.Finished[0] {
+		t.Errorf("got %q with usage %s, finished %t", h.Events, h.Usage, h.Finished[0])
+	}
+}
