@@ -5,10 +5,10 @@ import (
 	"fmt"
 )
 
-// maxPerMinute keeps the arithmetic of a bucket exact to the nanosecond.
+// maxPerMinute keeps a bucket's arithmetic within the precision of a float64.
 const maxPerMinute = 1_000_000_000
 
-// defaultMaxKeys bounds the buckets held at once; at about 200 bytes each that is 20 MB.
+// defaultMaxKeys bounds the buckets held at once; at about 250 bytes each they take 25 MB.
 const defaultMaxKeys = 100_000
 
 // Config is the `limits` section of config.yaml: what a key may spend unless it says otherwise.
