@@ -1,5 +1,14 @@
 package usage
 
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+)
+
 // Config is the part of config.yaml that says what tokens cost. Both lists
 // stand at the top level of the file.
 type Config struct {
@@ -45,11 +54,47 @@ type CostConfig struct {
 // ParseUSD reads it, so that no amount ever passes through a float.
 type Money string
 
+// UnmarshalYAML takes the digits as they stand in the file. A YAML library would
+// hand an amount without quotes over as a float, rounded in silence.
+func (m *Money) UnmarshalYAML(raw []byte) error {
+	var value any
+	if err := yaml.Unmarshal(raw, &value); err != nil {
+		return err
+	}
+	switch v := value.(type) {
+	case nil:
+		*m = ""
+	case string:
+		*m = Money(v)
+	case int64, uint64, float64:
+		*m = Money(strings.TrimSpace(string(raw)))
+	default:
+		return errors.New(`an amount is a decimal string in US dollars such as "0.10"`)
+	}
+	return nil
+}
+
 // Date is a calendar day in UTC as written in config.yaml: "2006-01-02".
 type Date string
+
+// Time is the day's midnight UTC; an empty Date is the zero time.
+func (d Date) Time() (time.Time, error) {
+	if d == "" {
+		return time.Time{}, nil
+	}
+	day, err := time.Parse(time.DateOnly, string(d))
+	if err != nil {
+		return time.Time{}, fmt.Errorf("%q is not a day: write it as 2026-01-31", string(d))
+	}
+	return day, nil
+}
 
 // DefaultConfig returns an empty configuration: every model is free.
 func DefaultConfig() Config { return Config{} }
 
-// Validate returns one joined error with a line for each bad entry.
-func (c Config) Validate() error { return nil }
+// Validate returns one joined error with a line for each bad entry, which it
+// names by its place in the list, counted from 0: prices[2].input.
+func (c Config) Validate() error {
+	_, err := NewPriceBook(c)
+	return err
+}

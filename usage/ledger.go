@@ -3,27 +3,191 @@ package usage
 import (
 	"context"
 	"errors"
-
-	bolt "go.etcd.io/bbolt"
+	"fmt"
+	"sync"
 )
 
+// storage keeps records and their totals. One contract suite runs over every
+// implementation; all methods are safe for concurrent use, but write has one caller.
+type storage interface {
+	// write makes the records that are not there yet durable, and adds them to their
+	// totals, all in one transaction: an error means that nothing was written. An
+	// error that is a *rejection names the one record to leave out. A record whose key
+	// is there already, or earlier in the batch, changes nothing.
+	write(ctx context.Context, batch []Record) error
+	// byRequest returns a request's records in the order of their kinds and attempts.
+	byRequest(ctx context.Context, requestID string) ([]Record, error)
+	// sum answers a valid query.
+	sum(ctx context.Context, q Query) ([]Row, error)
+}
+
+// rejection is why a storage cannot take one record of a batch.
+type rejection struct {
+	index int
+	err   error
+}
+
+func (r *rejection) Error() string { return r.err.Error() }
+func (r *rejection) Unwrap() error { return r.err }
+
 // ErrClosed says that the ledger was closed and takes no more records.
-var ErrClosed = errors.New("the ledger is closed")
+var ErrClosed = errors.New("the usage ledger is closed")
 
-// Ledger keeps usage records. It is safe for concurrent use.
-type Ledger struct{}
+const (
+	// maxWaiting bounds the records that wait for a commit; beyond it Record waits for a place.
+	maxWaiting = 4096
+	// maxBatch bounds a transaction, so that nobody waits for an endless one.
+	maxBatch = 1024
+)
 
-// OpenLedger opens the ledger in db, which the caller closes after the ledger.
-func OpenLedger(db *bolt.DB) (*Ledger, error) { panic("stub") }
+// Ledger keeps usage records, each exactly once, and their totals by day. One
+// goroutine commits for everybody who waits, so that many records share one fsync.
+// A Ledger is safe for concurrent use; Close ends it.
+type Ledger struct {
+	storage storage
+	waiting chan *pending
+	drained chan struct{}
 
-// Record makes r durable: nil means that it was fsynced.
-func (l *Ledger) Record(ctx context.Context, r Record) error { panic("stub") }
+	// closing is held for reading by those who put records into waiting, and for writing by who closes it.
+	closing sync.RWMutex
+	closed  bool
+}
 
-// ByRequest returns the records of a request, oldest kind first; none is not an error.
-func (l *Ledger) ByRequest(ctx context.Context, requestID string) ([]Record, error) { panic("stub") }
+// pending is a record on its way; committed is told once.
+type pending struct {
+	record    Record
+	committed chan error
+}
 
-// Sum returns the totals that a query asks for, sorted by its dimensions.
-func (l *Ledger) Sum(ctx context.Context, q Query) ([]Row, error) { panic("stub") }
+// newLedger starts the committer over a storage.
+func newLedger(s storage) *Ledger {
+	l := &Ledger{storage: s, waiting: make(chan *pending, maxWaiting), drained: make(chan struct{})}
+	go l.commitAll()
+	return l
+}
 
-// Close writes what was accepted and ends the committer.
-func (l *Ledger) Close() error { panic("stub") }
+// Record makes r durable: nil means that it was fsynced with its totals, or that a
+// record of the same request id, kind and attempt was there before, which then
+// stays as it was. ErrBadRecord means that r can never be kept, and ErrClosed that
+// the ledger takes no more; after any other error, a failed disk mostly, the same
+// record may be given again.
+//
+// The context bounds the waiting, not the writing, and must not be one that ends
+// when the client leaves. When it ends first, the error wraps its cause and the
+// outcome is open: a record that had got its place in the queue is still written.
+// Giving it again is always safe.
+func (l *Ledger) Record(ctx context.Context, r Record) error {
+	r, err := r.checked()
+	if err != nil {
+		return err
+	}
+	p := &pending{record: r, committed: make(chan error, 1)}
+	if err := l.enqueue(ctx, p); err != nil {
+		return err
+	}
+	select {
+	case err := <-p.committed:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("gave up waiting for the usage record, which is still being written: %w", context.Cause(ctx))
+	}
+}
+
+func (l *Ledger) enqueue(ctx context.Context, p *pending) error {
+	l.closing.RLock()
+	defer l.closing.RUnlock()
+	if l.closed {
+		return ErrClosed
+	}
+	if err := context.Cause(ctx); err != nil {
+		return fmt.Errorf("the usage record was not written: %w", err)
+	}
+	select {
+	case l.waiting <- p:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("the usage record was not written, the queue is full: %w", context.Cause(ctx))
+	}
+}
+
+// ByRequest returns the records of a request in the order of their kinds and
+// attempts; a request without any gives none, and no error.
+func (l *Ledger) ByRequest(ctx context.Context, requestID string) ([]Record, error) {
+	return l.storage.byRequest(ctx, requestID)
+}
+
+// Sum returns the totals that a query asks for, in the order of its dimensions. It
+// reads totals only, never records. The error wraps ErrBadQuery when the query asks
+// for something that does not exist, or for more than 100,000 rows.
+func (l *Ledger) Sum(ctx context.Context, q Query) ([]Row, error) {
+	if err := q.validate(); err != nil {
+		return nil, err
+	}
+	return l.storage.sum(ctx, q)
+}
+
+// Close takes no more records, writes those it has taken, and returns when the
+// committer has ended. Whoever opened the database closes it afterwards. Closing
+// twice is closing once.
+func (l *Ledger) Close() error {
+	l.closing.Lock()
+	if !l.closed {
+		l.closed = true
+		close(l.waiting)
+	}
+	l.closing.Unlock()
+	<-l.drained
+	return nil
+}
+
+// commitAll is the committer: it takes all that wait, commits them together, and
+// meanwhile the next ones gather. It ends when the queue is closed and empty.
+func (l *Ledger) commitAll() {
+	defer close(l.drained)
+	batch := make([]*pending, 0, maxBatch)
+	for first := range l.waiting {
+		batch = append(batch[:0], first)
+		batch = l.gather(batch)
+		l.commit(batch)
+		clear(batch)
+	}
+}
+
+// gather adds what waits already; it never waits for more.
+func (l *Ledger) gather(batch []*pending) []*pending {
+	for len(batch) < maxBatch {
+		select {
+		case p, open := <-l.waiting:
+			if !open {
+				return batch
+			}
+			batch = append(batch, p)
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+// commit writes a batch and tells everybody in it. A record that the storage rejects
+// must not take the others with it: they are written without it.
+func (l *Ledger) commit(batch []*pending) {
+	for len(batch) > 0 {
+		records := make([]Record, len(batch))
+		for i, p := range batch {
+			records[i] = p.record
+		}
+		// Not the callers' contexts: a client that left must not undo its own bill.
+		err := l.storage.write(context.Background(), records)
+		var rejected *rejection
+		if errors.As(err, &rejected) {
+			batch[rejected.index].committed <- rejected.err
+			batch = append(batch[:rejected.index], batch[rejected.index+1:]...)
+			continue
+		}
+		for _, p := range batch {
+			p.committed <- err
+		}
+		return
+	}
+}

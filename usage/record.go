@@ -1,42 +1,135 @@
 package usage
 
-import "time"
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
 
 // Kind says what a record is about.
 type Kind string
 
-// The kinds of records.
+// The kinds of records. Today's ledger is given settles; the others are named so
+// that the key of a record does not change when they come.
 const (
-	KindIntent     Kind = "intent"
-	KindAttempt    Kind = "attempt"
+	// KindIntent: a request is about to be sent to a provider.
+	KindIntent Kind = "intent"
+	// KindAttempt: one attempt at one endpoint, and how it ended.
+	KindAttempt Kind = "attempt"
+	// KindCheckpoint: how far a stream has come.
 	KindCheckpoint Kind = "checkpoint"
-	KindSettle     Kind = "settle"
-	KindAdjust     Kind = "adjust"
+	// KindSettle: the request has ended, and this is its bill. There is one per request.
+	KindSettle Kind = "settle"
+	// KindAdjust: a later correction; bills are never edited.
+	KindAdjust Kind = "adjust"
 )
 
-// Record is one line of the ledger.
+// order is a kind's place in the life of a request, from 1; 0 is no kind.
+func (k Kind) order() byte {
+	switch k {
+	case KindIntent:
+		return 1
+	case KindAttempt:
+		return 2
+	case KindCheckpoint:
+		return 3
+	case KindSettle:
+		return 4
+	case KindAdjust:
+		return 5
+	}
+	return 0
+}
+
+// Record is one line of the ledger, unique by request id, kind and attempt.
 type Record struct {
-	RequestID     string    `json:"request_id"`
-	Kind          Kind      `json:"kind"`
-	Attempt       int       `json:"attempt"`
-	Tenant        string    `json:"tenant"`
-	KeyID         string    `json:"key_id"`
-	Model         string    `json:"model"`
+	// RequestID is Tollgate's own id (x-request-id), never the provider's: two providers document the same one.
+	RequestID string `json:"request_id"`
+	Kind      Kind   `json:"kind"`
+	// Attempt counts from 0.
+	Attempt int    `json:"attempt"`
+	Tenant  string `json:"tenant"`
+	KeyID   string `json:"key_id"`
+	// Model is the public model name.
+	Model string `json:"model"`
+	// Provider, Endpoint and UpstreamModel say who answered; they are empty when nobody did.
 	Provider      string    `json:"provider"`
 	Endpoint      string    `json:"endpoint"`
 	UpstreamModel string    `json:"upstream_model"`
 	Stream        bool      `json:"stream"`
 	EndReason     EndReason `json:"end_reason"`
 	Source        Source    `json:"source"`
+	// Tokens is what the tenant is billed for.
 	Tokens
-	Charge      NanoUSD   `json:"charge_nanousd"`
-	Cost        NanoUSD   `json:"cost_nanousd"`
-	ChargePrice string    `json:"charge_price"`
-	CostPrice   string    `json:"cost_price"`
-	AcceptedAt  time.Time `json:"accepted_at"`
+	// Charge is what the tenant pays and Cost what the provider is expected to charge; neither is negative.
+	Charge NanoUSD `json:"charge_nanousd"`
+	Cost   NanoUSD `json:"cost_nanousd"`
+	// ChargePrice and CostPrice name the entries of the price book that were used; empty: none had begun.
+	ChargePrice string `json:"charge_price"`
+	CostPrice   string `json:"cost_price"`
+	// AcceptedAt decides the UTC day that the request counts for.
+	AcceptedAt time.Time `json:"accepted_at"`
+	// FirstByteAt is when the first content was forwarded; zero: never.
 	FirstByteAt time.Time `json:"first_byte_at,omitzero"`
 	EndedAt     time.Time `json:"ended_at,omitzero"`
 	TraceID     string    `json:"trace_id,omitempty"`
-	UpstreamID  string    `json:"upstream_id,omitempty"`
-	Rejected    string    `json:"rejected,omitempty"`
+	// UpstreamID is the provider's id of its response: a hint for reconciliation, never a key.
+	UpstreamID string `json:"upstream_id,omitempty"`
+	// Rejected is the insane usage object that was not believed, cut at 2 KiB.
+	Rejected string `json:"rejected,omitempty"`
 }
+
+// ErrBadRecord says that a record cannot be kept: a field that its key or its totals
+// are made of is missing or impossible. Writing it again will not help.
+var ErrBadRecord = errors.New("the usage record is not valid")
+
+const (
+	// maxName bounds the fields that storage keys are made of; it is far above any configured name.
+	maxName = 1 << 10
+	// maxRemark bounds what others wrote (the provider's id, its insane usage).
+	maxRemark = maxQuarantine
+)
+
+// checked returns the record as it is stored, or ErrBadRecord with what is wrong.
+func (r Record) checked() (Record, error) {
+	if r.RequestID == "" {
+		return r, fmt.Errorf("%w: request_id is empty", ErrBadRecord)
+	}
+	for _, f := range [...]struct{ field, value string }{
+		{"request_id", r.RequestID},
+		{"tenant", r.Tenant},
+		{"key_id", r.KeyID},
+		{"model", r.Model},
+		{"provider", r.Provider},
+	} {
+		if len(f.value) > maxName || strings.ContainsRune(f.value, 0) {
+			return r, fmt.Errorf("%w: %s holds a zero byte or is longer than %d bytes", ErrBadRecord, f.field, maxName)
+		}
+	}
+	switch {
+	case r.Kind.order() == 0:
+		return r, fmt.Errorf("%w: kind %q is not known", ErrBadRecord, r.Kind)
+	case r.Attempt < 0 || r.Attempt > maxAttempt:
+		return r, fmt.Errorf("%w: attempt must be from 0 to %d, got %d", ErrBadRecord, maxAttempt, r.Attempt)
+	case r.Charge < 0 || r.Cost < 0:
+		return r, fmt.Errorf("%w: charge and cost must be 0 or more, got %s and %s", ErrBadRecord, r.Charge, r.Cost)
+	case r.AcceptedAt.Year() < 2000 || r.AcceptedAt.Year() > 9999:
+		return r, fmt.Errorf("%w: accepted_at is missing or in the year %d", ErrBadRecord, r.AcceptedAt.Year())
+	}
+	if err := r.valid(); err != nil {
+		return r, fmt.Errorf("%w: %w", ErrBadRecord, err)
+	}
+	// Stored in UTC and without the monotonic clock, a record reads back as it was written.
+	r.AcceptedAt = r.AcceptedAt.UTC().Round(0)
+	r.FirstByteAt = r.FirstByteAt.UTC().Round(0)
+	r.EndedAt = r.EndedAt.UTC().Round(0)
+	r.UpstreamID = r.UpstreamID[:min(len(r.UpstreamID), maxRemark)]
+	r.Rejected = r.Rejected[:min(len(r.Rejected), maxRemark)]
+	return r, nil
+}
+
+const maxAttempt = 1<<16 - 1
+
+// day is the UTC day that the record counts for.
+func (r Record) day() string { return r.AcceptedAt.UTC().Format(time.DateOnly) }
