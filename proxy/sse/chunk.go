@@ -1,22 +1,20 @@
 package sse
 
-import "bytes"
-
-// maxPreamble bounds the part of a chunk before its choices that a Tap remembers.
-const maxPreamble = 512
-
 // A chunk is one payload while it is read, and what it said. Nothing of it is believed before the walk has come to a
 // good end, except the text, which goes to the sink at once.
 type chunk struct {
 	cursor
-	tap      *Tap
-	choices  int    // elements of the choices array
-	ended    bitset // choices with a finish_reason in this chunk
-	usage    []byte // the usage object, nil without one
-	id       []byte
-	preamble int  // where the choices begin, if that is worth remembering
-	content  bool // there was text, or media
-	failed   bool // there was an error on top
+	tap        *Tap
+	choices    int    // elements of the choices array
+	ended      bitset // choices with a finish_reason in this chunk
+	usage      []byte // the usage object, nil without one
+	id         []byte
+	texts      int    // strings that went to the sink
+	text       []byte // the last of them
+	textEnd    int    // the position behind it
+	choicesEnd int    // the position behind the choices, where a frame may end; 0: there is no frame to remember
+	content    bool   // there was text, or media
+	failed     bool   // there was an error on top
 }
 
 // read walks the payload. It follows the path to every member that it acts on: text that a model made up cannot stand
@@ -26,24 +24,24 @@ func (c *chunk) read() {
 		c.fail()
 		return
 	}
-	dull := !c.jump() // so far there was nothing but what is the same in every chunk
+	dull := !c.jump() // so far there was nothing that matters
 	if dull {
 		c.enter()
 	}
 	for c.more('}') {
 		switch string(c.key()) {
 		case "choices":
-			if dull && c.pos <= maxPreamble {
-				c.preamble = c.pos
+			c.readChoices()
+			if dull {
+				c.choicesEnd = c.pos
 			}
 			dull = false
-			c.readChoices()
 		case "usage":
-			dull = false
 			c.readUsage()
-		case "error":
 			dull = false
+		case "error":
 			c.failed = c.truthy() || c.failed
+			dull = false
 		case "id":
 			c.readID()
 		default:
@@ -53,19 +51,6 @@ func (c *chunk) read() {
 	if c.peek() != 0 {
 		c.fail()
 	}
-}
-
-// jump continues behind the preamble of an earlier chunk when this one begins with the same bytes: id, model, time and
-// so on, more than half of most chunks. The walk depends on nothing but the bytes, so it would have come to the same
-// point: behind the colon of the choices.
-func (c *chunk) jump() bool {
-	p := c.tap.preamble
-	if len(p) == 0 || !bytes.HasPrefix(c.data, p) {
-		return false
-	}
-	c.pos = len(p)
-	c.readChoices()
-	return true
 }
 
 func (c *chunk) readID() {
@@ -160,9 +145,9 @@ func (c *chunk) readDelta() {
 				c.skip()
 				continue
 			}
-			before := c.tap.contentBytes
+			before := c.texts
 			c.readText()
-			reasoned = c.tap.contentBytes > before
+			reasoned = c.texts > before
 		default:
 			c.skip()
 		}
@@ -173,7 +158,8 @@ func (c *chunk) readDelta() {
 func (c *chunk) readText() {
 	switch c.peek() {
 	case '"':
-		c.text(c.str())
+		s := c.str()
+		c.say(s, c.pos)
 	case '{', '[':
 		c.readParts()
 	default:
@@ -182,19 +168,20 @@ func (c *chunk) readText() {
 }
 
 // readParts finds the text in content parts, tool calls and audio, at any depth and in constant space: the strings
-// under the names that those use for what the model wrote. A string in an array belongs to the name of the array.
+// under the names that those use for what the model wrote. A string in an array goes by the last name before it.
 func (c *chunk) readParts() {
 	meaning := isText
 	for depth := 0; ; {
 		switch c.peek() {
 		case '"':
 			s := c.str()
+			end := c.pos
 			if c.peek() == ':' {
 				meaning = meaningOf(s)
 				break
 			}
 			if meaning == isText {
-				c.text(s)
+				c.say(s, end)
 			}
 			c.content = c.content || meaning == isMedia && len(s) > 0
 			continue
@@ -232,11 +219,14 @@ func meaningOf(name []byte) meaning {
 	return isOther
 }
 
-func (c *chunk) text(escaped []byte) {
+// say hands on a string whose closing quote stands before end.
+func (c *chunk) say(escaped []byte, end int) {
 	if len(escaped) == 0 {
 		return
 	}
 	c.content = true
+	c.texts++
+	c.text, c.textEnd = escaped, end
 	c.tap.contentBytes += int64(len(escaped))
 	if c.tap.Text != nil {
 		c.tap.Text.AddJSON(escaped)

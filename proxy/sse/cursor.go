@@ -78,31 +78,31 @@ func (c *cursor) str() []byte {
 		c.fail()
 		return nil
 	}
-	start := c.pos + 1
-	near := min(start+shortString, len(c.data))
-	for i := start; i < near; i++ {
-		switch c.data[i] {
-		case '"':
-			c.pos = i + 1
-			return c.data[start:i]
-		case '\\':
-			i++
+	rest := c.data[c.pos+1:]
+	for i, b := range rest[:min(len(rest), shortString)] {
+		if b == '"' {
+			c.pos += i + 2
+			return rest[:i]
+		}
+		if b == '\\' {
+			break
 		}
 	}
-	return c.longStr(start)
+	return c.longStr(rest)
 }
 
-func (c *cursor) longStr(start int) []byte {
-	for i := start; ; i++ {
-		n := bytes.IndexByte(c.data[i:], '"')
+// longStr reads a string that is long or has escapes; rest begins behind its first quote.
+func (c *cursor) longStr(rest []byte) []byte {
+	for i := 0; ; i++ {
+		n := bytes.IndexByte(rest[i:], '"')
 		if n < 0 {
 			c.fail()
 			return nil
 		}
 		i += n
-		if !escaped(c.data[start:i]) {
-			c.pos = i + 1
-			return c.data[start:i]
+		if !escaped(rest[:i]) {
+			c.pos += i + 2
+			return rest[:i]
 		}
 	}
 }
@@ -130,8 +130,9 @@ func (c *cursor) skip() {
 
 // skipNested steps over an object or array of any depth in constant space.
 func (c *cursor) skipNested() {
-	for depth := 0; ; {
-		switch c.peek() {
+	depth := 0
+	for c.pos < len(c.data) {
+		switch c.data[c.pos] {
 		case '"':
 			c.str()
 			continue
@@ -139,15 +140,14 @@ func (c *cursor) skipNested() {
 			depth++
 		case '}', ']':
 			depth--
-		case 0:
-			c.fail()
-			return
+			if depth == 0 {
+				c.pos++
+				return
+			}
 		}
 		c.pos++
-		if depth == 0 {
-			return
-		}
 	}
+	c.fail()
 }
 
 // scalar reads a number, true, false or null, or whatever stands in its place.

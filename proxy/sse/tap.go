@@ -66,7 +66,7 @@ type Tap struct {
 	hasUsage     bool
 	usage        []byte
 	id           []byte
-	preamble     []byte // how the last chunk began, up to its choices
+	frame        frame
 	scan         oversize
 }
 
@@ -76,7 +76,7 @@ func (t *Tap) Reset(text TextSink) {
 	if cap(usage) > keepUsageBytes {
 		usage = nil
 	}
-	*t = Tap{Text: text, usage: usage, id: t.id[:0], preamble: t.preamble[:0]}
+	*t = Tap{Text: text, usage: usage, id: t.id[:0], frame: frame{head: t.frame.head[:0], tail: t.frame.tail[:0]}}
 }
 
 // Observe takes note of one event and says what it is. Pass every event once and in order, fragments included.
@@ -112,9 +112,7 @@ func (t *Tap) observeChunk(data []byte) Kind {
 	if c.bad {
 		return KindInvalid
 	}
-	if c.preamble > 0 {
-		t.preamble = append(t.preamble[:0], data[:c.preamble]...)
-	}
+	c.remember()
 	t.keepID(c.id)
 	t.keepUsage(c.usage)
 	if c.failed {
