@@ -1,71 +1,36 @@
 package scan
 
+import "bytes"
+
 // Span is a half-open range of byte offsets into the body.
 type Span struct{ Start, End int }
 
 // Len is the number of bytes in the span.
 func (s Span) Len() int { return s.End - s.Start }
 
-// Kind is the JSON type of a value.
-type Kind uint8
-
-// The kinds of JSON values.
-const (
-	Invalid Kind = iota // no JSON value begins like this
-	Null
-	Bool
-	Number
-	String
-	Array
-	Object
-)
-
 // Member is one top-level member of the body.
 type Member struct {
-	// Name is the member's name, unescaped.
+	// Name is the member's name, unescaped, at most MaxName bytes.
 	Name string
 	Kind Kind
 	// Key is the name as it stands in the body, quotes included; Value is the whole value.
 	Key, Value Span
 }
 
-// MediaKind is the type of a content part that is not text.
-type MediaKind uint8
-
-// The content parts that carry media.
-const (
-	OtherPart  MediaKind = iota // a type this package does not know; only its presence is noted
-	ImageURL                    // {"type":"image_url","image_url":{"url":...}}: images, and with some providers audio and video
-	InputAudio                  // {"type":"input_audio","input_audio":{"data":...,"format":...}}
-)
-
-// Media is one content part that is not text.
-type Media struct {
-	Kind MediaKind
-	// URL is the raw string content, without quotes and still escaped, of
-	// image_url.url or input_audio.data; empty for OtherPart.
-	URL Span
-	// HTTP says that the URL has the scheme http or https.
-	HTTP bool
-	// MIME is the media type of a data: URL or of an input_audio part, in lower
-	// case; empty for any other URL.
-	MIME string
-}
-
-// Document is what the gateway reads from one request body. Its slices are
-// reused by the next Parse.
+// Document is what the gateway reads from one request body. The zero value is
+// ready for Parse; its slices are reused by the next Parse.
 type Document struct {
 	// Body is the slice that was parsed; the document does not copy it.
 	Body []byte
-	// Members are the top-level members in the order of the body.
+	// Members are the top-level members in the order of the body, at most MaxMembers.
 	Members []Member
-	// Model is the public model name, 1 to 256 bytes.
+	// Model is the public model name, 1 to MaxModel bytes.
 	Model string
 	// Stream is the member of the same name; false when absent or null.
 	Stream bool
 	// IncludeUsage is stream_options.include_usage; false when absent or null.
 	IncludeUsage bool
-	// N is the number of choices asked for, 1 to 128; 1 when absent or null.
+	// N is the number of choices asked for, 1 to MaxN; 1 when absent or null.
 	N int64
 	// MaxTokens is the larger of max_completion_tokens and max_tokens, 1 to 2^31-1; 0 when neither is named.
 	MaxTokens int64
@@ -73,23 +38,17 @@ type Document struct {
 	Stops int
 	// ResponseFormat is response_format.type; empty when absent or null.
 	ResponseFormat string
-	// Texts are the raw contents, without quotes and still escaped, of every
-	// non-empty text of the messages. They are what a prompt estimate counts and never hold base64.
+	// Texts are what a prompt estimate counts: the raw contents, without quotes
+	// and still escaped, of every non-empty text in the messages, and the raw
+	// tool_calls values beside them. They never hold base64.
 	Texts []Span
-	// Media are the content parts that are not text, in the order of the body.
+	// Media are the content parts that are not text, in the order of the body, at most MaxMedia.
 	Media []Media
 	// Roles are the roles that the messages use.
 	Roles Roles
+
+	hashes []uint64 // of the folded names of Members
 }
-
-// Parse validates body and fills d with what it says, dropping what d held
-// before. A refusal is always an *Error, after which d's contents mean nothing.
-// The body is not copied: it must not change while d is in use.
-func (d *Document) Parse(body []byte) error { return nil }
-
-// Reset drops the body and everything that points into it, and slices that one
-// unusual request made large. Call it before a document goes back to a pool.
-func (d *Document) Reset() {}
 
 // Member finds a top-level member by its exact name.
 func (d *Document) Member(name string) (Member, bool) {
@@ -110,11 +69,46 @@ func (d *Document) Index(name string) int {
 	return -1
 }
 
-// Raw is the member's value as it stands in the body.
-func (d *Document) Raw(m Member) []byte { return d.Body[m.Value.Start:m.Value.End] }
+// Raw is the member's value as it stands in the body. It is a part of Body, not a copy.
+func (d *Document) Raw(m Member) []byte { return d.slice(m.Value) }
 
 // Empty says whether the member's value is null, "", [] or {}.
-func (d *Document) Empty(m Member) bool { return false }
+func (d *Document) Empty(m Member) bool {
+	switch m.Kind {
+	case Null:
+		return true
+	case String, Array, Object:
+		return len(bytes.TrimSpace(d.Body[m.Value.Start+1:m.Value.End-1])) == 0
+	default:
+		return false
+	}
+}
 
 // AppendText appends the unescaped text of a span such as those in Texts.
-func (d *Document) AppendText(dst []byte, s Span) []byte { return dst }
+func (d *Document) AppendText(dst []byte, s Span) []byte {
+	return appendUnescaped(dst, d.slice(s))
+}
+
+func (d *Document) slice(s Span) []byte { return d.Body[s.Start:s.End] }
+
+// Reset drops the body and all that was read from it, and slices that one
+// unusual request made large. Call it before a document goes back to a pool.
+func (d *Document) Reset() {
+	*d = Document{
+		Members: emptied(d.Members),
+		hashes:  emptied(d.hashes),
+		Texts:   emptied(d.Texts),
+		Media:   emptied(d.Media),
+		N:       1,
+	}
+}
+
+// emptied keeps a slice's memory for the next body unless it holds more than most bodies need.
+func emptied[T any](s []T) []T {
+	const mostNeed = 1024
+	if cap(s) > mostNeed {
+		return nil
+	}
+	clear(s)
+	return s[:0]
+}

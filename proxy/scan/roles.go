@@ -49,10 +49,10 @@ func (r Roles) name() string {
 	}
 }
 
-// roleOf reads one role from its unescaped spelling.
-func roleOf(name string) Roles {
+// roleOf finds a role by its name.
+func roleOf(name []byte) Roles {
 	for role := RoleSystem; role < RoleOther; role <<= 1 {
-		if role.name() == name {
+		if role.name() == string(name) {
 			return role
 		}
 	}

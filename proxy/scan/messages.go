@@ -1,0 +1,89 @@
+package scan
+
+// readMessages reads the messages: an array of at least one object.
+func (d *Document) readMessages(l *lexer) *Error {
+	start, n := l.at, 0
+	err := l.array(func(i int) *Error {
+		n++
+		if err := d.readMessage(l); err != nil {
+			return err.withinElement(i)
+		}
+		return nil
+	})
+	if err == nil && n == 0 {
+		return &Error{Code: CodeInvalidValue, Offset: start, Reason: "must not be empty"}
+	}
+	return err
+}
+
+func (d *Document) readMessage(l *lexer) *Error {
+	start := l.at
+	if _, err := l.want(anObject, ""); err != nil {
+		return err
+	}
+	keys := keys{in: inMessage}
+	err := l.object(func(key Span) *Error {
+		found, err := keys.take(l, key)
+		if err != nil {
+			return err
+		}
+		switch found {
+		case keyRole:
+			return d.readRole(l)
+		case keyContent:
+			return d.readContent(l)
+		case keyToolCalls:
+			return d.readToolCalls(l)
+		}
+		_, err = l.value()
+		return err
+	})
+	if err == nil && !keys.has(keyRole) {
+		return missing("role", start)
+	}
+	return err
+}
+
+func (d *Document) readRole(l *lexer) *Error {
+	content, err := l.wantString("role")
+	if err != nil {
+		return err
+	}
+	var buf wordBuf
+	d.Roles |= roleOf(d.word(&buf, content))
+	return nil
+}
+
+// readContent reads a message's content: text, parts, or null where tool calls stand instead.
+func (d *Document) readContent(l *lexer) *Error {
+	kind, err := l.want(aString|anArray|orNull, "content")
+	if err != nil {
+		return err
+	}
+	switch kind {
+	case String:
+		content, err := l.str()
+		d.addText(content)
+		return err
+	case Array:
+		err = l.array(func(i int) *Error {
+			if err := d.readPart(l); err != nil {
+				return err.withinElement(i).within("content")
+			}
+			return nil
+		})
+	default:
+		_, err = l.value()
+	}
+	return err
+}
+
+// readToolCalls notes the calls an assistant made earlier: the provider counts them as prompt tokens.
+func (d *Document) readToolCalls(l *lexer) *Error {
+	start := l.at
+	kind, err := l.value()
+	if err == nil && kind != Null {
+		d.addText(Span{start, l.at})
+	}
+	return err
+}

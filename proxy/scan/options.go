@@ -1,0 +1,87 @@
+package scan
+
+// readStreamOptions reads stream_options.
+func (d *Document) readStreamOptions(l *lexer) *Error {
+	keys := keys{in: inStreamOptions}
+	return l.object(func(key Span) *Error {
+		found, err := keys.take(l, key)
+		if err == nil && found == keyIncludeUsage {
+			_, err = l.want(aBool|orNull, "include_usage")
+			d.IncludeUsage = l.cur() == 't'
+		}
+		if err == nil {
+			_, err = l.value()
+		}
+		return err
+	})
+}
+
+// readResponseFormat reads the type of response_format, of which the rest is the provider's to judge.
+func (d *Document) readResponseFormat(l *lexer) *Error {
+	start := l.at
+	keys := keys{in: inResponseFormat}
+	err := l.object(func(key Span) *Error {
+		found, err := keys.take(l, key)
+		switch {
+		case err != nil:
+			return err
+		case found == keyType:
+			return d.readFormatType(l)
+		}
+		_, err = l.value()
+		return err
+	})
+	if err == nil && !keys.has(keyType) {
+		return missing("type", start)
+	}
+	return err
+}
+
+func (d *Document) readFormatType(l *lexer) *Error {
+	content, err := l.wantString("type")
+	if err != nil {
+		return err
+	}
+	var buf wordBuf
+	switch word := d.word(&buf, content); string(word) {
+	case "":
+		return &Error{Code: CodeInvalidValue, Param: "type", Offset: content.Start - 1, Reason: "must be text, json_object or json_schema"}
+	case "text":
+		d.ResponseFormat = "text"
+	case "json_object":
+		d.ResponseFormat = "json_object"
+	case "json_schema":
+		d.ResponseFormat = "json_schema"
+	default:
+		d.ResponseFormat = string(word)
+	}
+	return nil
+}
+
+// readStop reads stop: a string, or an array of strings.
+func (d *Document) readStop(l *lexer, kind Kind) *Error {
+	if kind == String {
+		d.Stops = 1
+		_, err := l.str()
+		return err
+	}
+	return l.array(func(i int) *Error {
+		d.Stops = i + 1
+		if _, err := l.wantString(""); err != nil {
+			return err.withinElement(i)
+		}
+		return nil
+	})
+}
+
+// wordBuf holds one word unescaped.
+type wordBuf [32 * maxEscape]byte
+
+// word unescapes a string that is one of a few words, such as a role or a
+// part's type. What is far longer than any of them is no word: nothing.
+func (d *Document) word(buf *wordBuf, s Span) []byte {
+	if s.Len() > len(buf) {
+		return nil
+	}
+	return appendUnescaped(buf[:0], d.slice(s))
+}
