@@ -214,19 +214,28 @@ type permit struct {
 // watch makes a probe that nobody reported in time count as failed.
 func (p *permit) watch(overdue time.Duration) {
 	p.watchdog = time.AfterFunc(overdue, func() {
-		if p.report(OutcomeTimeout) {
+		if p.claim() {
 			p.breaker.log.Warn("a probe was never reported and counts as failed")
+			p.settle(OutcomeTimeout)
 		}
 	})
 }
 
-// report hands the outcome to the breaker. Only the first report counts: the
-// gate itself would count each one.
-func (p *permit) report(o Outcome) bool {
-	if p.reported.Swap(true) {
-		return false
+// report hands the outcome to the breaker, unless the permit was reported before.
+func (p *permit) report(o Outcome) {
+	if !p.claim() {
+		return
 	}
+	if p.watchdog != nil {
+		p.watchdog.Stop()
+	}
+	p.settle(o)
+}
+
+// claim is true for the first caller only: the gate would count each report.
+func (p *permit) claim() bool { return !p.reported.Swap(true) }
+
+func (p *permit) settle(o Outcome) {
 	p.done(verdict(o))
 	p.breaker.tell()
-	return true
 }

@@ -1,8 +1,6 @@
 package upstream
 
 import (
-	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -30,28 +28,23 @@ type Endpoint struct {
 	// Weight is the address's configured weight.
 	Weight int
 
-	wire *wire // nil: off
+	wire wire // nil: off
 }
 
 // Off reports whether the endpoint has no credential, so that it is never asked.
 func (e *Endpoint) Off() bool { return e.wire == nil }
 
-// String returns what is safe to show.
+// String returns the address and the credential's label.
 func (e *Endpoint) String() string { return e.URL + " key " + e.Credential }
 
-// Format implements fmt.Formatter: an Endpoint holds its credential, and no verb
-// gets at it.
-func (e *Endpoint) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, e.String()) }
-
-// wire is what is sent to an endpoint with every request, made once: the two
-// headers are shared by all requests and never written to.
-type wire struct {
-	url           *url.URL
-	plain, stream http.Header
-}
+// wire returns what every request to an endpoint begins with: where it goes and
+// its header, which the caller must not change. Both are made once. It is a
+// function because the header holds the credential: package fmt finds its way
+// into every other unexported field, but shows of a function only the address.
+type wire func(stream bool) (*url.URL, http.Header)
 
 // newWire prepares the requests of a valid base address.
-func newWire(base *url.URL, key telemetry.Secret) *wire {
+func newWire(base *url.URL, key telemetry.Secret) wire {
 	header := func(accept string) http.Header {
 		return http.Header{
 			"Accept":          {accept},
@@ -61,12 +54,28 @@ func newWire(base *url.URL, key telemetry.Secret) *wire {
 			"User-Agent":      {"tollgate"},
 		}
 	}
-	return &wire{
-		url:   base.JoinPath("chat", "completions"),
-		plain: header("application/json"),
-		// TheTurbo documents application/json as a must, also for streams.
-		stream: header("text/event-stream, application/json"),
+	whole := chatCompletions(base)
+	plain := header("application/json")
+	// TheTurbo documents application/json as a must, also for streams.
+	events := header("text/event-stream, application/json")
+	return func(stream bool) (*url.URL, http.Header) {
+		if stream {
+			return whole, events
+		}
+		return whole, plain
 	}
+}
+
+// chatCompletions returns the address below base that answers. (URL.JoinPath
+// would make a relative one of a base without a path.)
+func chatCompletions(base *url.URL) *url.URL {
+	const path = "/chat/completions"
+	u := *base
+	u.Path += path
+	if u.RawPath != "" {
+		u.RawPath += path
+	}
+	return &u
 }
 
 // credentialLabel names the key at position i of api_keys. Four characters of a
@@ -112,8 +121,4 @@ type Attempt struct {
 // Report tells the breaker how the attempt ended, as soon as that is known: at
 // the first valid event of a stream, not at its end. Only the first call counts.
 // It may be called from any goroutine.
-func (a *Attempt) Report(o Outcome) {
-	if a.permit.report(o) && a.permit.watchdog != nil {
-		a.permit.watchdog.Stop()
-	}
-}
+func (a *Attempt) Report(o Outcome) { a.permit.report(o) }

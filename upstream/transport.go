@@ -79,25 +79,22 @@ func NewTransport(o TransportOptions) *Transport {
 }
 
 // errOff says that an endpoint without a credential was to be asked.
-var errOff = errors.New("upstream: the endpoint has no credential")
+var errOff = errors.New("the endpoint has no credential")
 
 // Do sends r once and returns when the head of the answer has arrived, whatever
 // its status. Cancelling ctx ends the request at once, in every phase; ctx must
 // live until the body was read. The error is a *ConnectError when the request
 // was never sent, and ctx's cause when that ended it.
 func (t *Transport) Do(ctx context.Context, r *Request) (*Response, error) {
-	w := r.Candidate.Endpoint.wire
-	if w == nil {
-		return nil, errOff
+	endpoint := r.Candidate.Endpoint
+	if endpoint.Off() {
+		return nil, &ConnectError{endpoint.URL, errOff}
 	}
-	header := w.plain
-	if r.Stream {
-		header = w.stream
-	}
+	url, header := endpoint.wire(r.Stream)
 	body := &outgoing{rest: r.Body}
 	request := (&http.Request{
 		Method:        http.MethodPost,
-		URL:           w.url,
+		URL:           url,
 		Header:        header,
 		Body:          body,
 		ContentLength: int64(len(r.Body)),
