@@ -1,0 +1,350 @@
+package scan
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+// failer is what the oracles need of a test, be it of testing or of rapid.
+type failer interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
+// request is the same body as encoding/json reads it: the last of duplicate
+// keys, in any case. Parse must have refused whatever makes a difference.
+type request struct {
+	Model         string `json:"model"`
+	Stream        *bool  `json:"stream"`
+	StreamOptions *struct {
+		IncludeUsage *bool `json:"include_usage"`
+	} `json:"stream_options"`
+	N                   *int64 `json:"n"`
+	MaxTokens           *int64 `json:"max_tokens"`
+	MaxCompletionTokens *int64 `json:"max_completion_tokens"`
+	ResponseFormat      *struct {
+		Type string `json:"type"`
+	} `json:"response_format"`
+	Stop     any       `json:"stop"`
+	Messages []message `json:"messages"`
+}
+
+type message struct {
+	Role      string          `json:"role"`
+	Content   json.RawMessage `json:"content"`
+	ToolCalls json.RawMessage `json:"tool_calls"`
+}
+
+type contentPart struct {
+	Type     string  `json:"type"`
+	Text     *string `json:"text"`
+	ImageURL *struct {
+		URL string `json:"url"`
+	} `json:"image_url"`
+	InputAudio *struct {
+		Data   string `json:"data"`
+		Format string `json:"format"`
+	} `json:"input_audio"`
+}
+
+// checkParse holds one body against encoding/json.
+func checkParse(t failer, body []byte) {
+	t.Helper()
+	var d Document
+	before := bytes.Clone(body)
+	err := d.Parse(body)
+	if !bytes.Equal(body, before) {
+		t.Fatalf("Parse changed the body %q", before)
+	}
+	if err != nil {
+		checkRefusal(t, body, err)
+		return
+	}
+	if !json.Valid(body) {
+		t.Fatalf("accepted, but encoding/json refuses %q", body)
+	}
+	checkMembers(t, &d)
+	checkRequest(t, &d)
+}
+
+var safeParamForm = regexp.MustCompile(`^[A-Za-z0-9_.\-\[\]]{0,64}$`)
+
+func checkRefusal(t failer, body []byte, err error) {
+	t.Helper()
+	var refusal *Error
+	if !errors.As(err, &refusal) {
+		t.Fatalf("%q: %v is not an *Error", body, err)
+	}
+	if !safeParamForm.MatchString(refusal.Param) || refusal.Offset < 0 || refusal.Offset > len(body) || refusal.Reason == "" {
+		t.Fatalf("%q: unsafe or incomplete refusal %+v", body, refusal)
+	}
+	if refusal.Code != CodeInvalidJSON || !json.Valid(body) {
+		return
+	}
+	for _, stricter := range []string{
+		"a string is not valid UTF-8",
+		"a surrogate escape stands alone",
+		"a number is out of range",
+		"a number is longer than 128 bytes",
+	} {
+		if strings.HasSuffix(refusal.Reason, stricter) {
+			return
+		}
+	}
+	t.Fatalf("refused as %q, but it is valid JSON: %q", refusal.Reason, body)
+}
+
+// checkMembers compares names, kinds and spans with encoding/json's.
+func checkMembers(t failer, d *Document) {
+	t.Helper()
+	var want map[string]json.RawMessage
+	if err := json.Unmarshal(d.Body, &want); err != nil {
+		t.Fatalf("%q: %v", d.Body, err)
+	}
+	got := map[string]json.RawMessage{}
+	for i, m := range d.Members {
+		got[m.Name] = d.Raw(m)
+		var key string
+		if err := json.Unmarshal(d.Body[m.Key.Start:m.Key.End], &key); err != nil || key != m.Name {
+			t.Fatalf("%q: the key of member %d reads %q, want %q", d.Body, i, key, m.Name)
+		}
+		if kindOf(d.Raw(m)[0]) != m.Kind {
+			t.Fatalf("%q: member %q has kind %d", d.Body, m.Name, m.Kind)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" || len(got) != len(d.Members) {
+		t.Fatalf("%q: members differ (-encoding/json +scan):\n%s", d.Body, diff)
+	}
+}
+
+func checkRequest(t failer, d *Document) {
+	t.Helper()
+	var want request
+	if err := json.Unmarshal(d.Body, &want); err != nil {
+		t.Fatalf("%q: %v", d.Body, err)
+	}
+	isTrue := func(b *bool) bool { return b != nil && *b }
+	or := func(n *int64, otherwise int64) int64 {
+		if n == nil {
+			return otherwise
+		}
+		return *n
+	}
+	format := ""
+	if want.ResponseFormat != nil {
+		format = want.ResponseFormat.Type
+	}
+	stops := 0
+	switch stop := want.Stop.(type) {
+	case string:
+		stops = 1
+	case []any:
+		stops = len(stop)
+	}
+	switch {
+	case d.Model != want.Model:
+		t.Fatalf("%q: model %q, encoding/json reads %q", d.Body, d.Model, want.Model)
+	case d.Stream != isTrue(want.Stream),
+		d.IncludeUsage != (want.StreamOptions != nil && isTrue(want.StreamOptions.IncludeUsage)),
+		d.N != or(want.N, 1),
+		d.MaxTokens != max(or(want.MaxTokens, 0), or(want.MaxCompletionTokens, 0)),
+		d.ResponseFormat != format,
+		d.Stops != stops:
+		t.Fatalf("%q: scan reads %s, encoding/json %+v", d.Body, summary(d), want)
+	}
+	checkMessages(t, d, want.Messages)
+}
+
+// checkMessages compares roles, texts and media.
+func checkMessages(t failer, d *Document, messages []message) {
+	t.Helper()
+	var roles Roles
+	var texts, urls []string
+	for _, m := range messages {
+		roles |= roleOf([]byte(m.Role))
+		if text := ""; json.Unmarshal(m.Content, &text) == nil && text != "" {
+			texts = append(texts, text)
+		}
+		if calls := m.ToolCalls; len(calls) > 0 && string(calls) != "null" {
+			texts = append(texts, string(appendUnescaped(nil, calls)))
+		}
+		var parts []contentPart
+		if err := json.Unmarshal(m.Content, &parts); err != nil {
+			continue
+		}
+		for _, p := range parts {
+			if p.Text != nil && *p.Text != "" {
+				texts = append(texts, *p.Text)
+			}
+			if p.ImageURL != nil {
+				urls = append(urls, p.ImageURL.URL)
+			}
+			if p.InputAudio != nil {
+				urls = append(urls, p.InputAudio.Data)
+			}
+		}
+	}
+	var gotTexts, gotURLs []string
+	for _, s := range d.Texts {
+		gotTexts = append(gotTexts, string(d.AppendText(nil, s)))
+	}
+	for _, m := range d.Media {
+		if m.Kind != OtherPart {
+			gotURLs = append(gotURLs, string(d.AppendText(nil, m.URL)))
+		}
+	}
+	// Within one object the body's order decides, and the struct's here.
+	for _, list := range [][]string{texts, urls, gotTexts, gotURLs} {
+		slices.Sort(list)
+	}
+	if roles != d.Roles || !slices.Equal(texts, gotTexts) || !slices.Equal(urls, gotURLs) {
+		t.Fatalf("%q\nscan reads          %s %q %q\nencoding/json reads %s %q %q", d.Body, d.Roles, gotTexts, gotURLs, roles, texts, urls)
+	}
+}
+
+// bodies draws request bodies out of true and hostile pieces, and then damages some of them.
+func bodies() *rapid.Generator[[]byte] {
+	values := rapid.SampledFrom([]string{
+		`"m"`, `"x"`, `""`, `null`, `true`, `false`, `1`, `2`, `-1`, `1.5`, `1e2`, `1e400`, `01`, `[]`, `{}`, `["a","b"]`, `"\u00e9\n"`, `"\ud800"`,
+		"\"\xff\"", `{"include_usage":true}`, `{"include_usage":true,"Include_usage":false}`, `{"type":"json_object"}`, `[{"a":1,"a":2}]`,
+	})
+	names := rapid.SampledFrom([]string{
+		"model", "stream", "stream_options", "n", "max_tokens", "max_completion_tokens", "stop", "response_format", "tools", "temperature",
+		"Model", "mod\\u0065l", "STREAM", "\u017ftream", "max_to\u212aens", "x", "X", "x y", "\\n", "",
+	})
+	parts := rapid.SampledFrom([]string{
+		`{"type":"text","text":"a"}`, `{"text":"b\n","type":"text"}`, `{"type":"text","text":"a","Text":"b"}`, `{"type":"text"}`, `{"type":"file"}`,
+		`{"type":"image_url","image_url":{"url":"data:image/png;base64,AA=="}}`, `{"type":"image_url","image_url":{"url":"a","url":"b"}}`,
+		`{"type":"input_audio","input_audio":{"data":"AA==","format":"wav"}}`, `{"type":"text","text":"c","image_url":{"url":"http://x"}}`,
+	})
+	messages := rapid.Custom(func(t *rapid.T) string {
+		role := rapid.SampledFrom([]string{`"role":"user"`, `"role":"system"`, `"role":"us\u0065r"`, `"role":"x"`, `"Role":"user"`}).Draw(t, "role")
+		content := `"content":` + rapid.SampledFrom([]string{`"hi"`, `null`, `"\ud83d\ude00"`, `""`, `7`}).Draw(t, "text")
+		if rapid.Bool().Draw(t, "in parts") {
+			content = `"content":[` + strings.Join(rapid.SliceOfN(parts, 0, 3).Draw(t, "parts"), ",") + `]`
+		}
+		extra := rapid.SampledFrom([]string{``, ``, ``, `,"tool_calls":[{"id":"a\"b"}]`, `,"content":"again"`, `,"name":"n"`}).Draw(t, "extra")
+		return `{` + role + `,` + content + extra + `}`
+	})
+	return rapid.Custom(func(t *rapid.T) []byte {
+		space := rapid.SampledFrom([]string{"", "", " ", "\n\t"})
+		members := []string{`"model":"m"`, `"messages":[` + strings.Join(rapid.SliceOfN(messages, 1, 3).Draw(t, "messages"), ",") + `]`}
+		for range rapid.IntRange(0, 4).Draw(t, "members") {
+			members = append(members, `"`+names.Draw(t, "name")+`"`+space.Draw(t, "s")+`:`+space.Draw(t, "s")+values.Draw(t, "value"))
+		}
+		body := []byte(space.Draw(t, "s") + `{` + strings.Join(rapid.Permutation(members).Draw(t, "order"), space.Draw(t, "s")+",") + space.Draw(t, "s") + `}`)
+		for range rapid.SampledFrom([]int{0, 0, 0, 0, 1, 2}).Draw(t, "damages") {
+			at := rapid.IntRange(0, len(body)-1).Draw(t, "at")
+			piece := rapid.SampledFrom([]string{"", "\"", "\\", "{", "}", "[", "]", ",", ":", "0", "e", "\x00", "\xc3", " ", "\\u0065"}).Draw(t, "piece")
+			body = slices.Concat(body[:at], []byte(piece), body[at+rapid.IntRange(0, 1).Draw(t, "over"):])
+		}
+		return body
+	})
+}
+
+func TestParseAgreesWithEncodingJSON(t *testing.T) {
+	accepted := 0
+	rapid.Check(t, func(t *rapid.T) {
+		body := bodies().Draw(t, "body")
+		checkParse(t, body)
+		var d Document
+		if d.Parse(body) == nil {
+			accepted++
+		}
+	})
+	if accepted == 0 {
+		t.Error("no body was accepted: the pieces prove nothing")
+	}
+}
+
+// checkRewrite makes the edits that choices tell, one byte for each member and
+// one for what is appended, and compares both bodies as encoding/json reads them.
+func checkRewrite(t failer, body, choices []byte) {
+	t.Helper()
+	var d Document
+	if d.Parse(body) != nil {
+		return
+	}
+	choice := func(i int) byte {
+		if i < len(choices) {
+			return choices[i]
+		}
+		return 0
+	}
+	var want map[string]json.RawMessage
+	if err := json.Unmarshal(body, &want); err != nil {
+		t.Fatalf("%q: %v", body, err)
+	}
+	var edits []Edit
+	for i, m := range d.Members {
+		switch choice(i) % 3 {
+		case 1:
+			edits = append(edits, Edit{Member: i, Value: AppendString(nil, m.Name)})
+			want[m.Name] = AppendString(nil, m.Name)
+		case 2:
+			edits = append(edits, Edit{Member: i})
+			delete(want, m.Name)
+		}
+	}
+	slices.Reverse(edits)
+	var appended [][]byte
+	for i := range int(choice(len(d.Members)) % 3) {
+		name := "appended " + string(rune('a'+i))
+		appended = append(appended, append(AppendString(nil, name), `:[1, 2]`...))
+		want[name] = json.RawMessage(`[1, 2]`)
+	}
+	rewritten := d.Rewrite(nil, edits, appended...)
+	var got map[string]json.RawMessage
+	if err := json.Unmarshal(rewritten, &got); err != nil {
+		t.Fatalf("%q became %q: %v", body, rewritten, err)
+	}
+	if !maps.EqualFunc(want, got, func(a, b json.RawMessage) bool { return bytes.Equal(a, b) }) {
+		t.Fatalf("%q became %q, want %q", body, rewritten, want)
+	}
+	if len(edits)+len(appended) == 0 && !bytes.Equal(body, rewritten) {
+		t.Fatalf("%q became %q without an edit", body, rewritten)
+	}
+}
+
+func TestRewriteChangesExactlyWhatWasAsked(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		checkRewrite(t, bodies().Draw(t, "body"), rapid.SliceOfN(rapid.Byte(), 0, 8).Draw(t, "choices"))
+	})
+}
+
+func seeds() []string {
+	return []string{
+		small,
+		`{"model":"m","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image\/png;base64,AA=="}}]}]}`,
+		` { "messages" : [ { "role" : "assistant" , "content" : null , "tool_calls" : [ ] } ] , "mod\u0065l" : "\ud83d\ude00" } `,
+		`{"model":"A","MODEL":"B"}`,
+		`{"max_to\u212aens":9}`,
+		"{\"\u017ftream\":true}",
+		`{"model":"m","messages":[{"role":"user"}],"n":1e400,"stop":["a"],"response_format":{"type":"text"}}`,
+		`{"model":"m","messages":[{"role":"user","content":[{"type":"input_audio","input_audio":{"data":"","format":"mp3"}}]}]}`,
+		`[[[[`, "\ufeff{}", "",
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, seed := range seeds() {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) { checkParse(t, body) })
+}
+
+func FuzzRewrite(f *testing.F) {
+	for _, seed := range seeds() {
+		f.Add([]byte(seed), []byte{1, 2, 0, 1})
+	}
+	f.Fuzz(func(t *testing.T, body, choices []byte) { checkRewrite(t, body, choices) })
+}
