@@ -8,9 +8,8 @@ const maxFrame = 2 << 10
 // A frame is a chunk around its text: most chunks of a stream differ in nothing but one string. The walk depends on the
 // bytes alone, so behind the same head, a string and the same tail it would come to where it came before.
 type frame struct {
-	head    []byte // up to and including the string's opening quote
-	tail    []byte // from behind the string's closing quote to the end of the choices
-	choices int
+	head []byte // up to and including the string's opening quote
+	tail []byte // from behind the string's closing quote to the end of the choices
 }
 
 // remember keeps the frame of a chunk that brought one string of text and nothing else up to the end of its choices.
@@ -21,7 +20,6 @@ func (c *chunk) remember() {
 	f := &c.tap.frame
 	f.head = append(f.head[:0], c.data[:c.textEnd-len(c.text)-1]...)
 	f.tail = append(f.tail[:0], c.data[c.textEnd:c.choicesEnd]...)
-	f.choices = c.choices
 }
 
 // jump reads a chunk that has the frame of an earlier one, up to the end of its choices. False: it has not, and nothing
@@ -39,7 +37,6 @@ func (c *chunk) jump() bool {
 		return false
 	}
 	c.say(text, c.pos)
-	c.choices = f.choices
 	c.pos += len(f.tail)
 	return true
 }

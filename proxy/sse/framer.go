@@ -223,7 +223,6 @@ func (f *Framer) cut(fragment Fragment, end int) Event {
 	case Whole, FragmentLast:
 		f.passed = 0
 	default:
-		f.begun = true
 		f.passed += end - f.head - f.lead
 		f.midLine = f.midLine || f.line < end
 		f.line = max(f.line, end)

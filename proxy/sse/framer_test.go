@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 )
 
 // framed returns the events of the stream as "name=data", "-" for an event without data, in reads of one byte or more.
@@ -235,6 +236,11 @@ func TestMemory(t *testing.T) {
 	if len(f.buf) != 4<<10 {
 		t.Error("a buffer of the usual size is not kept")
 	}
+	raws(t, f, slices.Repeat([]string{"data: " + strings.Repeat("x", 500) + "\n"}, 20)...)
+	f.Reset(0)
+	if cap(f.fields.joined) > 4<<10 {
+		t.Errorf("%d bytes of joined data lines are kept", cap(f.fields.joined))
+	}
 }
 
 // letters is a stream that never ends its first line.
@@ -260,44 +266,31 @@ func drain(f *Framer, src io.Reader) (int, error) {
 	}
 }
 
-// TestNoByteIsSearchedTwice counts: whenever the Framer asks for more, both searches have come to the end of what is in
-// memory, and they go on from there.
-func TestNoByteIsSearchedTwice(t *testing.T) {
-	f := NewFramer(0)
-	src := iotest.OneByteReader(io.MultiReader(
-		strings.NewReader(strings.Repeat("data: "+strings.Repeat("x", 100)+"\r\n", 500)+"\r\n"),
-		strings.NewReader("data: "+strings.Repeat("y", 100_000)+"\n\n"),
-	))
-	handed := 0
-	for {
-		searched := f.tail
-		n, err := f.Fill(src)
-		if moved := searched - (f.tail - n); f.lf != searched-moved || f.cr != searched-moved {
-			t.Fatalf("the searches stand at %d and %d, %d bytes are known", f.lf, f.cr, searched-moved)
+// TestLinearTime compares the cost of hostile streams with that of a friendly one of the same length, read in the same
+// way. They would cost 20 times as much and more if bytes were searched anew for each line or with each read.
+func TestLinearTime(t *testing.T) {
+	const size = 60_000
+	cost := func(stream string, pieces func(io.Reader) io.Reader) time.Duration {
+		best := time.Hour
+		for range 5 {
+			start := time.Now()
+			drain(NewFramer(0), pieces(strings.NewReader(stream)))
+			best = min(best, time.Since(start))
 		}
-		for e, ok := f.Next(); ok; e, ok = f.Next() {
-			handed += len(e.Raw)
-		}
-		if max(f.lf, f.line) != f.tail || max(f.cr, f.line) != f.tail {
-			t.Fatalf("the searches stopped at %d and %d of %d bytes", f.lf, f.cr, f.tail)
-		}
-		f.lf, f.cr = max(f.lf, f.line), max(f.cr, f.line)
-		if err != nil {
-			break
+		return best
+	}
+	f := func(name, hostile, friendly string, pieces func(io.Reader) io.Reader) {
+		t.Helper()
+		if slow, fast := cost(hostile, pieces), cost(friendly, pieces); slow > 6*fast {
+			t.Errorf("%s: %v for %d bytes, %v for %d friendly ones", name, slow, len(hostile), fast, len(friendly))
 		}
 	}
-	if want := 500*108 + 2 + 6 + 100_000 + 2; handed != want {
-		t.Errorf("%d bytes came out, want %d", handed, want)
-	}
-}
-
-// TestManyShortLines would take minutes if each line were searched for both line ends anew.
-func TestManyShortLines(t *testing.T) {
-	for _, line := range []string{"\r", "\n", "\r\n"} {
-		stream := strings.Repeat(strings.Repeat(":"+line, 20_000)+line, 20)
-		if n, err := drain(NewFramer(0), strings.NewReader(stream)); n != 20 || err != io.EOF {
-			t.Errorf("%q: %d events, %v", line, n, err)
-		}
+	whole := func(r io.Reader) io.Reader { return r }
+	for _, end := range []string{"\r", "\n", "\r\n"} {
+		lines := size / (1 + len(end))
+		f("short lines ended by "+end, strings.Repeat(":"+end, lines)+end, strings.Repeat(":"+end+":"+end+end, lines/2), whole)
+		f("byte by byte, long line ended by "+end, "data: "+strings.Repeat("x", size)+end+end, strings.Repeat("data: x"+end+end, size/(7+2*len(end))), iotest.OneByteReader)
+		f("byte by byte, many data lines ended by "+end, strings.Repeat("data:"+end, size/8)+end, strings.Repeat("data:"+end+end, size/8), iotest.OneByteReader)
 	}
 }
 

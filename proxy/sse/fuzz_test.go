@@ -2,6 +2,7 @@ package sse
 
 import (
 	"bytes"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -35,13 +36,54 @@ func plainly(stream string) (events []string) {
 	return events
 }
 
+// dispatched are the events with data that the Framer cuts from the stream.
+func dispatched(f *Framer, stream string, cuts []int) (events []string) {
+	src := &pieces{rest: stream, cuts: cuts}
+	for err := error(nil); err == nil; {
+		_, err = f.Fill(src)
+		for e, ok := f.Next(); ok; e, ok = f.Next() {
+			if e.Data != nil {
+				events = append(events, string(e.Name)+"="+string(e.Data))
+			}
+		}
+	}
+	if e, ok := f.Final(); ok && e.Data != nil {
+		events = append(events, string(e.Name)+"="+string(e.Data))
+	}
+	return events
+}
+
+// TestLongStreams makes the buffer grow, and its bytes move, at random places.
+func TestLongStreams(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 4))
+	ends := []string{"\n", "\r", "\r\n"}
+	f := NewFramer(0)
+	for range 200 {
+		var b strings.Builder
+		for range 1 + random.IntN(60) {
+			end := ends[random.IntN(len(ends))]
+			for range random.IntN(4) {
+				field := []string{"data: ", "data:", "event: ", ": ", "id: "}[random.IntN(5)]
+				b.WriteString(field + strings.Repeat(string(rune('a'+random.IntN(26))), 1+random.IntN(20)<<random.IntN(10)) + end)
+			}
+			b.WriteString(end)
+		}
+		stream := b.String()
+		cuts := randomCuts(random, len(stream), random.IntN(100))
+		f.Reset(0)
+		if got, book := dispatched(f, stream, cuts), plainly(stream); !slices.Equal(got, book) {
+			t.Fatalf("cut at %v\n got %.5000q\nwant %.5000q", cuts, got, book)
+		}
+	}
+}
+
 func FuzzFramer(f *testing.F) {
 	for _, tr := range transcripts() {
 		f.Add(tr.stream, []byte{1, 2, 3, 200})
 	}
 	f.Add("data: a\r\r\n\ndata\r\n\r\n", []byte{9, 1})
 	f.Add("\xef\xbb\xbf\n\xef\xbb\xbf\r", []byte{1, 1, 1})
-	f.Add(strings.Repeat("data: "+strings.Repeat("x", 5_000)+"\r\n", 15)+"\r\ndata: [DONE]", []byte{255, 255})
+	f.Add("data: a\n\r\n\revent: b\revent\rdata:c\rdata", []byte{7, 1, 1})
 	f.Fuzz(func(t *testing.T, stream string, steps []byte) {
 		var cuts []int
 		for i, at := 0, 0; i < len(steps); i++ {
@@ -53,21 +95,7 @@ func FuzzFramer(f *testing.F) {
 		if want.Over {
 			return
 		}
-		fr := NewFramer(0)
-		var got []string
-		src := &pieces{rest: stream, cuts: cuts}
-		for err := error(nil); err == nil; {
-			_, err = fr.Fill(src)
-			for e, ok := fr.Next(); ok; e, ok = fr.Next() {
-				if e.Data != nil {
-					got = append(got, string(e.Name)+"="+string(e.Data))
-				}
-			}
-		}
-		if e, ok := fr.Final(); ok && e.Data != nil {
-			got = append(got, string(e.Name)+"="+string(e.Data))
-		}
-		if book := plainly(stream); !slices.Equal(got, book) {
+		if got, book := dispatched(NewFramer(0), stream, cuts), plainly(stream); !slices.Equal(got, book) {
 			t.Fatalf("%q\n got %q\nwant %q", stream, got, book)
 		}
 	})

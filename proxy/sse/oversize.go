@@ -97,11 +97,10 @@ func (o *oversize) take(b []byte) {
 	o.usage = append(o.usage, b...)
 }
 
-// inside takes bytes of a string, up to its end if that is among them, and returns how many.
+// inside takes bytes of a string, up to its end or an escape if there is one among them, and returns how many.
 func (o *oversize) inside(raw []byte) int {
 	if o.escape {
 		o.escape = false
-		o.length++
 		return 1
 	}
 	n := bytes.IndexAny(raw[:min(len(raw), 64)], `"\`)
@@ -112,11 +111,10 @@ func (o *oversize) inside(raw []byte) int {
 		return n
 	case raw[n] == '\\':
 		o.escape = true
+		o.spell(raw[:n+1]) // the backslash keeps an escaped name from being taken for a plain one
 	default:
 		o.inString = false
-	}
-	o.spell(raw[:n])
-	if !o.inString {
+		o.spell(raw[:n])
 		o.stringValue()
 	}
 	return n + 1

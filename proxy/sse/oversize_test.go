@@ -167,7 +167,9 @@ func TestOversizeOutcome(t *testing.T) {
 	f(`{"x":"BIG`, "invalid", "", 0)
 	f(`<html>BIG</html>`, "invalid", "", 0)
 
-	// What outgrows any usage is none; what is too deep in memory to be one is not taken for one.
+	f(`{"x":"BIG","a":"usage","\nsage":{"x":1},"\"usage":{"x":1},"err\u006fr":{}}`, "content", "", 0)
+
+	// What outgrows any usage is none.
 	f(`{"usage":{"x":"BIG"},"choices":[{"index":0,"finish_reason":"stop"}]}`, "finish", "", 1)
 }
 
@@ -181,5 +183,16 @@ func TestOversizeOverSeveralDataLines(t *testing.T) {
 	h := listen(t, NewFramer(0), b.String())
 	if !slices.Equal(h.Events, []string{"oversize finish"}) || h.Usage != `{"total_tokens": 9}` || !h.Finished[0] {
 		t.Errorf("got %q with usage %s, finished %t", h.Events, h.Usage, h.Finished[0])
+	}
+}
+
+func TestOversizeEventsAreReadOneByOne(t *testing.T) {
+	big := strings.Repeat("x", maxWhole)
+	stream := `data: {"x":"` + big + `","usage":{"total_tokens":1}}` + "\n\n" + `data: {"usage":{"total_tokens":2}}` + "\n\n" +
+		`data: {"x":"` + big + `","usage":null}` + "\n\n" + "data: " + big + "\n\n" + `data: {"x":"` + big + `"}` + "\n\n"
+	h := listen(t, NewFramer(0), stream)
+	want := []string{"oversize content", `usage  {"usage":{"total_tokens":2}}`, "oversize content", "oversize invalid", "oversize content"}
+	if !slices.Equal(h.Events, want) || h.Usage != `{"total_tokens":2}` {
+		t.Errorf("got %q with usage %s", h.Events, h.Usage)
 	}
 }
