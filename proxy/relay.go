@@ -1,10 +1,12 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"io"
+	"slices"
 	"time"
 	"tollgate/proxy/sse"
 	"tollgate/usage"
@@ -20,6 +22,8 @@ type relay struct {
 	written int64
 	batch   []byte // whole events that touch in the framer's buffer
 	rearmAt time.Time
+	// lastByte is the last one that went to the client.
+	lastByte byte
 }
 
 // errInterrupted ends an answer without the last chunk.
@@ -57,6 +61,7 @@ func (r *relay) forwardEvents() (over bool, err error) {
 			r.extend(e)
 			continue
 		case verdictStrip:
+			r.extend(leadingLF(e))
 			err = r.flush()
 		case verdictEnd:
 			return true, r.complete(e)
@@ -83,6 +88,16 @@ func (r *relay) extend(e sse.Event) {
 	r.s.midEvent = !e.EndsEvent()
 }
 
+// leadingLF is the line feed with which an event's bytes may begin: where a
+// provider ends its lines by CR LF, an event is whole at the CR, and the LF
+// behind it comes with the next. It belongs to what was forwarded before.
+func leadingLF(e sse.Event) sse.Event {
+	if len(e.Raw) > 0 && e.Raw[0] == '\n' {
+		return sse.Event{Raw: e.Raw[:1]}
+	}
+	return sse.Event{Raw: e.Raw[:0]}
+}
+
 // flush forwards the batch.
 func (r *relay) flush() error {
 	batch := r.batch
@@ -103,6 +118,7 @@ func (r *relay) write(p []byte) error {
 		}
 		r.rearmAt = now.Add(stall / 4)
 	}
+	r.lastByte = p[len(p)-1]
 	n, err := r.client.Write(p)
 	r.written += int64(n)
 	if err != nil {
@@ -132,8 +148,12 @@ func (r *relay) complete(done sse.Event) error {
 		return r.tell(failureOf(err))
 	}
 	last := done.Raw
+	if bytes.HasSuffix(last, []byte("\n\r")) {
+		last = append(bytes.Clone(last), '\n') // it is on its way, see leadingLF
+	}
 	if r.s.asked && r.s.tap.Usage() == nil {
-		last = append(r.usageChunk(), done.Raw...)
+		lead := leadingLF(done).Raw
+		last = slices.Concat(lead, r.usageChunk(), last[len(lead):])
 	}
 	if err := r.write(last); err != nil {
 		// The record stands: every token of the answer was delivered.
@@ -187,8 +207,11 @@ func (r *relay) interruption(cause error) (usage.EndReason, Failure) {
 func (r *relay) tell(f Failure) error {
 	r.x.errorCode = f.Code
 	event := f.event()
-	if r.s.midEvent {
+	switch {
+	case r.s.midEvent:
 		event = append([]byte("\n\n"), event...)
+	case r.lastByte == '\r':
+		event = append([]byte("\n"), event...) // the LF that did not come, see leadingLF
 	}
 	_ = r.write(event) // the unclean end says the same
 	return errInterrupted

@@ -61,6 +61,9 @@ func NewServer(g *Gateway) *Server {
 // Serve answers requests until Shutdown. It returns nil after one.
 func (s *Server) Serve(ln net.Listener) error { return s.http.Serve(ln) }
 
+// InFlight returns how many chat completions are in progress.
+func (s *Server) InFlight() int { return s.gateway.InFlight() }
+
 // Shutdown stops accepting, lets open answers go on until ctx is done, then
 // cuts the rest short: each gets an error event and a record. It returns an
 // error when connections were still open at the very end.

@@ -191,9 +191,12 @@ func (s *serving) holdBack() (decided bool, outcome upstream.Outcome) {
 		if verdict == verdictEnd || verdict == verdictBroken {
 			return true, upstream.OutcomeInvalidAnswer
 		}
-		if verdict == verdictForward {
+		switch verdict {
+		case verdictForward:
 			s.held = append(s.held, e.Raw...)
 			s.midEvent = !e.EndsEvent()
+		case verdictStrip:
+			s.held = append(s.held, leadingLF(e).Raw...)
 		}
 		if carries || len(s.held) > heldBytes {
 			return true, upstream.OutcomeOK

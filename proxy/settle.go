@@ -116,13 +116,15 @@ func samplePrompt(d *scan.Document) promptText {
 	}
 	p.sample = make([]byte, 0, min(p.total+2*int64(len(d.Texts)), promptSample))
 	for _, span := range d.Texts {
+		if len(p.sample) > 0 {
+			p.sample = append(p.sample, `\n`...) // as a chat template would part two messages
+		}
 		text := d.Body[span.Start:span.End]
 		room := promptSample - len(p.sample)
 		if room <= 0 {
 			break
 		}
 		p.sample = append(p.sample, text[:min(len(text), room)]...)
-		p.sample = append(p.sample, `\n`...) // as a chat template would part two messages
 	}
 	return p
 }

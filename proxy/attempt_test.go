@@ -1,0 +1,214 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"tollgate/upstream"
+	"tollgate/usage"
+)
+
+const (
+	someAnswer = `{"id":"a1","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}`
+	someStream = `data: {"id":"s1","choices":[{"index":0,"delta":{"role":"assistant"}}]}` + "\n\n" +
+		`data: {"id":"s1","choices":[{"index":0,"delta":{"content":"hi"}}]}` + "\n\n" +
+		`data: {"id":"s1","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}` + "\n\n" +
+		`data: {"id":"s1","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}` + "\n\n" +
+		"data: [DONE]\n\n"
+	plainAlias  = `{"model":"gemini-flash","messages":[{"role":"user","content":"hello"}]}`
+	streamAlias = `{"model":"gemini-flash","messages":[{"role":"user","content":"hello"}],"stream":true}`
+)
+
+// broken is a body that breaks off after its text.
+func broken(text string) io.Reader {
+	return io.MultiReader(strings.NewReader(text), errorReader{io.ErrUnexpectedEOF})
+}
+
+type errorReader struct{ err error }
+
+func (r errorReader) Read([]byte) (int, error) { return 0, r.err }
+
+// TestFailover makes the first provider of an alias fail in every way that the
+// client must not notice: the answer is the second one's, billed once.
+func TestFailover(t *testing.T) {
+	html := func() *upstream.Response {
+		r := plainAnswer(200, "<html>welcome</html>")
+		r.ContentType = "text/html"
+		return r
+	}
+	status := func(code int) func() (*upstream.Response, error) {
+		return func() (*upstream.Response, error) {
+			return plainAnswer(code, `{"error":{"message":"no","type":"x","param":null,"code":null}}`), nil
+		}
+	}
+	body := func(text string) func() (*upstream.Response, error) {
+		return func() (*upstream.Response, error) { return plainAnswer(200, text), nil }
+	}
+	stream := func(r io.Reader) func() (*upstream.Response, error) {
+		return func() (*upstream.Response, error) { return streamAnswer(r), nil }
+	}
+	f := func(name, request string, first func() (*upstream.Response, error)) {
+		t.Helper()
+		t.Run(name, func(t *testing.T) {
+			var asked []string
+			r := newRig(t, legFunc(func(_ context.Context, q *upstream.Request) (*upstream.Response, error) {
+				asked = append(asked, q.Candidate.Provider.Name)
+				if len(asked) == 1 {
+					return first()
+				}
+				if q.Stream {
+					return streamAnswer(strings.NewReader(someStream)), nil
+				}
+				return plainAnswer(200, someAnswer), nil
+			}), rigOptions{})
+			got := r.ask(request)
+			if got.status != 200 || got.err != nil || !strings.Contains(got.body, `"hi"`) {
+				t.Errorf("the client noticed: %d %v %s", got.status, got.err, got.body)
+			}
+			if strings.Join(asked, " ") != "starmagic theturbo" {
+				t.Errorf("asked %v", asked)
+			}
+			record := r.record(got)
+			if record.Provider != "theturbo" || record.Attempt != 1 || record.Prompt != 3 || record.Completion != 2 || record.EndReason != usage.EndCompleted {
+				t.Errorf("billed %+v", record)
+			}
+			r.idle()
+		})
+	}
+	for _, code := range []int{301, 401, 402, 403, 429, 500, 502, 503, 529} {
+		f("plain status "+decimal(code), plainAlias, status(code))
+		f("stream status "+decimal(code), streamAlias, status(code))
+	}
+	f("no connection", plainAlias, func() (*upstream.Response, error) {
+		return nil, &upstream.ConnectError{Address: "x:1", Err: errors.New("refused")}
+	})
+	f("cut before the head", streamAlias, func() (*upstream.Response, error) { return nil, io.ErrUnexpectedEOF })
+	f("an error inside a 200", plainAlias, body(`{"error":{"message":"overloaded"}}`))
+	f("not JSON", plainAlias, body(`{"id":`))
+	f("nothing", plainAlias, body(``))
+	f("HTML", plainAlias, func() (*upstream.Response, error) { return html(), nil })
+	f("a plain answer cut short", plainAlias, func() (*upstream.Response, error) {
+		r := plainAnswer(200, someAnswer)
+		r.Body = io.NopCloser(broken(someAnswer[:40]))
+		return r, nil
+	})
+	f("a stream that is HTML", streamAlias, func() (*upstream.Response, error) { return html(), nil })
+	f("an empty stream", streamAlias, stream(strings.NewReader("")))
+	f("a stream of [DONE] alone", streamAlias, stream(strings.NewReader("data: [DONE]\n\n")))
+	f("a stream whose first event is an error", streamAlias, stream(strings.NewReader(`data: {"error":{"message":"overloaded"}}`+"\n\n")))
+	f("a stream whose first event is not JSON", streamAlias, stream(strings.NewReader("data: welcome\n\n")))
+	f("a stream cut after the role", streamAlias, stream(broken(someStream[:strings.Index(someStream, "\n\n")+2])))
+	f("a stream cut inside its first content", streamAlias, stream(broken(someStream[:strings.Index(someStream, `"hi"`)+1])))
+	f("a plain answer to a stream", streamAlias, body(someAnswer))
+}
+
+// TestNobodyAnswers expects the error table's answers, and one record that
+// charges nothing.
+func TestNobodyAnswers(t *testing.T) {
+	f := func(name, request string, leg legFunc, status int, code string, end usage.EndReason) {
+		t.Helper()
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, leg, rigOptions{})
+			got := r.ask(request)
+			kind, gotCode, _, _ := errorOf(t, got)
+			if got.status != status || kind != "server_error" && status >= 500 || gotCode != code {
+				t.Errorf("got %d %s", got.status, got.body)
+			}
+			if record := r.record(got); record.EndReason != end || record.Charge != 0 || record.Source != usage.SourceNone {
+				t.Errorf("billed %+v", record)
+			}
+			r.idle()
+		})
+	}
+	f("three times 500", plainAlias, func(context.Context, *upstream.Request) (*upstream.Response, error) {
+		return plainAnswer(500, ""), nil
+	}, 502, "upstream_error", usage.EndUpstreamFailed)
+	f("three cut streams", streamAlias, func(context.Context, *upstream.Request) (*upstream.Response, error) {
+		return streamAnswer(broken(": hello\n\n")), nil
+	}, 502, "upstream_error", usage.EndUpstreamFailed)
+	f("time-outs", streamAlias, func(context.Context, *upstream.Request) (*upstream.Response, error) {
+		return nil, context.DeadlineExceeded
+	}, 504, "upstream_timeout", usage.EndUpstreamFailed)
+	f("the request is refused", plainAlias, func(context.Context, *upstream.Request) (*upstream.Response, error) {
+		return plainAnswer(422, `{"error":{"message":"temperature is too\nhigh for sk-live-0123456789abcdef","type":"invalid_request_error","param":"temperature","code":"out_of_range"}}`), nil
+	}, 422, "out_of_range", usage.EndRefused)
+}
+
+// TestRefusalIsSanitised shows what of a provider's refusal reaches a client.
+func TestRefusalIsSanitised(t *testing.T) {
+	r := newRig(t, legFunc(func(context.Context, *upstream.Request) (*upstream.Response, error) {
+		return plainAnswer(400, `{"error":{"message":"temperature is too\nhigh for provider-key-starmagic9 at https://internal.example/x","type":"evil\r\ntype","param":"a b","code":7}}`), nil
+	}), rigOptions{})
+	got := r.ask(plainAlias)
+	want := `{"error":{"message":"temperature is too high for [redacted] at [redacted]","type":"invalid_request_error","param":null,"code":"upstream_refused"}}`
+	if got.status != 400 || got.body != want {
+		t.Errorf("got  %d %s\nwant 400 %s", got.status, got.body, want)
+	}
+}
+
+// TestTimeLimits lets one provider hang in each phase: before the first
+// forwarded byte the next one answers, after it the stream ends visibly.
+func TestTimeLimits(t *testing.T) {
+	hang := func(ctx context.Context) error {
+		<-ctx.Done()
+		return context.Cause(ctx)
+	}
+	quick := func(c *upstream.Config) {
+		for name, m := range c.Models {
+			m.Timeouts = upstream.Timeouts{FirstToken: 30e6, Answer: 30e6, Idle: 30e6}
+			c.Models[name] = m
+		}
+	}
+	f := func(name, request string, first func(ctx context.Context) (*upstream.Response, error), check func(r *rig, got answer)) {
+		t.Helper()
+		t.Run(name, func(t *testing.T) {
+			asked := 0
+			r := newRig(t, legFunc(func(ctx context.Context, q *upstream.Request) (*upstream.Response, error) {
+				if asked++; asked == 1 {
+					return first(ctx)
+				}
+				if q.Stream {
+					return streamAnswer(strings.NewReader(someStream)), nil
+				}
+				return plainAnswer(200, someAnswer), nil
+			}), rigOptions{upstream: quick})
+			check(r, r.ask(request))
+			r.idle()
+		})
+	}
+	served := func(r *rig, got answer) {
+		if record := r.record(got); got.status != 200 || got.err != nil || record.Provider != "theturbo" {
+			r.t.Errorf("got %d %v %s, record %+v", got.status, got.err, got.body, record)
+		}
+	}
+	f("no head of a plain answer", plainAlias, func(ctx context.Context) (*upstream.Response, error) { return nil, hang(ctx) }, served)
+	f("no head of a stream", streamAlias, func(ctx context.Context) (*upstream.Response, error) { return nil, hang(ctx) }, served)
+	f("half a plain answer", plainAlias, func(ctx context.Context) (*upstream.Response, error) {
+		a := plainAnswer(200, someAnswer)
+		a.Body = io.NopCloser(io.MultiReader(strings.NewReader(someAnswer[:20]), hangReader{ctx}))
+		return a, nil
+	}, served)
+	f("a role and then nothing", streamAlias, func(ctx context.Context) (*upstream.Response, error) {
+		return streamAnswer(io.MultiReader(strings.NewReader(someStream[:strings.Index(someStream, "\n\n")+2]), hangReader{ctx})), nil
+	}, served)
+	f("silence after content", streamAlias, func(ctx context.Context) (*upstream.Response, error) {
+		return streamAnswer(io.MultiReader(strings.NewReader(someStream[:strings.Index(someStream, `"hi"`)+10]+"\n\n"), hangReader{ctx})), nil
+	}, func(r *rig, got answer) {
+		if got.status != 200 || got.err == nil || strings.Contains(got.body, "[DONE]") || !strings.Contains(got.body, `"code":"upstream_timeout"`) {
+			r.t.Errorf("got %d %v %s", got.status, got.err, got.body)
+		}
+		if record := r.record(got); record.EndReason != usage.EndUpstreamTimeout || record.Source != usage.SourcePartial || record.Completion == 0 {
+			r.t.Errorf("billed %+v", record)
+		}
+	})
+}
+
+// hangReader blocks until its context ends, as a socket does.
+type hangReader struct{ ctx context.Context }
+
+func (r hangReader) Read([]byte) (int, error) {
+	<-r.ctx.Done()
+	return 0, context.Cause(r.ctx)
+}

@@ -1,0 +1,310 @@
+package proxy
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+	"tollgate/keys"
+	"tollgate/ratelimit"
+	"tollgate/store"
+	"tollgate/telemetry"
+	"tollgate/upstream"
+	"tollgate/usage"
+
+	"github.com/valyala/fasthttp/fasthttputil"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m,
+		// fasthttp's own: one process-wide clock for the Date header, and a cleaner
+		// that sleeps up to 10 s before it sees that its server has stopped.
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"),
+	)
+}
+
+// legFunc is an upstream leg made of a function: no socket, no provider.
+type legFunc func(ctx context.Context, r *upstream.Request) (*upstream.Response, error)
+
+func (f legFunc) Do(ctx context.Context, r *upstream.Request) (*upstream.Response, error) {
+	return f(ctx, r)
+}
+
+// rig is a whole gateway around a fake leg: real keys, limits, ledger and
+// listener, in memory where that changes nothing.
+type rig struct {
+	t       *testing.T
+	gateway *Gateway
+	ledger  *usage.Ledger
+	records interface {
+		ByRequest(ctx context.Context, id string) ([]usage.Record, error)
+	}
+	keys   *keys.Directory
+	key    *keys.Key
+	secret telemetry.Secret
+	client *http.Client
+	dial   func() (net.Conn, error)
+	stop   func() // ends the server; the test's end calls it too
+	log    *lockedBuffer
+}
+
+// rigOptions is what a test may want different.
+type rigOptions struct {
+	server    func(*Config)
+	upstream  func(*upstream.Config)
+	spec      keys.Spec
+	recorder  func(Recorder) Recorder
+	perMinute int
+	memory    bool // records in memory: thousands of fsyncs prove nothing more than one
+}
+
+// memoryRecorder keeps records in memory.
+type memoryRecorder struct {
+	mu      sync.Mutex
+	records map[string][]usage.Record
+}
+
+func (m *memoryRecorder) Record(_ context.Context, r usage.Record) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.records[r.RequestID] = append(m.records[r.RequestID], r)
+	return nil
+}
+
+func (m *memoryRecorder) ByRequest(_ context.Context, id string) ([]usage.Record, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.records[id], nil
+}
+
+func newRig(t *testing.T, leg Leg, o rigOptions) *rig {
+	t.Helper()
+	r := &rig{t: t, log: new(lockedBuffer)}
+	db, err := store.OpenBolt(t.TempDir())
+	must(t, err)
+	r.ledger, err = usage.OpenLedger(db)
+	must(t, err)
+	keyStore, err := keys.NewBoltStore(db)
+	must(t, err)
+	r.keys = keys.New(keyStore, keys.DefaultConfig())
+	r.key, r.secret = r.issue(o.spec)
+	log := slog.New(slog.NewJSONHandler(r.log, nil))
+	table, err := upstream.NewTable(rigUpstreams(o.upstream), log)
+	must(t, err)
+	prices, err := usage.NewPriceBook(rigPrices())
+	must(t, err)
+	config := DefaultConfig()
+	config.DrainTimeout = 2 * time.Second
+	if o.server != nil {
+		o.server(&config)
+	}
+	var recorder Recorder = r.ledger
+	r.records = r.ledger
+	if o.memory {
+		memory := &memoryRecorder{records: map[string][]usage.Record{}}
+		recorder, r.records = memory, memory
+	}
+	if o.recorder != nil {
+		recorder = o.recorder(recorder)
+	}
+	r.gateway = New(Options{
+		Config: config, Keys: r.keys, Limiter: ratelimit.New(ratelimit.Config{Default: ratelimit.Limits{RequestsPerMinute: o.perMinute}}),
+		Table: table, Leg: leg, Recorder: recorder, Spending: r.ledger, Prices: prices, Estimator: usage.NewEstimator(), Log: log,
+	})
+	r.serve()
+	t.Cleanup(func() {
+		r.stop()
+		must(t, r.ledger.Close())
+		must(t, db.Close())
+	})
+	return r
+}
+
+func (r *rig) serve() {
+	server := NewServer(r.gateway)
+	ln := fasthttputil.NewInmemoryListener()
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(ln) }()
+	r.dial = ln.Dial
+	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return ln.Dial() }}
+	r.client = &http.Client{Transport: transport}
+	r.stop = sync.OnceFunc(func() {
+		transport.CloseIdleConnections()
+		ctx, cancel := context.WithTimeout(context.Background(), r.gateway.Config.DrainTimeout)
+		defer cancel()
+		must(r.t, server.Shutdown(ctx))
+		must(r.t, <-served)
+	})
+}
+
+// issue makes a key; the zero Spec is a key that may do everything.
+func (r *rig) issue(spec keys.Spec) (*keys.Key, telemetry.Secret) {
+	r.t.Helper()
+	if spec.Tenant == "" {
+		spec.Tenant = "acme"
+	}
+	if spec.Name == "" {
+		spec.Name = "test"
+	}
+	key, secret, err := r.keys.Create(context.Background(), spec)
+	must(r.t, err)
+	return key, secret
+}
+
+// answer is a response as a client has it at the end.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+	err    error // how the body ended: nil, or the transfer was cut
+}
+
+// ask sends a chat completion and reads the whole answer.
+func (r *rig) ask(body string) answer {
+	r.t.Helper()
+	return r.do(http.MethodPost, "/v1/chat/completions", body)
+}
+
+func (r *rig) do(method, path, body string) answer {
+	r.t.Helper()
+	request, err := http.NewRequestWithContext(r.t.Context(), method, "http://gateway"+path, strings.NewReader(body))
+	must(r.t, err)
+	request.Header.Set("Authorization", "Bearer "+r.secret.Reveal())
+	response, err := r.client.Do(request)
+	must(r.t, err)
+	defer response.Body.Close()
+	got, err := io.ReadAll(response.Body)
+	return answer{response.StatusCode, response.Header, string(got), err}
+}
+
+// record returns the one record of a request: a second one, or none, fails the test.
+func (r *rig) record(a answer) usage.Record {
+	r.t.Helper()
+	records, err := r.records.ByRequest(context.Background(), a.header.Get("X-Request-Id"))
+	must(r.t, err)
+	if len(records) != 1 {
+		r.t.Fatalf("%d usage records, want exactly 1: %+v", len(records), records)
+	}
+	return records[0]
+}
+
+// idle ends the server and fails the test when something is still held: an
+// answer's last byte reaches the client before its exchange has finished.
+func (r *rig) idle() {
+	r.t.Helper()
+	r.stop()
+	if n := r.gateway.InFlight(); n != 0 {
+		r.t.Errorf("%d requests in flight after all have ended", n)
+	}
+	if n := r.gateway.bodyMemory.Load(); n != 0 {
+		r.t.Errorf("%d bytes of bodies held after all requests have ended", n)
+	}
+}
+
+// rigUpstreams is the model table of the tests: each provider's own model, an
+// alias over all three, and a provider that takes everything.
+func rigUpstreams(change func(*upstream.Config)) upstream.Config {
+	provider := func(contract string) upstream.ProviderConfig {
+		return upstream.ProviderConfig{Contract: contract, Endpoints: []upstream.EndpointConfig{
+			{URL: "http://" + contract + ".invalid/v1", APIKeys: []telemetry.Secret{"provider-key-" + telemetry.Secret(contract)}},
+		}}
+	}
+	target := func(provider, model string, tier int) upstream.TargetConfig {
+		return upstream.TargetConfig{Provider: provider, Model: model, Tier: tier}
+	}
+	c := upstream.Config{
+		Providers: map[string]upstream.ProviderConfig{
+			"starmagic": provider("starmagic"), "theturbo": provider("theturbo"), "evolink": provider("evolink"), "other": provider("openai"),
+		},
+		Models: map[string]upstream.ModelConfig{
+			"gemini-2.5-flash-lite": {Targets: []upstream.TargetConfig{target("starmagic", "", 0)}},
+			"gemini-2.0-flash":      {Targets: []upstream.TargetConfig{target("theturbo", "", 0)}},
+			"gemini-3-pro-preview":  {Targets: []upstream.TargetConfig{target("evolink", "", 0)}},
+			"any":                   {Targets: []upstream.TargetConfig{target("other", "", 0)}},
+			"gemini-flash": {Targets: []upstream.TargetConfig{
+				target("starmagic", "gemini-2.5-flash-lite", 1), target("theturbo", "gemini-2.0-flash", 2), target("evolink", "gemini-3-pro-preview", 3),
+			}},
+		},
+	}
+	if change != nil {
+		change(&c)
+	}
+	return c
+}
+
+// rigPrices makes a prompt token cost 1,000 nano-dollars and a completion token 2,000.
+func rigPrices() usage.Config {
+	var c usage.Config
+	for _, model := range []string{"gemini-2.5-flash-lite", "gemini-2.0-flash", "gemini-3-pro-preview", "gemini-flash", "any"} {
+		c.Prices = append(c.Prices, usage.PriceConfig{Model: model, From: "2026-01-01", Input: "1.00", Output: "2.00"})
+	}
+	return c
+}
+
+// lockedBuffer is a log that several goroutines write.
+type lockedBuffer struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+// plainAnswer is an upstream response with a JSON body.
+func plainAnswer(status int, body string) *upstream.Response {
+	return &upstream.Response{Status: status, ContentType: "application/json", ContentLength: int64(len(body)), Body: io.NopCloser(strings.NewReader(body))}
+}
+
+// streamAnswer is an upstream response with an event stream.
+func streamAnswer(body io.Reader) *upstream.Response {
+	return &upstream.Response{Status: 200, ContentType: "text/event-stream", ContentLength: -1, Body: io.NopCloser(body)}
+}
+
+// errorOf decodes an answer that must be OpenAI's error object with all four fields.
+func errorOf(t *testing.T, a answer) (kind, code, param, message string) {
+	t.Helper()
+	var document struct {
+		Error map[string]any `json:"error"`
+	}
+	if err := json.Unmarshal([]byte(a.body), &document); err != nil {
+		t.Fatalf("status %d: not an error object: %v: %s", a.status, err, a.body)
+	}
+	for _, field := range []string{"message", "type", "param", "code"} {
+		if _, ok := document.Error[field]; !ok {
+			t.Fatalf("the error object has no %q: %s", field, a.body)
+		}
+	}
+	text := func(v any) string {
+		if v == nil {
+			return ""
+		}
+		return fmt.Sprint(v)
+	}
+	e := document.Error
+	return text(e["type"]), text(e["code"]), text(e["param"]), text(e["message"])
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
