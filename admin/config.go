@@ -1,8 +1,3 @@
-// Package admin answers one question: how do operators see and steer a replica?
-//
-// It serves keys, usage, upstreams and health over net/http on a listener of its
-// own, behind one bearer token, and holds the typed client that the command line
-// uses. A Server and a Client are safe for concurrent use.
 package admin
 
 import (
@@ -38,10 +33,4 @@ func (c Config) Validate() error {
 		errs = append(errs, fmt.Errorf("admin.token: must be empty or at least %d characters, got %d", minToken, n))
 	}
 	return errors.Join(errs...)
-}
-
-// LoadToken returns the configured token, or the one in dataDir/admin-token, which
-// it makes (0600, 32 random base62 characters) when there is none.
-func LoadToken(c Config, dataDir string) (telemetry.Secret, error) {
-	return c.Token, nil
 }

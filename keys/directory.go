@@ -58,7 +58,7 @@ func (d *Directory) Authenticate(ctx context.Context, presented []byte) (*Key, e
 // (see FieldErrors). On an error no key was issued, or nobody knows its secret.
 func (d *Directory) Create(ctx context.Context, spec Spec) (*Key, telemetry.Secret, error) {
 	now := d.now().UTC().Truncate(time.Millisecond)
-	if err := spec.validate(now); err != nil {
+	if err := spec.Validate(now); err != nil {
 		return nil, "", err
 	}
 	secret := mintSecret()

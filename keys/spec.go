@@ -34,8 +34,8 @@ type Spec struct {
 	ExpiresAt time.Time
 }
 
-// validate returns one *FieldError for each bad field, joined.
-func (s Spec) validate(now time.Time) error {
+// Validate returns one *FieldError for each bad field, joined; now is what the expiry must lie behind.
+func (s Spec) Validate(now time.Time) error {
 	var errs []error
 	check := func(field, problem string) {
 		if problem != "" {

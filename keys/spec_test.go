@@ -87,7 +87,7 @@ func TestCreateRefusesBadSpecs(t *testing.T) {
 }
 
 func TestFieldErrors(t *testing.T) {
-	err := fmt.Errorf("wrapped: %w", Spec{Name: "ci", RequestsPerMinute: -1}.validate(time.Now()))
+	err := fmt.Errorf("wrapped: %w", Spec{Name: "ci", RequestsPerMinute: -1}.Validate(time.Now()))
 	fields := []string{}
 	for _, e := range FieldErrors(err) {
 		fields = append(fields, e.Field)

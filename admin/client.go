@@ -1,0 +1,209 @@
+package admin
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"syscall"
+	"time"
+
+	"tollgate/telemetry"
+	"tollgate/usage"
+)
+
+const (
+	// clientTimeout bounds one call of the command line, answer included.
+	clientTimeout = 60 * time.Second
+	// maxAnswer is far above the largest answer, 100,000 rows of usage.
+	maxAnswer = 256 << 20
+)
+
+// Error is a refusal by the operators' API.
+type Error struct {
+	// Status is the HTTP status.
+	Status int
+	// Message says what is wrong and what to do; it holds nothing secret.
+	Message string
+	// Param names the field or parameter at fault; empty: none.
+	Param string
+	// Code is the stable name of the case, such as "key_not_found".
+	Code string
+}
+
+// Error implements error.
+func (e *Error) Error() string { return e.Message }
+
+// Client calls the operators' API for the command line. It is safe for concurrent
+// use and keeps no connection between calls, so there is nothing to close.
+//
+// Its methods return an *Error where the API refuses, and another error that says
+// what to do where nobody answers.
+type Client struct {
+	base  string
+	token telemetry.Secret
+	http  *http.Client
+}
+
+// NewClient returns a Client for the API at base, such as "http://127.0.0.1:8081"; a
+// bare host:port means http.
+func NewClient(base string, token telemetry.Secret) *Client {
+	if !strings.Contains(base, "://") {
+		base = "http://" + base
+	}
+	return &Client{
+		base:  strings.TrimRight(base, "/"),
+		token: token,
+		http: &http.Client{
+			Timeout:   clientTimeout,
+			Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true},
+			// The API never redirects: whoever does is somebody else, and must not be given the token.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+	}
+}
+
+// CreateKey issues a key; the answer is the only one that shows its secret.
+func (c *Client) CreateKey(ctx context.Context, k NewKey) (IssuedKey, error) {
+	var issued IssuedKey
+	err := c.call(ctx, http.MethodPost, "/admin/v1/keys", k, &issued)
+	return issued, err
+}
+
+// ListKeys returns every key, oldest first.
+func (c *Client) ListKeys(ctx context.Context) ([]Key, error) {
+	var list keyList
+	err := c.call(ctx, http.MethodGet, "/admin/v1/keys", nil, &list)
+	return list.Keys, err
+}
+
+// ShowKey returns the key with this id.
+func (c *Client) ShowKey(ctx context.Context, id string) (Key, error) {
+	var key Key
+	err := c.call(ctx, http.MethodGet, "/admin/v1/keys/"+url.PathEscape(id), nil, &key)
+	return key, err
+}
+
+// RevokeKey ends the key with this id for good, and returns it; doing it twice changes nothing.
+func (c *Client) RevokeKey(ctx context.Context, id string) (Key, error) {
+	var key Key
+	err := c.call(ctx, http.MethodDelete, "/admin/v1/keys/"+url.PathEscape(id), nil, &key)
+	return key, err
+}
+
+// Usage returns the totals that q asks for.
+func (c *Client) Usage(ctx context.Context, q usage.Query) ([]usage.Row, error) {
+	values := url.Values{}
+	set := func(name, value string) {
+		if value != "" {
+			values.Set(name, value)
+		}
+	}
+	by := make([]string, len(q.By))
+	for i, d := range q.By {
+		by[i] = string(d)
+	}
+	set("by", strings.Join(by, ","))
+	set("from", moment(q.From))
+	set("to", moment(q.To))
+	set("tenant", q.Tenant)
+	set("key", q.KeyID)
+	var rows usageRows
+	err := c.call(ctx, http.MethodGet, "/admin/v1/usage?"+values.Encode(), nil, &rows)
+	return rows.Rows, err
+}
+
+// Request returns the usage records of the request with this x-request-id.
+func (c *Client) Request(ctx context.Context, id string) ([]usage.Record, error) {
+	var records requestRecords
+	err := c.call(ctx, http.MethodGet, "/admin/v1/requests/"+url.PathEscape(id), nil, &records)
+	return records.Records, err
+}
+
+// Upstreams returns the present state of every endpoint.
+func (c *Client) Upstreams(ctx context.Context) ([]Endpoint, error) {
+	var list endpointList
+	err := c.call(ctx, http.MethodGet, "/admin/v1/upstreams", nil, &list)
+	return list.Endpoints, err
+}
+
+// moment is the time as a parameter; the zero time is none.
+func moment(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339Nano)
+}
+
+// call sends body, if there is one, and reads the answer into out.
+func (c *Client) call(ctx context.Context, method, path string, body, out any) error {
+	var sent io.Reader = http.NoBody
+	if body != nil {
+		raw, err := json.Marshal(body)
+		if err != nil {
+			return err
+		}
+		sent = bytes.NewReader(raw)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, sent)
+	if err != nil {
+		return fmt.Errorf("--admin %q is not the address of an admin API: write one such as http://127.0.0.1:8081", c.base)
+	}
+	req.Header.Set("Authorization", "Bearer "+c.token.Reveal())
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return unreachable(req.URL, err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return unreachable(req.URL, err)
+	}
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		return refusal(req.URL, resp.StatusCode, raw)
+	}
+	if err := json.Unmarshal(raw, out); err != nil {
+		return stranger(req.URL, resp.StatusCode)
+	}
+	return nil
+}
+
+// refusal reads the API's error object.
+func refusal(u *url.URL, status int, raw []byte) error {
+	var body errorBody
+	if err := json.Unmarshal(raw, &body); err != nil || body.Error.Message == "" {
+		return stranger(u, status)
+	}
+	e := &Error{Status: status, Message: body.Error.Message, Code: body.Error.Code}
+	if body.Error.Param != nil {
+		e.Param = *body.Error.Param
+	}
+	return e
+}
+
+// stranger is the error about an answer that Tollgate would not have given.
+func stranger(u *url.URL, status int) error {
+	return &Error{Status: status, Message: fmt.Sprintf(
+		"%s answered %d, but not as Tollgate's admin API does: does --admin (TOLLGATE_ADMIN_URL) name admin.listen of the gateway?", site(u), status)}
+}
+
+// unreachable says what to do when nobody answers.
+func unreachable(u *url.URL, err error) error {
+	if wrapped, ok := errors.AsType[*url.Error](err); ok {
+		err = wrapped.Err // without the method and the URL, which are in the message already
+	}
+	hint := "is the address right?"
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		hint = "is tollgate serve running there?"
+	}
+	return fmt.Errorf("cannot reach the admin API at %s: %w: %s Name another with --admin or TOLLGATE_ADMIN_URL", site(u), err, hint)
+}
+
+// site is the part of the address that a person typed, without user info.
+func site(u *url.URL) string { return u.Scheme + "://" + u.Host }

@@ -1,0 +1,99 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"tollgate/keys"
+	"tollgate/telemetry"
+	"tollgate/upstream"
+	"tollgate/usage"
+)
+
+// The bounds of one operator's request.
+const (
+	maxBody           = 64 << 10
+	maxHeader         = 32 << 10
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 30 * time.Second
+	writeTimeout      = 60 * time.Second
+	idleTimeout       = 120 * time.Second
+)
+
+// Ledger answers what was used. *usage.Ledger is one.
+type Ledger interface {
+	// ByRequest returns the records of a request, none for an unknown one.
+	ByRequest(ctx context.Context, id string) ([]usage.Record, error)
+	// Sum returns totals; its error wraps usage.ErrBadQuery where the query is at fault.
+	Sum(ctx context.Context, q usage.Query) ([]usage.Row, error)
+}
+
+// Upstreams tells the present state of all endpoints. *upstream.Table is one.
+type Upstreams interface {
+	Endpoints() []upstream.EndpointState
+}
+
+// Options is what a Server needs. All but Ready and Log must be there.
+type Options struct {
+	Keys      *keys.Directory
+	Usage     Ledger
+	Upstreams Upstreams
+	// Token is what operators present. An empty one shuts everybody out.
+	Token telemetry.Secret
+	// Ready tells whether this replica takes traffic; nil: always.
+	Ready func() bool
+	// Log takes what was changed and what failed; nil discards.
+	Log *slog.Logger
+}
+
+// Server is the operators' API. It is safe for concurrent use.
+type Server struct {
+	options Options
+	log     *slog.Logger
+	now     func() time.Time
+	http    *http.Server
+}
+
+// New returns a Server that does not serve yet.
+func New(o Options) *Server {
+	s := &Server{options: o, log: o.Log, now: time.Now}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if s.options.Ready == nil {
+		s.options.Ready = func() bool { return true }
+	}
+	s.http = &http.Server{
+		Handler:                      s.Handler(),
+		DisableGeneralOptionsHandler: true, // "OPTIONS *" is an unknown path like any other
+		ReadHeaderTimeout:            readHeaderTimeout,
+		ReadTimeout:                  readTimeout,
+		WriteTimeout:                 writeTimeout,
+		IdleTimeout:                  idleTimeout,
+		MaxHeaderBytes:               maxHeader,
+		ErrorLog:                     slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+	}
+	return s
+}
+
+// Serve answers on ln until Shutdown, and then returns nil. It closes ln.
+func (s *Server) Serve(ln net.Listener) error {
+	if err := s.http.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// Shutdown stops accepting and waits for the answers in progress; those that ctx
+// does not leave the time for are cut, which its error tells.
+func (s *Server) Shutdown(ctx context.Context) error {
+	err := s.http.Shutdown(ctx)
+	if err != nil {
+		_ = s.http.Close()
+	}
+	return err
+}

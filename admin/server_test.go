@@ -1,0 +1,359 @@
+package admin
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"tollgate/keys"
+	"tollgate/store"
+	"tollgate/telemetry"
+	"tollgate/upstream"
+	"tollgate/usage"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const testToken telemetry.Secret = "admin-token-canary-0123456789"
+
+// house is a Server over a real key store, a ledger that remembers what it was asked, and fixed upstreams.
+type house struct {
+	*testing.T
+	server *Server
+	keys   *keys.Directory
+	ledger *fakeLedger
+	ready  atomic.Bool
+	log    *bytes.Buffer
+}
+
+func newHouse(t *testing.T) *house {
+	t.Helper()
+	db, err := store.OpenBolt(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	keyStore, err := keys.NewBoltStore(db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &house{T: t, keys: keys.New(keyStore, keys.Config{}), ledger: &fakeLedger{}, log: &bytes.Buffer{}}
+	h.ready.Store(true)
+	h.server = New(Options{
+		Keys: h.keys, Usage: h.ledger, Upstreams: fakeUpstreams{}, Token: testToken,
+		Ready: h.ready.Load, Log: slog.New(slog.NewTextHandler(h.log, nil)),
+	})
+	return h
+}
+
+type fakeLedger struct {
+	asked   usage.Query
+	rows    []usage.Row
+	records map[string][]usage.Record
+	err     error
+}
+
+func (l *fakeLedger) Sum(_ context.Context, q usage.Query) ([]usage.Row, error) {
+	l.asked = q
+	return l.rows, l.err
+}
+
+func (l *fakeLedger) ByRequest(_ context.Context, id string) ([]usage.Record, error) {
+	return l.records[id], l.err
+}
+
+type fakeUpstreams struct{}
+
+func (fakeUpstreams) Endpoints() []upstream.EndpointState {
+	return []upstream.EndpointState{
+		{Provider: "evolink", URL: "https://api.evolink.ai/v1", Credential: "none", Model: "gemini-3-pro-preview", State: upstream.StateOff},
+		{
+			Provider: "starmagic", URL: "https://api.starmagic.ai/v1", Credential: "1 (...wxyz)", Model: "gemini-2.5-flash-lite",
+			State: upstream.StateOpen, ProbeIn: 1500 * time.Millisecond,
+		},
+	}
+}
+
+// send calls the handler with the token, unless headers say otherwise.
+func (h *house) send(method, target, body string, headers ...string) *httptest.ResponseRecorder {
+	h.Helper()
+	r := httptest.NewRequest(method, target, strings.NewReader(body))
+	r.Header.Set("Authorization", "Bearer "+testToken.Reveal())
+	for _, line := range headers {
+		name, value, _ := strings.Cut(line, ": ")
+		if r.Header.Del(name); value != "" {
+			r.Header.Set(name, value)
+		}
+	}
+	w := httptest.NewRecorder()
+	h.server.Handler().ServeHTTP(w, r)
+	return w
+}
+
+// want compares an answer with its literal text, in which what is new each time has a name.
+func (h *house) want(w *httptest.ResponseRecorder, status int, body string) {
+	h.Helper()
+	got := w.Body.String()
+	for _, blur := range [][2]string{
+		{`tg_[0-9A-Za-z]{38}`, "SECRET"},
+		{`key_[0-9A-Za-z]{12}`, "ID"},
+		{`"last4":"[0-9A-Za-z]{4}"`, `"last4":"LAST"`},
+		{`"(created|revoked)_at":"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,3})?Z"`, `"${1}_at":"NOW"`},
+	} {
+		got = regexp.MustCompile(blur[0]).ReplaceAllString(got, blur[1])
+	}
+	if w.Code != status || got != body+"\n" {
+		h.Errorf("got  %d %swant %d %s", w.Code, got, status, body)
+	}
+	if ct := w.Header().Get("Content-Type"); ct != "application/json" {
+		h.Errorf("Content-Type %q", ct)
+	}
+	if cc := w.Header().Get("Cache-Control"); cc != "no-store" {
+		h.Errorf("Cache-Control %q", cc)
+	}
+}
+
+// refused is the literal text of an error.
+func refused(message, param, code string) string {
+	if param != "null" {
+		param = `"` + param + `"`
+	}
+	return `{"error":{"message":"` + message + `","type":"invalid_request_error","param":` + param + `,"code":"` + code + `"}}`
+}
+
+func TestLifeOfAKey(t *testing.T) {
+	h := newHouse(t)
+	h.want(h.send("GET", "/admin/v1/keys", ""), 200, `{"keys":[]}`)
+
+	created := h.send("POST", "/admin/v1/keys",
+		`{"tenant":"acme","name":"ci <1>","models":["a","b*"],"requests_per_minute":60,"expires":"2999-01-31T01:00:00+01:00"}`)
+	h.want(created, 201, `{"id":"ID","secret":"SECRET","tenant":"acme","name":"ci <1>","last4":"LAST","state":"active",`+
+		`"models":["a","b*"],"requests_per_minute":60,"created_at":"NOW","expires_at":"2999-01-31T00:00:00Z"}`)
+	secret := regexp.MustCompile(`tg_\w+`).FindString(created.Body.String())
+	id := regexp.MustCompile(`key_\w+`).FindString(created.Body.String())
+	if key, err := h.keys.Authenticate(t.Context(), []byte(secret)); err != nil || key.ID != id {
+		t.Errorf("the secret does not open its key: %v, %v", key, err)
+	}
+	if last4 := `"last4":"` + secret[len(secret)-4:] + `"`; !strings.Contains(created.Body.String(), last4) {
+		t.Errorf("the answer does not hold %s", last4)
+	}
+
+	h.want(h.send("POST", "/admin/v1/keys", ` {"name":"plain","tenant":"globex","models":null} `), 201,
+		`{"id":"ID","secret":"SECRET","tenant":"globex","name":"plain","last4":"LAST","state":"active",`+
+			`"models":[],"requests_per_minute":0,"created_at":"NOW"}`)
+
+	shown := `{"id":"ID","tenant":"acme","name":"ci <1>","last4":"LAST","state":"active",` +
+		`"models":["a","b*"],"requests_per_minute":60,"created_at":"NOW","expires_at":"2999-01-31T00:00:00Z"}`
+	h.want(h.send("GET", "/admin/v1/keys/"+id, ""), 200, shown)
+	h.want(h.send("GET", "/admin/v1/keys", ""), 200, `{"keys":[`+shown+
+		`,{"id":"ID","tenant":"globex","name":"plain","last4":"LAST","state":"active","models":[],"requests_per_minute":0,"created_at":"NOW"}]}`)
+
+	revoked := `{"id":"ID","tenant":"acme","name":"ci <1>","last4":"LAST","state":"revoked",` +
+		`"models":["a","b*"],"requests_per_minute":60,"created_at":"NOW","expires_at":"2999-01-31T00:00:00Z","revoked_at":"NOW"}`
+	first := h.send("DELETE", "/admin/v1/keys/"+id, "")
+	h.want(first, 200, revoked)
+	h.want(h.send("GET", "/admin/v1/keys/"+id, ""), 200, revoked)
+	if again := h.send("DELETE", "/admin/v1/keys/"+id, ""); again.Body.String() != first.Body.String() {
+		t.Errorf("revoking again changed the key:\n%s%s", first.Body, again.Body)
+	}
+	if _, err := h.keys.Authenticate(t.Context(), []byte(secret)); !errors.Is(err, keys.ErrRevoked) {
+		t.Errorf("after the revocation: %v", err)
+	}
+}
+
+func TestStateAndDurations(t *testing.T) {
+	h := newHouse(t)
+	w := h.send("POST", "/admin/v1/keys", `{"tenant":"acme","name":"ci","expires":"720h"}`)
+	id := regexp.MustCompile(`key_\w+`).FindString(w.Body.String())
+	key, err := h.keys.Show(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if life := key.ExpiresAt.Sub(key.CreatedAt).Round(time.Minute); life != 720*time.Hour {
+		t.Errorf("the key lives %s, want 720h", life)
+	}
+	h.server.now = func() time.Time { return key.ExpiresAt }
+	if got := h.send("GET", "/admin/v1/keys/"+id, "").Body.String(); !strings.Contains(got, `"state":"expired"`) {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestCreateRefuses(t *testing.T) {
+	h := newHouse(t)
+	f := func(body, message, param, code string) {
+		t.Helper()
+		h.want(h.send("POST", "/admin/v1/keys", body), 400, refused(message, param, code))
+	}
+	const (
+		badTenant = `tenant: must be 1 to 32 lower-case letters, digits and inner hyphens, got `
+		badName   = `name: must be 1 to 64 printable characters without a space at either end, got `
+		notJSON   = "the body must be one JSON object: "
+		fields    = `: the fields are tenant, name, models, requests_per_minute, expires`
+	)
+	f(`{"tenant":"Acme","name":"ci"}`, badTenant+`\"Acme\"`, "tenant", "invalid_value")
+	f(`{}`, badTenant+`\"\"; `+badName+`\"\"`, "tenant", "invalid_value")
+	f(`{"tenant":"acme","name":"ci","requests_per_minute":-1}`,
+		"requests_per_minute: must be 0 (the configured default) to 1000000000, got -1", "requests_per_minute", "invalid_value")
+	f(`{"tenant":"acme","name":"ci","expires":"2020-01-01T00:00:00Z"}`, "expires: must be in the future, got 2020-01-01T00:00:00Z", "expires", "invalid_value")
+	f(`{"tenant":"acme","expires":"tomorrow"}`,
+		badName+`\"\"; expires: must be a duration such as \"720h\" or a moment such as \"2027-01-31T00:00:00Z\", got \"tomorrow\"`, "name", "invalid_value")
+	f(`{"tenant":1,"name":"ci","models":"a","requests_per_minute":1.5,"expires":{}}`,
+		"tenant: must be a string; models: must be a list of strings; requests_per_minute: must be a whole number; expires: must be a string", "tenant", "invalid_value")
+	f(`{"tenant":"acme","name":"ci","models":[1]}`, "models: must be a list of strings", "models", "invalid_value")
+
+	f(`{"tenant":"acme","name":"ci","budget":"25"}`, `unknown field \"budget\"`+fields, "budget", "invalid_value")
+	f(`{"TENANT":"acme","name":"ci"}`, `unknown field \"TENANT\"`+fields, "TENANT", "invalid_value")
+	f(`{"tenant":"acme","name":"ci","tenant":"globex"}`, "tenant: must be given once", "tenant", "invalid_value")
+	f(`{"tenant":"acme","name":"ci"}{}`, notJSON+"there is something behind the object", "null", "invalid_json")
+	f(`{"tenant":"acme","name":"ci"} x`, notJSON+"invalid character 'x' looking for beginning of value", "null", "invalid_json")
+	f(``, notJSON+"it ends too early", "null", "invalid_json")
+	f(`{"tenant":"acme"`, notJSON+"it ends too early", "null", "invalid_json")
+	f(`{"tenant":`, notJSON+"it ends too early", "null", "invalid_json")
+	f(`{tenant:1}`, notJSON+"invalid character 't'", "null", "invalid_json")
+	f(`[]`, notJSON+"it is something else", "null", "invalid_json")
+	f(`null`, notJSON+"it is something else", "null", "invalid_json")
+	f(`"tenant"`, notJSON+"it is something else", "null", "invalid_json")
+
+	h.want(h.send("POST", "/admin/v1/keys", `{"tenant":"`+strings.Repeat("a", maxBody)+`"}`), 413,
+		refused("the request body must be at most 64 KiB", "null", "request_too_large"))
+	h.want(h.send("GET", "/admin/v1/keys", ""), 200, `{"keys":[]}`)
+}
+
+func TestUsage(t *testing.T) {
+	h := newHouse(t)
+	h.want(h.send("GET", "/admin/v1/usage", ""), 200, `{"rows":[]}`)
+	h.ledger.rows = []usage.Row{{
+		Day: "2026-03-01", Tenant: "acme", Model: "gemini-flash", Requests: 3, PromptTokens: 10, CachedTokens: 1, CompletionTokens: 20, ReasoningTokens: 2,
+		Charge: 567_000, Cost: 1_250_000_000, EstimatedRequests: 1,
+	}}
+	h.want(h.send("GET", "/admin/v1/usage?from=2026-03-01&to=2026-03-31&by=tenant,model,day&tenant=acme&key=key_1", ""), 200,
+		`{"rows":[{"day":"2026-03-01","tenant":"acme","model":"gemini-flash","requests":3,"prompt_tokens":10,"cached_tokens":1,`+
+			`"completion_tokens":20,"reasoning_tokens":2,"charge_usd":"0.000567","cost_usd":"1.25","estimated_requests":1}]}`)
+	want := usage.Query{
+		From:   time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC),
+		To:     time.Date(2026, 4, 1, 0, 0, 0, 0, time.UTC), // the last day counts whole
+		By:     []usage.Dimension{usage.ByTenant, usage.ByModel, usage.ByDay},
+		Tenant: "acme", KeyID: "key_1",
+	}
+	if diff := cmp.Diff(want, h.ledger.asked); diff != "" {
+		t.Errorf("query (-want +got):\n%s", diff)
+	}
+	h.send("GET", "/admin/v1/usage?from=2026-03-01T12:00:00Z&to=2026-03-02T00:00:00%2B01:00", "")
+	if to := h.ledger.asked.To.UTC(); to != time.Date(2026, 3, 1, 23, 0, 0, 0, time.UTC) {
+		t.Errorf("a moment is not the day: %s", to)
+	}
+
+	f := func(query, message, param string) {
+		t.Helper()
+		h.want(h.send("GET", "/admin/v1/usage?"+query, ""), 400, refused(message, param, "invalid_value"))
+	}
+	f("tenants=acme", `unknown parameter \"tenants\": the parameters are from, to, by, tenant, key`, "tenants")
+	f("tenant=a&tenant=b", "tenant: must be given once", "tenant")
+	f("by=week", `bad usage query: cannot group by \"week\"; tenant, key, model, provider and day exist`, "by")
+	f("from=yesterday", `from: must be a UTC day such as \"2026-01-31\" or a moment such as \"2026-01-31T12:00:00Z\", got \"yesterday\"`, "from")
+	f("from=2026-03-02&to=2026-03-01", "to: must be after from", "to")
+	f("from=%zz", "the query string is not well-formed", "null")
+	h.ledger.err = fmt.Errorf("%w: more than 100000 rows", usage.ErrBadQuery)
+	f("", "bad usage query: more than 100000 rows", "null")
+}
+
+func TestRequest(t *testing.T) {
+	h := newHouse(t)
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	h.ledger.records = map[string][]usage.Record{"0195-a": {{
+		RequestID: "0195-a", Kind: usage.KindSettle, Tenant: "acme", KeyID: "key_1", Model: "m", Provider: "starmagic", Endpoint: "e", UpstreamModel: "u",
+		Stream: true, EndReason: usage.EndCompleted, Source: usage.SourceUpstream, Tokens: usage.Tokens{Prompt: 1, Completion: 2},
+		Charge: 567, Cost: 89, AcceptedAt: at, EndedAt: at,
+	}}}
+	h.want(h.send("GET", "/admin/v1/requests/0195-a", ""), 200,
+		`{"records":[{"request_id":"0195-a","kind":"settle","attempt":0,"tenant":"acme","key_id":"key_1","model":"m","provider":"starmagic","endpoint":"e",`+
+			`"upstream_model":"u","stream":true,"end_reason":"completed","source":"upstream","prompt_tokens":1,"cached_tokens":0,"completion_tokens":2,`+
+			`"reasoning_tokens":0,"image_tokens":0,"audio_tokens":0,"charge_nanousd":567,"cost_nanousd":89,"charge_price":"","cost_price":"",`+
+			`"accepted_at":"2026-03-01T12:00:00Z","ended_at":"2026-03-01T12:00:00Z"}]}`)
+	h.want(h.send("GET", "/admin/v1/requests/0195-b", ""), 404,
+		refused("no usage record has this request id: it is the x-request-id of an answer, and a request that was refused here has none", "id", "request_not_found"))
+}
+
+func TestUpstreams(t *testing.T) {
+	h := newHouse(t)
+	h.want(h.send("GET", "/admin/v1/upstreams", ""), 200, `{"endpoints":[`+
+		`{"provider":"evolink","url":"https://api.evolink.ai/v1","credential":"none","model":"gemini-3-pro-preview","state":"off"},`+
+		`{"provider":"starmagic","url":"https://api.starmagic.ai/v1","credential":"1 (...wxyz)","model":"gemini-2.5-flash-lite","state":"open","probe_in_ms":1500}]}`)
+}
+
+func TestHealth(t *testing.T) {
+	h := newHouse(t)
+	h.server.options.Keys, h.server.options.Usage, h.server.options.Upstreams = nil, nil, nil // whoever asks them, fails
+	h.want(h.send("GET", "/healthz", "", "Authorization: "), 200, `{"status":"ok"}`)
+	h.want(h.send("GET", "/readyz", "", "Authorization: "), 200, `{"status":"ready"}`)
+	h.ready.Store(false)
+	h.want(h.send("GET", "/healthz", "", "Authorization: "), 200, `{"status":"ok"}`)
+	h.want(h.send("GET", "/readyz", "", "Authorization: "), 503, `{"status":"draining"}`)
+	h.want(h.send("HEAD", "/readyz", "", "Authorization: "), 503, `{"status":"draining"}`) // net/http sends the head alone
+}
+
+func TestFailuresAreLoggedAndNotShown(t *testing.T) {
+	h := newHouse(t)
+	h.ledger.err = errors.New("disk-canary is gone")
+	w := h.send("GET", "/admin/v1/usage", "")
+	h.want(w, 500, `{"error":{"message":"this failed inside the gateway: the log says why","type":"server_error","param":null,"code":"internal_error"}}`)
+	h.ledger.err = fmt.Errorf("wrapped: %w", keys.ErrUnavailable)
+	w = h.send("GET", "/admin/v1/requests/x", "")
+	h.want(w, 503, `{"error":{"message":"the key store cannot do this at the moment: the log says why","type":"server_error","param":null,"code":"key_store_unavailable"}}`)
+	if got := w.Header().Get("Retry-After"); got != "1" {
+		t.Errorf("Retry-After %q", got)
+	}
+	h.server.options.Upstreams = nil
+	h.want(h.send("GET", "/admin/v1/upstreams", ""), 500,
+		`{"error":{"message":"this failed inside the gateway: the log says why","type":"server_error","param":null,"code":"internal_error"}}`)
+	for _, line := range []string{
+		`msg="admin request failed" method=GET route=/admin/v1/usage error="disk-canary is gone"`,
+		`route=/admin/v1/requests/{id} error="wrapped: key store unavailable"`,
+		`msg="admin request panicked"`,
+	} {
+		if !strings.Contains(h.log.String(), line) {
+			t.Errorf("the log does not hold %s:\n%s", line, h.log)
+		}
+	}
+}
+
+// What is changed can be read in the log; secrets and tokens cannot.
+func TestLogHoldsNoSecret(t *testing.T) {
+	h := newHouse(t)
+	w := h.send("POST", "/admin/v1/keys", `{"tenant":"acme","name":"ci"}`)
+	secret := regexp.MustCompile(`tg_\w+`).FindString(w.Body.String())
+	id := regexp.MustCompile(`key_\w+`).FindString(w.Body.String())
+	h.send("DELETE", "/admin/v1/keys/"+id, "")
+	h.send("GET", "/admin/v1/keys/"+secret, "")
+	h.send("GET", "/admin/v1/keys/"+secret, "", "Authorization: Bearer wrong")
+	h.send("POST", "/admin/v1/keys", `{"tenant":"`+secret+`"`)
+	h.ledger.err = errors.New("failed")
+	h.send("GET", "/admin/v1/requests/"+secret, "")
+	h.send("GET", "/admin/v1/usage?key="+secret, "")
+	for _, line := range []string{`msg="key created" key_id=` + id + ` tenant=acme`, `msg="key revoked" key_id=` + id} {
+		if !strings.Contains(h.log.String(), line) {
+			t.Errorf("the log does not hold %s:\n%s", line, h.log)
+		}
+	}
+	for _, canary := range []string{secret, secret[3:35], testToken.Reveal()} {
+		if strings.Contains(h.log.String(), canary) {
+			t.Errorf("the log shows a secret:\n%s", h.log)
+		}
+	}
+	for _, target := range []string{"/admin/v1/keys", "/admin/v1/keys/" + id, "/admin/v1/keys/" + secret} {
+		if body := h.send("GET", target, "").Body.String(); strings.Contains(body, secret) {
+			t.Errorf("GET shows a secret: %s", body)
+		}
+	}
+}

@@ -1,0 +1,116 @@
+package admin
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+
+	"tollgate/telemetry"
+)
+
+func TestConfiguredTokenWins(t *testing.T) {
+	dir := t.TempDir()
+	token, err := LoadToken(Config{Token: testToken}, dir)
+	if err != nil || token != testToken {
+		t.Errorf("got %q, %v", token.Reveal(), err)
+	}
+	if files, err := os.ReadDir(dir); err != nil || len(files) != 0 {
+		t.Errorf("a configured token left %v, %v", files, err)
+	}
+}
+
+func TestTokenIsMadeOnce(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	if _, err := ReadToken(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("before serve: %v, want fs.ErrNotExist", err)
+	}
+	first, err := LoadToken(Config{}, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !regexp.MustCompile(`^[0-9A-Za-z]{38,43}$`).MatchString(first.Reveal()) {
+		t.Errorf("%d characters are no token", len(first))
+	}
+	second, err := LoadToken(Config{}, dir)
+	if err != nil || second != first {
+		t.Errorf("the second start has another token: %v", err)
+	}
+	read, err := ReadToken(dir)
+	if err != nil || read != first {
+		t.Errorf("the command line finds another token: %v", err)
+	}
+	info, err := os.Stat(filepath.Join(dir, "admin-token"))
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+	if files, err := os.ReadDir(dir); err != nil || len(files) != 1 {
+		t.Errorf("left behind: %v, %v", files, err)
+	}
+	other, err := LoadToken(Config{}, t.TempDir())
+	if err != nil || other == first {
+		t.Errorf("two folders have one token: %v", err)
+	}
+}
+
+func TestTokenIsMadeOnceByMany(t *testing.T) {
+	dir := t.TempDir()
+	var tokens [8]telemetry.Secret
+	var group sync.WaitGroup
+	for i := range tokens {
+		group.Go(func() {
+			var err error
+			if tokens[i], err = LoadToken(Config{}, dir); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	for _, token := range tokens {
+		if token != tokens[0] {
+			t.Error("two callers got two tokens")
+		}
+	}
+}
+
+func TestBadTokenFiles(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "admin-token")
+	f := func(content, want string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		token, err := LoadToken(Config{}, dir)
+		if got := strings.ReplaceAll(fmt.Sprint(err), path, "PATH"); got != want {
+			t.Errorf("%q: got %q, %s\nwant %s", content, token.Reveal(), got, want)
+		}
+	}
+	f("0123456789abcdef", "<nil>")
+	f(" 0123456789abcdef\r\n", "<nil>")
+	f("", "admin.token: PATH holds 0 characters, a token has at least 16: delete the file, and serve makes a new one")
+	f("short-canary\n", "admin.token: PATH holds 12 characters, a token has at least 16: delete the file, and serve makes a new one")
+
+	_, err := LoadToken(Config{}, filepath.Join(path, "sub"))
+	if err == nil || !strings.Contains(err.Error(), "admin.token: cannot") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestConfig(t *testing.T) {
+	f := func(c Config, want string) {
+		t.Helper()
+		if err := c.Validate(); fmt.Sprint(err) != want {
+			t.Errorf("got  %v\nwant %s", err, want)
+		}
+	}
+	f(DefaultConfig(), "<nil>")
+	f(Config{Listen: ":0", Token: testToken}, "<nil>")
+	f(Config{Listen: "8081", Token: "short-canary"},
+		`admin.listen: must be host:port such as "127.0.0.1:8081", got "8081"`+"\n"+"admin.token: must be empty or at least 16 characters, got 12")
+}
