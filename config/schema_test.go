@@ -1,0 +1,204 @@
+package config
+
+import (
+	"bytes"
+	"encoding/json"
+	"math/big"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/goccy/go-yaml/ast"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+)
+
+func compiledSchema(t testing.TB) *jsonschema.Schema {
+	t.Helper()
+	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(Schema()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := jsonschema.NewCompiler()
+	c.DefaultDraft(jsonschema.Draft2020)
+	if err := c.AddResource("config.json", document); err != nil {
+		t.Fatal(err)
+	}
+	schema, err := c.Compile("config.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return schema
+}
+
+// asJSON returns a parsed file as a schema validator wants it.
+func asJSON(t testing.TB, node ast.Node) any {
+	t.Helper()
+	switch n := node.(type) {
+	case *ast.StringNode:
+		return n.Value
+	case *ast.LiteralNode:
+		return n.Value.Value
+	case *ast.BoolNode:
+		return n.Value
+	case *ast.IntegerNode, *ast.FloatNode:
+		text := node.GetToken().Value
+		if number, ok := new(big.Float).SetString(strings.ReplaceAll(text, "_", "")); ok {
+			return json.Number(number.Text('f', -1))
+		}
+		return text
+	case *ast.SequenceNode:
+		list := make([]any, len(n.Values))
+		for i, value := range n.Values {
+			list[i] = asJSON(t, value)
+		}
+		return list
+	case ast.MapNode:
+		object := make(map[string]any)
+		for iter := n.MapRange(); iter.Next(); {
+			object[iter.Key().GetToken().Value] = asJSON(t, iter.Value())
+		}
+		return object
+	}
+	return nil
+}
+
+// parsed returns the file as JSON and the loader's verdict on its form alone,
+// with every variable set to the same text.
+func parsed(t testing.TB, text string) (any, error) {
+	t.Helper()
+	src := &source{name: "config.yaml", text: text, of: reflect.TypeFor[Config]()}
+	root, err := src.parse()
+	if err != nil {
+		return nil, err
+	}
+	if isNull(root) {
+		return nil, nil
+	}
+	c := Default()
+	d := &decoder{source: src, placed: make(map[string]position)}
+	d.env.Lookup = func(string) (string, bool) { return "1", true }
+	return asJSON(t, root), d.decode(root, reflect.ValueOf(&c).Elem())
+}
+
+func TestSchemaAcceptsTheExampleFile(t *testing.T) {
+	document, err := parsed(t, string(exampleFile(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := compiledSchema(t).Validate(document); err != nil {
+		t.Error(err)
+	}
+}
+
+// The schema and the loader agree about names and types.
+func TestSchemaAgreesWithTheLoader(t *testing.T) {
+	schema := compiledSchema(t)
+	f := func(text string, want bool) {
+		t.Helper()
+		document, err := parsed(t, text)
+		if got := err == nil; got != want {
+			t.Errorf("the loader accepts %q: %t, want %t (%v)", text, got, want, err)
+		}
+		err = schema.Validate(document)
+		if got := err == nil; got != want {
+			t.Errorf("the schema accepts %q: %t, want %t (%v)", text, got, want, err)
+		}
+	}
+	f("{}", true)
+	f("server:", true)
+	f("server: {listen: , max_event: ~}", true)
+	f("server: {max_event: 65536, max_answer: 64KiB, idle_timeout: 1h30m}", true)
+	f("server: {max_event: ' 1 GB '}", true)
+	f("server: {max_event: '${SIZE}', max_in_flight: '${N}', read_timeout: '${S}s'}", true)
+	f("limits: {default: {requests_per_minute: 0}, max_keys: -1}", true)
+	f("providers: {a: , b: {endpoints: [{api_keys: ['', '${KEY}']}]}}", true)
+	f("models: {\"a.b/c\": {targets: [], timeouts: {connect: 300ms}}}", true)
+	f("prices: [{input: 0.10, output: '12.00', cached_input: '', from: 2026-01-01}]", true)
+	f("prices: [{input: 12}]", true)
+
+	f("sever: {}", false)
+	f("server: []", false)
+	f("server: {listen: 8080}", false)
+	f("server: {listen: true}", false)
+	f("server: {tls: {}}", false)
+	f("server: {max_event: 1.5}", false)
+	f("server: {max_event: 3 apples}", false)
+	f("server: {max_event: -1}", false)
+	f("server: {max_event: true}", false)
+	f("server: {read_timeout: 30}", false)
+	f("server: {read_timeout: 30 s}", false)
+	f("server: {read_timeout: soon}", false)
+	f("server: {max_in_flight: 1.5}", false)
+	f("server: {max_in_flight: '10'}", false)
+	f("server: {max_in_flight: lots}", false)
+	f("providers: []", false)
+	f("providers: {a: []}", false)
+	f("providers: {a: {endpoints: {}}}", false)
+	f("providers: {a: {endpoints: [{api_keys: secret}]}}", false)
+	f("providers: {a: {endpoints: [{api_keys: [1]}]}}", false)
+	f("models: {a: {targets: [b]}}", false)
+	f("prices: {}", false)
+	f("prices: [{input: true}]", false)
+}
+
+// described returns the description of every option in the schema. The keys are
+// patterns of the paths that the loader reports: providers\..+\.contract.
+func described(t testing.TB) map[string]string {
+	t.Helper()
+	var root map[string]any
+	if err := json.Unmarshal(Schema(), &root); err != nil {
+		t.Fatal(err)
+	}
+	out := make(map[string]string)
+	describe(root, root, "", out)
+	if len(out) < 40 {
+		t.Fatalf("the schema describes %d options only", len(out))
+	}
+	return out
+}
+
+func describe(root, schema map[string]any, path string, out map[string]string) {
+	description, _ := schema["description"].(string)
+	if reference, ok := schema["$ref"].(string); ok {
+		schema, _ = root["$defs"].(map[string]any)[strings.TrimPrefix(reference, "#/$defs/")].(map[string]any)
+	}
+	items, isList := schema["items"].(map[string]any)
+	entry, isTable := schema["additionalProperties"].(map[string]any)
+	properties, isSection := schema["properties"].(map[string]any)
+	switch {
+	case isSection:
+		for name, property := range properties {
+			describe(root, property.(map[string]any), strings.TrimPrefix(path+`\.`+name, `\.`), out)
+		}
+	case isTable:
+		describe(root, entry, path+`\..+`, out)
+	case isList && items["$ref"] != nil:
+		describe(root, items, path+`\[\d+\]`, out)
+	default:
+		out[path] = description
+	}
+}
+
+func TestEveryOptionIsDescribed(t *testing.T) {
+	for path, description := range described(t) {
+		if !strings.HasSuffix(description, ".") {
+			t.Errorf("%s: the field's comment must be a sentence, got %q", path, description)
+		}
+	}
+}
+
+// decodedExample returns the decoder that has read config.yaml.
+func decodedExample(t *testing.T) *decoder {
+	t.Helper()
+	src := &source{name: "config.yaml", text: string(exampleFile(t)), of: reflect.TypeFor[Config]()}
+	root, err := src.parse()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := Default()
+	d := &decoder{source: src, placed: make(map[string]position)}
+	if err := d.decode(root, reflect.ValueOf(&c).Elem()); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
