@@ -12,7 +12,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-
 	"tollgate/telemetry"
 	"tollgate/usage"
 )

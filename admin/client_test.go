@@ -12,13 +12,12 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
-
 	"tollgate/keys"
 	"tollgate/telemetry"
 	"tollgate/upstream"
 	"tollgate/usage"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // serve runs the house's Server on loopback until the test ends, and returns its address.

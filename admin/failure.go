@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"strings"
 	"time"
-
 	"tollgate/keys"
 	"tollgate/usage"
 )

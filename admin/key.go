@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"strconv"
 	"time"
-
 	"tollgate/keys"
 	"tollgate/telemetry"
 )

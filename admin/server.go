@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"time"
-
 	"tollgate/keys"
 	"tollgate/telemetry"
 	"tollgate/upstream"

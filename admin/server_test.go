@@ -12,15 +12,14 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
-	"go.uber.org/goleak"
-
 	"tollgate/keys"
 	"tollgate/store"
 	"tollgate/telemetry"
 	"tollgate/upstream"
 	"tollgate/usage"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -2,7 +2,6 @@ package admin
 
 import (
 	"net/http"
-
 	"tollgate/upstream"
 )
 

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
 	"tollgate/usage"
 )
 

@@ -4,10 +4,9 @@ import (
 	"errors"
 	"path/filepath"
 	"testing"
+	"tollgate/store"
 
 	bolt "go.etcd.io/bbolt"
-
-	"tollgate/store"
 )
 
 func openBolt(t testing.TB, dir string) *bolt.DB {

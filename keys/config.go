@@ -2,7 +2,6 @@ package keys
 
 import (
 	"fmt"
-
 	"tollgate/telemetry"
 )
 

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"hash"
 	"sync"
-
 	"tollgate/telemetry"
 )
 

@@ -6,10 +6,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"tollgate/telemetry"
 
 	"github.com/google/go-cmp/cmp"
-
-	"tollgate/telemetry"
 )
 
 const testPepper telemetry.Secret = "pepper-canary-0123456789"
