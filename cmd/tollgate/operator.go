@@ -1,0 +1,101 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"tollgate/admin"
+	"tollgate/telemetry"
+
+	"github.com/spf13/cobra"
+)
+
+// operator is what every command that talks to a running gateway shares: where
+// it is, how to prove who asks, and how to print the answer.
+type operator struct {
+	stdout  io.Writer
+	address string
+	dataDir string
+	output  outputFormat
+}
+
+// flags adds the shared flags to a command and all below it.
+func (o *operator) flags(cmd *cobra.Command) {
+	f := cmd.PersistentFlags()
+	f.StringVar(&o.address, "admin", fallback(os.Getenv("TOLLGATE_ADMIN_URL"), "http://127.0.0.1:8081"),
+		"the gateway's admin address (TOLLGATE_ADMIN_URL)")
+	f.StringVar(&o.dataDir, "data-dir", "./data",
+		"where the gateway keeps its admin token; TOLLGATE_ADMIN_TOKEN comes first")
+	f.VarP(&o.output, "output", "o", "table or json")
+}
+
+// client finds the token: in TOLLGATE_ADMIN_TOKEN, or in the data folder that a
+// gateway on this machine wrote it to.
+func (o *operator) client() (*admin.Client, error) {
+	if token := os.Getenv("TOLLGATE_ADMIN_TOKEN"); token != "" {
+		return admin.NewClient(o.address, telemetry.Secret(token)), nil
+	}
+	token, err := admin.ReadToken(o.dataDir)
+	if err != nil {
+		return nil, fmt.Errorf("no admin token: %w; set TOLLGATE_ADMIN_TOKEN, or name the gateway's data_dir with --data-dir", err)
+	}
+	return admin.NewClient(o.address, token), nil
+}
+
+// print writes value as JSON, or hands a table writer to table.
+func (o *operator) print(value any, table func(w io.Writer)) error {
+	if o.output == outputJSON {
+		encoder := json.NewEncoder(o.stdout)
+		encoder.SetIndent("", "  ")
+		encoder.SetEscapeHTML(false)
+		return encoder.Encode(value)
+	}
+	w := tabwriter.NewWriter(o.stdout, 0, 0, 2, ' ', 0)
+	table(w)
+	return w.Flush()
+}
+
+// row writes one line of a table.
+func row(w io.Writer, cells ...any) {
+	texts := make([]string, len(cells))
+	for i, c := range cells {
+		if texts[i] = fmt.Sprint(c); texts[i] == "" {
+			texts[i] = "-"
+		}
+	}
+	_, _ = fmt.Fprintln(w, strings.Join(texts, "\t")) // the error comes from Flush
+}
+
+// outputFormat is the value of --output.
+type outputFormat string
+
+const (
+	outputTable outputFormat = "table"
+	outputJSON  outputFormat = "json"
+)
+
+// String implements pflag.Value.
+func (f *outputFormat) String() string { return fallback(string(*f), string(outputTable)) }
+
+// Set implements pflag.Value.
+func (f *outputFormat) Set(text string) error {
+	switch outputFormat(text) {
+	case outputTable, outputJSON:
+		*f = outputFormat(text)
+		return nil
+	}
+	return fmt.Errorf("must be table or json, got %q", text)
+}
+
+// Type implements pflag.Value.
+func (f *outputFormat) Type() string { return "format" }
+
+func fallback(value, otherwise string) string {
+	if value == "" {
+		return otherwise
+	}
+	return value
+}

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"context"
+	"io"
+	"tollgate/config"
+	"tollgate/telemetry"
+
+	"github.com/spf13/cobra"
+)
+
+func newServe(stderr io.Writer) *cobra.Command {
+	var path string
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run a gateway",
+		Long: `Run a gateway as the configuration file says, until SIGTERM or SIGINT: then it
+stops accepting, lets open answers end (server.drain_timeout), and exits 0. A
+second signal ends it at once.`,
+		Example: `  tollgate serve -c config.yaml
+  STARMAGIC_API_KEY=... tollgate serve -c config.yaml`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := config.Load(path)
+			if err != nil {
+				return &usageError{err}
+			}
+			return serve(cmd.Context(), c, stderr)
+		},
+	}
+	cmd.Flags().StringVarP(&path, "config", "c", "config.yaml", "the configuration file")
+	return cmd
+}
+
+func serve(ctx context.Context, c *config.Config, stderr io.Writer) error {
+	log, err := telemetry.NewLogger(stderr, c.Telemetry)
+	if err != nil {
+		return &usageError{err}
+	}
+	p, err := start(c, log)
+	if err != nil {
+		return err
+	}
+	log.Info("serving", "listen", p.publicAddress(), "admin", p.adminAddress(), "version", version)
+	return p.wait(ctx)
+}

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"time"
+	"tollgate/usage"
+
+	"github.com/spf13/cobra"
+)
+
+func newUsage(stdout io.Writer) *cobra.Command {
+	o := &operator{stdout: stdout}
+	var (
+		from, to, by string
+		query        usage.Query
+	)
+	cmd := &cobra.Command{
+		Use:   "usage",
+		Short: "Show what was used and what it costs",
+		Long: `Show totals of the ledger: requests, tokens, what tenants are charged and what
+providers cost, in US dollars. Days are UTC days, both included.`,
+		Example: `  tollgate usage
+  tollgate usage --by tenant,model,day --from 2026-01-01 --to 2026-01-31
+  tollgate usage --tenant acme --by key -o json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if query.By, err = usage.ParseDimensions(by); err != nil {
+				return &usageError{fmt.Errorf("--by: %w", err)}
+			}
+			if query.From, err = parseDay("--from", from); err != nil {
+				return err
+			}
+			if query.To, err = parseDay("--to", to); err != nil {
+				return err
+			}
+			client, err := o.client()
+			if err != nil {
+				return err
+			}
+			rows, err := client.Usage(cmd.Context(), query)
+			if err != nil {
+				return err
+			}
+			answer := struct {
+				Rows []usage.Row `json:"rows"`
+			}{rows}
+			return o.print(answer, func(w io.Writer) { usageTable(w, query.By, rows) })
+		},
+	}
+	o.flags(cmd)
+	f := cmd.Flags()
+	f.StringVar(&by, "by", "tenant,model", "what to group by: tenant, key, model, provider, day")
+	f.StringVar(&from, "from", "", "the first day, such as 2026-01-01; none: since the beginning")
+	f.StringVar(&to, "to", "", "the last day; none: until today")
+	f.StringVar(&query.Tenant, "tenant", "", "only this tenant")
+	f.StringVar(&query.KeyID, "key", "", "only this key (its id)")
+	return cmd
+}
+
+func parseDay(flag, text string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	t, err := time.Parse(time.DateOnly, text)
+	if err != nil {
+		return t, &usageError{fmt.Errorf("%s: must be a day such as 2026-01-31, got %q", flag, text)}
+	}
+	return t, nil
+}
+
+func usageTable(w io.Writer, by []usage.Dimension, rows []usage.Row) {
+	columns := []struct {
+		dimension usage.Dimension
+		title     string
+		value     func(usage.Row) string
+	}{
+		{usage.ByDay, "DAY", func(r usage.Row) string { return r.Day }},
+		{usage.ByTenant, "TENANT", func(r usage.Row) string { return r.Tenant }},
+		{usage.ByKey, "KEY", func(r usage.Row) string { return r.KeyID }},
+		{usage.ByModel, "MODEL", func(r usage.Row) string { return r.Model }},
+		{usage.ByProvider, "PROVIDER", func(r usage.Row) string { return r.Provider }},
+	}
+	var head []any
+	for _, c := range columns {
+		if slices.Contains(by, c.dimension) {
+			head = append(head, c.title)
+		}
+	}
+	row(w, append(head, "REQUESTS", "ESTIMATED", "PROMPT", "CACHED", "COMPLETION", "REASONING", "CHARGE $", "COST $")...)
+	for _, r := range rows {
+		var cells []any
+		for _, c := range columns {
+			if slices.Contains(by, c.dimension) {
+				cells = append(cells, c.value(r))
+			}
+		}
+		row(w, append(cells, r.Requests, r.EstimatedRequests, r.PromptTokens, r.CachedTokens,
+			r.CompletionTokens, r.ReasoningTokens, r.Charge, r.Cost)...)
+	}
+}
+
+func newRequest(stdout io.Writer) *cobra.Command {
+	o := &operator{stdout: stdout}
+	cmd := &cobra.Command{
+		Use:   "request ID",
+		Short: "Show the usage records of one request, by its x-request-id",
+		Example: `  tollgate request 019a2b3c-4d5e-7f60-8123-456789abcdef
+  tollgate request 019a2b3c-4d5e-7f60-8123-456789abcdef -o json`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			client, err := o.client()
+			if err != nil {
+				return err
+			}
+			records, err := client.Request(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			answer := struct {
+				Records []usage.Record `json:"records"`
+			}{records}
+			return o.print(answer, func(w io.Writer) {
+				row(w, "KIND", "ATTEMPT", "MODEL", "PROVIDER", "END", "SOURCE", "PROMPT", "COMPLETION", "CHARGE $", "COST $")
+				for _, r := range records {
+					row(w, r.Kind, r.Attempt, r.Model, r.Provider, r.EndReason, r.Source, r.Prompt, r.Completion, r.Charge, r.Cost)
+				}
+			})
+		},
+	}
+	o.flags(cmd)
+	return cmd
+}
