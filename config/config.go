@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-
 	"tollgate/admin"
 	"tollgate/keys"
 	"tollgate/proxy"

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
 	"tollgate/proxy"
 	"tollgate/telemetry"
 )

@@ -4,9 +4,8 @@ import (
 	"reflect"
 	"regexp"
 	"strings"
-	"unicode/utf8"
-
 	"tollgate/telemetry"
+	"unicode/utf8"
 )
 
 // hidden stands in excerpts wherever something would otherwise be shown that may be a secret.

@@ -10,10 +10,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"tollgate/telemetry"
 
 	"github.com/goccy/go-yaml/ast"
-
-	"tollgate/telemetry"
 )
 
 // scalar is one value as the file writes it and as it reads once its references are replaced.

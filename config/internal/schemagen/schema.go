@@ -7,12 +7,11 @@ import (
 	"reflect"
 	"strings"
 	"time"
-
-	"github.com/invopop/jsonschema"
-
 	"tollgate/config"
 	"tollgate/proxy"
 	"tollgate/usage"
+
+	"github.com/invopop/jsonschema"
 )
 
 // sections lists the packages whose Config types are summed, for their comments.

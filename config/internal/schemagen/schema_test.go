@@ -2,10 +2,9 @@ package main
 
 import (
 	"testing"
+	"tollgate/config"
 
 	"github.com/google/go-cmp/cmp"
-
-	"tollgate/config"
 )
 
 func TestCommittedSchemaAgreesWithTheTypes(t *testing.T) {
