@@ -34,7 +34,8 @@ func (c *cursor) enter() {
 	c.fresh = true
 }
 
-// more steps to the next member or element, and returns false when it stepped over the closing bracket instead.
+// more steps to the next member or element, and returns false when it stepped over the closing bracket instead. What
+// stands in the place of a member but is none will fail when it is read.
 func (c *cursor) more(closing byte) bool {
 	b := c.peek()
 	fresh := c.fresh
@@ -49,11 +50,6 @@ func (c *cursor) more(closing byte) bool {
 			return false
 		}
 		c.pos++
-		b = c.peek()
-	}
-	if b == 0 || b == closing || b == ',' {
-		c.fail()
-		return false
 	}
 	return true
 }

@@ -19,12 +19,11 @@ func framed(t *testing.T, stream string, src io.Reader) []string {
 	var got []string
 	take := func(e Event) {
 		raw.Write(e.Raw)
-		switch {
-		case e.Data == nil:
+		if e.Data == nil {
 			got = append(got, "-")
-		default:
-			got = append(got, string(e.Name)+"="+string(e.Data))
+			return
 		}
+		got = append(got, string(e.Name)+"="+string(e.Data))
 	}
 	for {
 		_, err := f.Fill(src)
@@ -194,13 +193,13 @@ func TestRawSlicesTouch(t *testing.T) {
 func TestFillReturnsWhatReadReturned(t *testing.T) {
 	boom := errors.New("connection reset")
 	f := NewFramer(0)
-	if n, err := f.Fill(iotest.DataErrReader(strings.NewReader("data: a\n\n"))); n != 9 || err != io.EOF {
+	if n, err := f.Fill(iotest.DataErrReader(strings.NewReader("data: a\n\n"))); n != 9 || !errors.Is(err, io.EOF) {
 		t.Errorf("bytes together with the end: %d, %v", n, err)
 	}
 	if e, ok := f.Next(); !ok || string(e.Data) != "a" {
 		t.Errorf("the event that came with the end: %q, %v", e.Raw, ok)
 	}
-	if n, err := f.Fill(iotest.ErrReader(boom)); n != 0 || err != boom {
+	if n, err := f.Fill(iotest.ErrReader(boom)); n != 0 || !errors.Is(err, boom) {
 		t.Errorf("a failed read: %d, %v", n, err)
 	}
 

@@ -24,7 +24,7 @@ type counter int
 
 func (c *counter) AddJSON(escaped []byte) { *c += counter(len(escaped)) }
 
-// chunks are streams of the kinds that providers send, eight different words long.
+// chunks are eight chunks as OpenAI and its likes send them, with tail behind their choices.
 func chunks(tail string) []string {
 	var all []string
 	for _, word := range []string{"Hello", " there", ",", " \\u00e9t\\u00e9", " is", " summer", ".\\n", " And so on"} {
@@ -35,9 +35,10 @@ func chunks(tail string) []string {
 
 func steadyStreams() map[string][]string {
 	return map[string][]string{
-		"content":     chunks(""),
-		"usage null":  chunks(`,"usage":null`),
-		"usage every": chunks(`,"usage":` + starMagicUsage),
+		"content":      chunks(""),
+		"usage null":   chunks(`,"usage":null`),
+		"usage every":  chunks(`,"usage":` + starMagicUsage),
+		"totals every": chunks(`,"usage":{"prompt_tokens":13,"completion_tokens":1891,"total_tokens":1904}`),
 		"tool calls": {
 			"data: " + openAI + `"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{\"city\":"}}]},"finish_reason":null}]}` + "\n\n",
 		},
@@ -100,7 +101,7 @@ func relay(f *Framer, tap *Tap, src io.Reader) []byte {
 }
 
 func BenchmarkRelay(b *testing.B) {
-	for _, name := range []string{"content", "usage null", "usage every", "tool calls", "changing preamble"} {
+	for _, name := range []string{"content", "usage null", "totals every", "usage every", "tool calls", "changing preamble"} {
 		stream := steadyStreams()[name]
 		b.Run(name, func(b *testing.B) {
 			f, tap, src := NewFramer(0), new(Tap), &loop{chunks: stream}
@@ -126,7 +127,7 @@ func BenchmarkFramer(b *testing.B) {
 }
 
 func BenchmarkTap(b *testing.B) {
-	for _, name := range []string{"content", "usage null", "usage every", "tool calls", "changing preamble"} {
+	for _, name := range []string{"content", "usage null", "totals every", "usage every", "tool calls", "changing preamble"} {
 		f := NewFramer(0)
 		var events []Event
 		f.Fill(&loop{chunks: []string{strings.Join(steadyStreams()[name], "")}})
