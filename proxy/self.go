@@ -94,7 +94,7 @@ func (x *exchange) showUsage(ctx *fasthttp.RequestCtx) error {
 		return err
 	}
 	rows, err := x.gateway.Spending.Sum(x.gateway.running, usage.Query{
-		From: from, To: to, KeyID: x.key.ID, By: []usage.Dimension{usage.ByDay, usage.ByModel},
+		From: from, To: to.AddDate(0, 0, 1), KeyID: x.key.ID, By: []usage.Dimension{usage.ByDay, usage.ByModel},
 	})
 	if err != nil {
 		return errSpending

@@ -35,6 +35,9 @@ providers cost, in US dollars. Days are UTC days, both included.`,
 			if query.To, err = parseDay("--to", to); err != nil {
 				return err
 			}
+			if !query.To.IsZero() {
+				query.To = query.To.AddDate(0, 0, 1) // the last day is included
+			}
 			client, err := o.client()
 			if err != nil {
 				return err
