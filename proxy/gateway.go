@@ -156,14 +156,11 @@ func (g *Gateway) complete(ctx *fasthttp.RequestCtx, x *exchange) error {
 // bytes of the request, so none of their text is shown or logged.
 func (g *Gateway) refuseUnparsed(ctx *fasthttp.RequestCtx, err error) {
 	x := g.newExchange(ctx)
-	var (
-		tooSmall *fasthttp.ErrSmallBuffer
-		timeout  interface{ Timeout() bool }
-	)
+	var tooSmall *fasthttp.ErrSmallBuffer
 	switch {
 	case errors.As(err, &tooSmall):
 		err = errHeadTooLarge
-	case errors.As(err, &timeout) && timeout.Timeout():
+	case isTimeout(err):
 		err = errReadTimeout
 	default:
 		err = errUnparsable

@@ -153,3 +153,24 @@ func (r *rig) raw(bytes string) []answer {
 		response.Body.Close()
 	}
 }
+
+// TestSlowClients sends a head or a body too slowly: 400 or 408, and closed.
+func TestSlowClients(t *testing.T) {
+	r := newRig(t, answering(someAnswer), rigOptions{server: func(c *Config) { c.ReadTimeout = 50 * time.Millisecond }})
+	auth := "Authorization: Bearer " + r.secret.Reveal() + "\r\n"
+	f := func(name, raw string) {
+		t.Helper()
+		answers := r.raw(raw)
+		if len(answers) != 1 || answers[0].status != 408 {
+			t.Errorf("%s: got %+v, want one 408", name, answers)
+			return
+		}
+		if _, code, _, _ := errorOf(t, answers[0]); code != "request_timeout" {
+			t.Errorf("%s: code %s", name, code)
+		}
+	}
+	f("half a head", "POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\n")
+	f("half a body", "POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\n"+auth+"Content-Length: 20000\r\n\r\n"+strings.Repeat(" ", 9000))
+	f("half a chunked body", "POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\n"+auth+"Transfer-Encoding: chunked\r\n\r\n5\r\n{\"mod\r\n")
+	r.idle()
+}

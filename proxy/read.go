@@ -65,7 +65,7 @@ func (x *exchange) readFixed(stream io.Reader, length int) error {
 		return errBodyBroken
 	}
 	if _, err := io.ReadFull(stream, *x.body); err != nil {
-		return errBodyBroken
+		return bodyFault(err)
 	}
 	return nil
 }
@@ -93,12 +93,26 @@ func (x *exchange) readChunked(stream io.Reader) error {
 			*x.body = (*x.body)[:filled]
 			return nil
 		case err != nil:
-			return errBodyBroken
+			return bodyFault(err)
 		}
 		if filled == len(*x.body) && !x.growBuffer() {
 			return errBodyMemory
 		}
 	}
+}
+
+// bodyFault tells a client that was too slow from one that broke off. fasthttp's
+// own error texts quote the body.
+func bodyFault(err error) error {
+	if isTimeout(err) {
+		return errReadTimeout
+	}
+	return errBodyBroken
+}
+
+func isTimeout(err error) bool {
+	var timeout interface{ Timeout() bool }
+	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
 // reserve counts n more bytes of body memory, or refuses.

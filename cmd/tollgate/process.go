@@ -76,6 +76,8 @@ func (p *process) open() (err error) {
 		return err
 	}
 	p.transport = upstream.NewTransport(upstream.TransportOptions{})
+	estimator := usage.NewEstimator()
+	estimator.Load() // now, so that no request waits for the vocabulary
 	p.public = proxy.NewServer(proxy.New(proxy.Options{
 		Config:    c.Server,
 		Keys:      p.keys,
@@ -85,7 +87,7 @@ func (p *process) open() (err error) {
 		Recorder:  p.ledger,
 		Spending:  p.ledger,
 		Prices:    prices,
-		Estimator: usage.NewEstimator(),
+		Estimator: estimator,
 		Log:       p.log,
 	}))
 	return p.listen()

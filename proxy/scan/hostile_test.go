@@ -88,6 +88,7 @@ func TestParseRefusesWhatIsNotStrictJSON(t *testing.T) {
 	value(`"0123456789`+"\x1f"+`"`, "invalid_json @57: "+ctrl)
 	value(`"`+"\xff"+`"`, "invalid_json @47: "+utf8)
 	value(`"0123456789`+"\xc0\xaf"+`"`, "invalid_json @47: "+utf8)
+	value(`"`+"\xff"+`and much plain text behind it"`, "invalid_json @47: "+utf8)
 	value(`"`+"\xed\xa0\x80"+`"`, "invalid_json @47: "+utf8)
 	value(`"`+"\xf4\x90\x80\x80"+`"`, "invalid_json @47: "+utf8)
 	value(`"`+"\xe2\x82"+`"`, "invalid_json @47: "+utf8)
@@ -105,6 +106,38 @@ func TestParseRefusesWhatIsNotStrictJSON(t *testing.T) {
 	value(`"\U0041"`, "invalid_json @47: "+esc)
 	value(`"\`, "invalid_json @47: "+esc)
 	value(`"abc`, "invalid_json @51: "+early)
+}
+
+// Strings are read eight bytes at a time: wherever in a word a byte stands, it must be seen.
+func TestStringsAtEveryAlignment(t *testing.T) {
+	f := func(piece, want string) {
+		t.Helper()
+		for before := range 18 {
+			for after := range 18 {
+				text := strings.Repeat("a", before) + piece + strings.Repeat("b", after)
+				got := outcome(`{"model":"m","messages":[{"role":"user","content":"` + text + `"}],"x":"0123456789"}`)
+				if _, reason, refused := strings.Cut(got, "JSON: "); refused {
+					got = reason
+				} else {
+					got = strings.Trim(strings.TrimPrefix(got, "m "), `"ab`)
+				}
+				if got != want {
+					t.Fatalf("%q: got %s, want %s", text, got, want)
+				}
+			}
+		}
+	}
+	f("\x00", "a string holds a control character")
+	f("\x1f", "a string holds a control character")
+	f("\xff", "a string is not valid UTF-8")
+	f("\xc3", "a string is not valid UTF-8")
+	f(`\x41`, "an escape sequence is incomplete or unknown")
+	f(`\udead`, "a surrogate escape stands alone")
+	f(`x" `, "a character is out of place")
+	f("é", "é")
+	f("\x7f", `\x7f`)
+	f(`-\"-`, `-\"-`)
+	f(` !#[]^`, ` !#[]^`)
 }
 
 func TestParseRefusesDepthAndNumbersOfFields(t *testing.T) {

@@ -211,41 +211,57 @@ func checkMessages(t failer, d *Document, messages []message) {
 	}
 }
 
-// bodies draws request bodies out of true and hostile pieces, and then damages some of them.
+// bodies draws request bodies out of true and a few hostile pieces, and then damages some of them.
 func bodies() *rapid.Generator[[]byte] {
-	values := rapid.SampledFrom([]string{
-		`"m"`, `"x"`, `""`, `null`, `true`, `false`, `1`, `2`, `-1`, `1.5`, `1e2`, `1e400`, `01`, `[]`, `{}`, `["a","b"]`, `"\u00e9\n"`, `"\ud800"`,
-		"\"\xff\"", `{"include_usage":true}`, `{"include_usage":true,"Include_usage":false}`, `{"type":"json_object"}`, `[{"a":1,"a":2}]`,
-	})
-	names := rapid.SampledFrom([]string{
-		"model", "stream", "stream_options", "n", "max_tokens", "max_completion_tokens", "stop", "response_format", "tools", "temperature",
-		"Model", "mod\\u0065l", "STREAM", "\u017ftream", "max_to\u212aens", "x", "X", "x y", "\\n", "",
-	})
-	parts := rapid.SampledFrom([]string{
-		`{"type":"text","text":"a"}`, `{"text":"b\n","type":"text"}`, `{"type":"text","text":"a","Text":"b"}`, `{"type":"text"}`, `{"type":"file"}`,
-		`{"type":"image_url","image_url":{"url":"data:image/png;base64,AA=="}}`, `{"type":"image_url","image_url":{"url":"a","url":"b"}}`,
-		`{"type":"input_audio","input_audio":{"data":"AA==","format":"wav"}}`, `{"type":"text","text":"c","image_url":{"url":"http://x"}}`,
-	})
-	messages := rapid.Custom(func(t *rapid.T) string {
-		role := rapid.SampledFrom([]string{`"role":"user"`, `"role":"system"`, `"role":"us\u0065r"`, `"role":"x"`, `"Role":"user"`}).Draw(t, "role")
-		content := `"content":` + rapid.SampledFrom([]string{`"hi"`, `null`, `"\ud83d\ude00"`, `""`, `7`}).Draw(t, "text")
-		if rapid.Bool().Draw(t, "in parts") {
-			content = `"content":[` + strings.Join(rapid.SliceOfN(parts, 0, 3).Draw(t, "parts"), ",") + `]`
+	trueMembers := []string{
+		`"stream":true`, `"stream":null`, `"stream_options":{"include_usage":true}`, `"n":2`, `"max_tokens":5`, `"max_completion_tokens":7`,
+		`"stop":["a","b"]`, `"response_format":{"type":"json_object"}`, `"temperature" : 0.5e-1`, `"x":[{"a":1,"a":2}]`, `"x\n":"\u00e9\b\f\r\t"`,
+	}
+	hostileMembers := []string{
+		`"Model":"x"`, `"mod\u0065l":"x"`, `"STREAM":true`, "\"\u017ftream\":true", `"max_to\u212aens":9`, `"n":1e2`, `"n":0`, `"n":"2"`, `"x":01`, `"x":1e400`,
+		`"x":"\ud800"`, "\"x\":\"\xff\"", `"stream_options":{"include_usage":true,"Include_usage":false}`, `"stop":[1]`, `"response_format":{}`, `"X":1`,
+	}
+	trueParts := []string{
+		`{"type":"text","text":"a"}`, `{"text":"b\n","type":"te\u0078t"}`, `{"type":"file"}`, `{"type":"text","text":"c","image_url":{"url":"http://x"}}`,
+		`{"type":"image_url","image_url":{"url":"data:image\/png;base64,AA=="}}`, `{"type":"input_audio","input_audio":{"data":"AA==","format":"wav"}}`,
+	}
+	hostileParts := []string{
+		`{"type":"text","text":"a","Text":"b"}`, `{"type":"text"}`, `{"type":"image_url","image_url":{"url":"a","url":"b"}}`,
+	}
+	trueExtras := []string{``, `,"content":null`, `,"content":"hi"`, `,"content":"\ud83d\ude00"`, `,"tool_calls":[{"id":"a\"b"}]`, `,"name":"n"`}
+	hostileExtras := []string{`,"content":7`, `,"content":"a","content":"b"`, `,"ROLE":"system"`}
+	piece := func(t *rapid.T, usual, hostile []string) string {
+		if rapid.IntRange(0, 15).Draw(t, "hostile") == 15 {
+			usual = hostile
 		}
-		extra := rapid.SampledFrom([]string{``, ``, ``, `,"tool_calls":[{"id":"a\"b"}]`, `,"content":"again"`, `,"name":"n"`}).Draw(t, "extra")
-		return `{` + role + `,` + content + extra + `}`
-	})
+		return rapid.SampledFrom(usual).Draw(t, "piece")
+	}
+	message := func(t *rapid.T) string {
+		role := `{"role":` + rapid.SampledFrom([]string{`"user"`, `"system"`, `"us\u0065r"`, `"x"`}).Draw(t, "role")
+		if !rapid.Bool().Draw(t, "in parts") {
+			return role + piece(t, trueExtras, hostileExtras) + `}`
+		}
+		var parts []string
+		for range rapid.IntRange(0, 3).Draw(t, "parts") {
+			parts = append(parts, piece(t, trueParts, hostileParts))
+		}
+		return role + `,"content":[` + strings.Join(parts, ",") + `]}`
+	}
 	return rapid.Custom(func(t *rapid.T) []byte {
-		space := rapid.SampledFrom([]string{"", "", " ", "\n\t"})
-		members := []string{`"model":"m"`, `"messages":[` + strings.Join(rapid.SliceOfN(messages, 1, 3).Draw(t, "messages"), ",") + `]`}
-		for range rapid.IntRange(0, 4).Draw(t, "members") {
-			members = append(members, `"`+names.Draw(t, "name")+`"`+space.Draw(t, "s")+`:`+space.Draw(t, "s")+values.Draw(t, "value"))
+		space := rapid.SampledFrom([]string{"", " ", "\n\t"}).Draw(t, "space")
+		messages := []string{message(t)}
+		for range rapid.IntRange(0, 2).Draw(t, "messages") {
+			messages = append(messages, message(t))
 		}
-		body := []byte(space.Draw(t, "s") + `{` + strings.Join(rapid.Permutation(members).Draw(t, "order"), space.Draw(t, "s")+",") + space.Draw(t, "s") + `}`)
-		for range rapid.SampledFrom([]int{0, 0, 0, 0, 1, 2}).Draw(t, "damages") {
+		members := []string{`"model":"m"`, `"messages":[` + strings.Join(messages, ",") + `]`}
+		for range rapid.IntRange(0, 3).Draw(t, "members") {
+			members = append(members, piece(t, trueMembers, hostileMembers))
+		}
+		body := []byte(space + `{` + strings.Join(rapid.Permutation(members).Draw(t, "order"), space+",") + space + `}`)
+		for range rapid.SampledFrom([]int{0, 0, 0, 1, 2}).Draw(t, "damages") {
 			at := rapid.IntRange(0, len(body)-1).Draw(t, "at")
-			piece := rapid.SampledFrom([]string{"", "\"", "\\", "{", "}", "[", "]", ",", ":", "0", "e", "\x00", "\xc3", " ", "\\u0065"}).Draw(t, "piece")
-			body = slices.Concat(body[:at], []byte(piece), body[at+rapid.IntRange(0, 1).Draw(t, "over"):])
+			damage := rapid.SampledFrom([]string{"", "\"", "\\", "{", "}", "[", "]", ",", ":", "0", "e", "\x00", "\xc3", " ", "\\u0065"}).Draw(t, "damage")
+			body = slices.Concat(body[:at], []byte(damage), body[at+rapid.IntRange(0, 1).Draw(t, "over"):])
 		}
 		return body
 	})

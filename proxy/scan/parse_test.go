@@ -93,6 +93,8 @@ func TestParseReadsTheRequest(t *testing.T) {
 	f(msgs(`"temperature":0.7,"top_p":1,"seed":-12345678901234567890,"logprobs":true,"top_logprobs":5,"tools":null,"tool_choice":"auto"`), `m`)
 	f(msgs(`"temperature":1e308,"top_p":-0.0E-999,"logit_bias":{"50256":-100}`), `m`)
 
+	f(msgs(`"x":"\"\\\/\b\f\n\r\t\u0000\uFfEe"`), `m`)
+
 	// What nobody reads here passes, nested duplicates and odd spellings included.
 	f(msgs(`"metadata":{"a":1,"a":2,"A":3},"api_base":"http://x","tools":[{"type":"function","Type":1,"type":2}]`), `m`)
 	f(msgs(`"":1,"\u0000":2," ":3`), `m`)
@@ -113,6 +115,7 @@ func TestParseReadsTheMessages(t *testing.T) {
 	f(`[{"role":"assistant","content":null,"tool_calls":[{"id":"x"}]},{"role":"assistant","tool_calls":null}]`,
 		`m roles=assistant "[{\"id\":\"x\"}]"`)
 	f(`[{"role":"user","content":""}]`, `m`)
+	f(`[{"role":"user","`+strings.Repeat("Long", 1000)+`":1}]`, `m`)
 	f(`[{"role":"user","content":[]}]`, `m`)
 	f(`[{"role":"user","content":"two\nlines, \u00e9, \"quoted\""}]`, `m "two\nlines, é, \"quoted\""`)
 	f(`[{"role":"user","content":[{"type":"text","text":"a"},{"text":"b","type":"text"},{"type":"text","text":""}]}]`, `m "a" "b"`)
@@ -136,6 +139,32 @@ func TestParseReadsTheMessages(t *testing.T) {
 	part(`{"type":"text","text":"a","image_url":{"url":"http://x"}}`, `m "a" media(1 "http://x"  http)`)
 	part(`{"type":"text","text":"a","image_url":null,"input_audio":null}`, `m "a"`)
 	part(`{"type":"file","text":"a"}`, `m "a" media(0 "" )`)
+}
+
+func TestAppendTextUnescapes(t *testing.T) {
+	const body = `{"model":"m","messages":[{"role":"user","content":"\"\\\/\b\f\n\r\t\u0041\uD83d\uDe00é"}]}`
+	var d Document
+	if err := d.Parse([]byte(body)); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := string(d.AppendText([]byte("text: "), d.Texts[0])), "text: \"\\/\b\f\n\r\tA😀é"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// Every documented member is found by its exact name, and by no other spelling.
+func TestDocumentedMembers(t *testing.T) {
+	for _, name := range strings.Fields(`model messages stream stream_options n max_tokens max_completion_tokens stop response_format
+		temperature top_p top_k frequency_penalty presence_penalty seed logprobs top_logprobs reasoning_effort tools tool_choice extra_body
+		audio function_call functions logit_bias metadata modalities parallel_tool_calls prediction prompt_cache_key safety_identifier
+		service_tier store user verbosity web_search_options`) {
+		if f, known := fieldOf([]byte(name)); !known || f.name != name {
+			t.Errorf("%s: found %q, %v", name, f.name, known)
+		}
+		if got := outcome(`{"` + strings.ToUpper(name) + `":null}`); !strings.HasPrefix(got, "unknown_spelling "+name+"@1:") {
+			t.Errorf("%s in capitals: got %s", name, got)
+		}
+	}
 }
 
 func TestMembers(t *testing.T) {
