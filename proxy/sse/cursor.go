@@ -101,7 +101,7 @@ func textLen(rest []byte) int {
 			return -1
 		}
 		i += n
-		if i == 0 || rest[i-1] != '\\' || !escaped(rest[:i]) {
+		if !escaped(rest[:i]) {
 			return i
 		}
 	}
