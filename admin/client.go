@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
 	"tollgate/telemetry"
 	"tollgate/usage"
 )

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+
 	"tollgate/keys"
 	"tollgate/telemetry"
 	"tollgate/upstream"

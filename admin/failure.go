@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
 	"tollgate/keys"
 	"tollgate/usage"
 )

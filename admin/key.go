@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
 	"tollgate/keys"
 	"tollgate/telemetry"
 )

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
 	"tollgate/telemetry"
 )
 

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"time"
+
 	"tollgate/keys"
 	"tollgate/telemetry"
 	"tollgate/upstream"

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
 	"tollgate/keys"
 	"tollgate/store"
 	"tollgate/telemetry"

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"net/http"
+
 	"tollgate/upstream"
 )
 

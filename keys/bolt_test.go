@@ -4,6 +4,7 @@ import (
 	"errors"
 	"path/filepath"
 	"testing"
+
 	"tollgate/store"
 
 	bolt "go.etcd.io/bbolt"

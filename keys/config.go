@@ -2,6 +2,7 @@ package keys
 
 import (
 	"fmt"
+
 	"tollgate/telemetry"
 )
 

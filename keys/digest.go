@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"hash"
 	"sync"
+
 	"tollgate/telemetry"
 )
 

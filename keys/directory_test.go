@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+
 	"tollgate/telemetry"
 
 	"github.com/google/go-cmp/cmp"

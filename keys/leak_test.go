@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
 	"tollgate/store"
 	"tollgate/telemetry"
 )

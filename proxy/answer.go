@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"time"
+
 	"tollgate/telemetry"
 	"tollgate/usage"
 

@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"time"
+
 	"tollgate/upstream"
 	"tollgate/usage"
 )

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+
 	"tollgate/upstream"
 	"tollgate/usage"
 )

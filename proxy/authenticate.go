@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+
 	"tollgate/ratelimit"
 
 	"github.com/valyala/fasthttp"

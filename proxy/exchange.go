@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"time"
+
 	"tollgate/keys"
 	"tollgate/proxy/scan"
 	"tollgate/ratelimit"

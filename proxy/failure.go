@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"time"
+
 	"tollgate/keys"
 	"tollgate/proxy/head"
 	"tollgate/proxy/scan"

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+
 	"tollgate/proxy/scan"
 	"tollgate/upstream"
 )

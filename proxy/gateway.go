@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
 	"tollgate/keys"
 	"tollgate/proxy/scan"
 	"tollgate/proxy/sse"

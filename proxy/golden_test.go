@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+
 	"tollgate/upstream"
 	"tollgate/usage"
 )

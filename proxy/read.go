@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"io"
+
 	"tollgate/proxy/scan"
 
 	"github.com/valyala/fasthttp"

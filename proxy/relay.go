@@ -8,6 +8,7 @@ import (
 	"io"
 	"slices"
 	"time"
+
 	"tollgate/proxy/sse"
 	"tollgate/usage"
 )

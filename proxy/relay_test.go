@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+
 	"tollgate/proxy/sse"
 	"tollgate/upstream"
 	"tollgate/usage"

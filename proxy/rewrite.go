@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"strings"
+
 	"tollgate/proxy/scan"
 	"tollgate/upstream"
 )

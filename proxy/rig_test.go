@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+
 	"tollgate/keys"
 	"tollgate/ratelimit"
 	"tollgate/store"

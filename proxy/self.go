@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/url"
 	"time"
+
 	"tollgate/usage"
 
 	"github.com/valyala/fasthttp"

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"time"
+
 	"tollgate/telemetry"
 
 	"github.com/valyala/fasthttp"

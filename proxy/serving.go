@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"time"
+
 	"tollgate/proxy/sse"
 	"tollgate/upstream"
 	"tollgate/usage"

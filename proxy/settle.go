@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"time"
+
 	"tollgate/proxy/scan"
 	"tollgate/telemetry"
 	"tollgate/upstream"

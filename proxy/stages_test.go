@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+
 	"tollgate/keys"
 	"tollgate/telemetry"
 	"tollgate/upstream"

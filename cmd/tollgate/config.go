@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+
 	"tollgate/config"
 
 	"github.com/spf13/cobra"

@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"time"
+
 	"tollgate/config"
 	"tollgate/keys"
 	"tollgate/simulator"

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
 	"tollgate/admin"
 
 	"github.com/spf13/cobra"

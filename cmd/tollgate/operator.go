@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"text/tabwriter"
+
 	"tollgate/admin"
 	"tollgate/telemetry"
 

@@ -8,6 +8,7 @@ import (
 	"net"
 	"sync/atomic"
 	"time"
+
 	"tollgate/admin"
 	"tollgate/config"
 	"tollgate/keys"
@@ -68,6 +69,9 @@ func (p *process) open() (err error) {
 		return err
 	}
 	p.keys = keys.New(keyStore, c.Keys)
+	if err := p.warnOfPepper(); err != nil {
+		return err
+	}
 	if p.table, err = upstream.NewTable(c.Upstream, p.log); err != nil {
 		return err
 	}
@@ -91,6 +95,18 @@ func (p *process) open() (err error) {
 		Log:       p.log,
 	}))
 	return p.listen()
+}
+
+// warnOfPepper says so when keys.pepper is not the one that keys were stored with.
+func (p *process) warnOfPepper() error {
+	void, err := p.keys.Mispeppered(context.Background())
+	if err != nil {
+		return err
+	}
+	if void > 0 {
+		p.log.Warn("keys are void: keys.pepper is not the one they were stored with; put it back, or issue new keys", "keys", void)
+	}
+	return nil
 }
 
 // listen opens both listeners, so that an address in use is an error of start.

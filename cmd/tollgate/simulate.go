@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"time"
+
 	"tollgate/simulator"
 
 	"github.com/spf13/cobra"

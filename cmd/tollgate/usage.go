@@ -5,6 +5,7 @@ import (
 	"io"
 	"slices"
 	"time"
+
 	"tollgate/usage"
 
 	"github.com/spf13/cobra"
