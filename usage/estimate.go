@@ -17,7 +17,7 @@ const sampleBytes = 64 << 10
 // on some whitespace (64 KiB of alternating newlines and spaces take it seconds),
 // so a piece must be short; and a piece ends before a space that follows a word,
 // where the encoding never joins, so that ordinary text loses nothing.
-const pieceBytes = 1 << 10
+const pieceBytes = 512
 
 // Estimator counts the tokens of text with the o200k_base vocabulary, for answers
 // whose provider reports no usage. Other vocabularies differ by some percent; that

@@ -133,7 +133,7 @@ func (l *Ledger) Close() error {
 	l.closing.Lock()
 	if !l.closed {
 		l.closed = true
-		close(l.waiting)
+		close(l.waiting); return nil
 	}
 	l.closing.Unlock()
 	<-l.drained

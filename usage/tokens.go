@@ -60,7 +60,12 @@ func ParseTokens(raw []byte) (Tokens, error) {
 	if len(raw) > maxUsageBytes {
 		return Tokens{}, insane("the object is longer than %d bytes", maxUsageBytes)
 	}
-	object, err := readObject("usage", raw)
+	// Everything below walks JSON that is known to be well-formed.
+	if !json.Valid(raw) {
+		return Tokens{}, insane("usage is not JSON")
+	}
+	var space [usualMembers]member
+	object, err := readObject("usage", raw, space[:0])
 	if err != nil {
 		return Tokens{}, err
 	}
@@ -73,63 +78,27 @@ func ParseTokens(raw []byte) (Tokens, error) {
 	return Tokens{}, ErrNoUsage
 }
 
-// twin is one way to name the two sides of an answer.
-type twin struct{ prompt, completion string }
+// side is how one side of an answer is named: its figure, and the object of its parts.
+type side struct{ figure, details string }
+
+// twin is one way to name both sides.
+type twin struct{ prompt, completion side }
 
 // twins is in order of trust.
 func twins() [2]twin {
-	return [2]twin{{"prompt_tokens", "completion_tokens"}, {"input_tokens", "output_tokens"}}
-}
-
-// object is one level of a usage object; the values are still JSON.
-type object map[string]json.RawMessage
-
-// readObject splits a JSON object, and refuses a name that stands twice: what it
-// says would depend on who reads it. null, and the empty array that some languages
-// write for an empty object, are an object without members.
-func readObject(name string, raw []byte) (object, error) {
-	if !json.Valid(raw) {
-		return nil, insane("%s is not JSON", name)
+	return [2]twin{
+		{side{"prompt_tokens", "prompt_tokens_details"}, side{"completion_tokens", "completion_tokens_details"}},
+		{side{"input_tokens", "input_tokens_details"}, side{"output_tokens", "output_tokens_details"}},
 	}
-	d := json.NewDecoder(bytes.NewReader(raw))
-	switch first, _ := d.Token(); first {
-	case nil:
-		return nil, nil
-	case json.Delim('['):
-		if !d.More() {
-			return nil, nil
-		}
-		return nil, insane("%s is not an object", name)
-	case json.Delim('{'):
-	default:
-		return nil, insane("%s is not an object", name)
-	}
-	members := object{}
-	for d.More() {
-		var value json.RawMessage
-		key, err := d.Token()
-		if err == nil {
-			err = d.Decode(&value)
-		}
-		member, isName := key.(string)
-		if err != nil || !isName {
-			return nil, insane("%s is not JSON", name)
-		}
-		if _, twice := members[member]; twice {
-			return nil, insane("%s has a name twice", name)
-		}
-		members[member] = value
-	}
-	return members, nil
 }
 
 // tokens reads one twin: ErrNoUsage when both sides are absent.
 func (o object) tokens(names twin) (Tokens, error) {
-	prompt, hasPrompt, err := o.figure(names.prompt)
+	prompt, hasPrompt, err := o.figure(names.prompt.figure)
 	if err != nil {
 		return Tokens{}, err
 	}
-	completion, hasCompletion, err := o.figure(names.completion)
+	completion, hasCompletion, err := o.figure(names.completion.figure)
 	if err != nil {
 		return Tokens{}, err
 	}
@@ -141,11 +110,11 @@ func (o object) tokens(names twin) (Tokens, error) {
 	case err != nil:
 		return Tokens{}, err
 	case hasTotal && total != prompt+completion:
-		return Tokens{}, insane("total_tokens is not %s plus %s", names.prompt, names.completion)
+		return Tokens{}, insane("total_tokens is not %s plus %s", names.prompt.figure, names.completion.figure)
 	case !hasTotal && !hasPrompt:
-		return Tokens{}, insane("%s is missing", names.prompt)
+		return Tokens{}, insane("%s is missing", names.prompt.figure)
 	case !hasTotal && !hasCompletion:
-		return Tokens{}, insane("%s is missing", names.completion)
+		return Tokens{}, insane("%s is missing", names.completion.figure)
 	}
 	in, err := o.parts(names.prompt, prompt)
 	if err != nil {
@@ -166,53 +135,26 @@ func (o object) tokens(names twin) (Tokens, error) {
 // decides what is paid; a provider may well report text_tokens 0 beside it.
 type parts struct{ cached, reasoning, image, audio int64 }
 
-func (o object) parts(side string, whole int64) (parts, error) {
-	var p parts
-	raw, present := o[side+"_details"]
-	if !present {
-		return p, nil
+func (o object) parts(s side, whole int64) (parts, error) {
+	raw := o.value(s.details)
+	if raw == nil {
+		return parts{}, nil
 	}
-	details, err := readObject(side+"_details", raw)
+	var space [usualMembers]member
+	details, err := readObject(s.details, raw, space[:0])
 	if err != nil {
-		return p, err
+		return parts{}, err
 	}
-	for _, part := range [...]struct {
-		name string
-		into *int64
-	}{
-		{"cached_tokens", &p.cached},
-		{"reasoning_tokens", &p.reasoning},
-		{"image_tokens", &p.image},
-		{"audio_tokens", &p.audio},
-	} {
-		if *part.into, _, err = details.figure(part.name); err != nil {
-			return p, err
+	var figures [4]int64
+	for i, name := range [...]string{"cached_tokens", "reasoning_tokens", "image_tokens", "audio_tokens"} {
+		if figures[i], _, err = details.figure(name); err != nil {
+			return parts{}, err
 		}
-		if *part.into > whole {
-			return p, insane("%s of %s is more than the whole", part.name, side)
+		if figures[i] > whole {
+			return parts{}, insane("%s of %s is more than the whole", name, s.figure)
 		}
 	}
-	return p, nil
-}
-
-// figure reads a whole number from 0 to 2^31-1; null is absent.
-func (o object) figure(name string) (value int64, present bool, err error) {
-	raw := o[name]
-	if len(raw) == 0 || string(raw) == "null" {
-		return 0, false, nil
-	}
-	if raw[0] == '-' {
-		return 0, true, insane("%s is negative", name)
-	}
-	for _, c := range raw {
-		if c < '0' || c > '9' {
-			return 0, true, insane("%s is not a whole number", name)
-		}
-		if value = value*10 + int64(c-'0'); value >= tokenLimit {
-			return 0, true, insane("%s is 2^31 or more", name)
-		}
-	}
-	return value, true, nil
+	return parts{cached: figures[0], reasoning: figures[1], image: figures[2], audio: figures[3]}, nil
 }
 
 // Check refuses completion tokens above 1.1 times maxCompletion, which is
