@@ -133,7 +133,7 @@ func (l *Ledger) Close() error {
 	l.closing.Lock()
 	if !l.closed {
 		l.closed = true
-		close(l.waiting); return nil
+		close(l.waiting)
 	}
 	l.closing.Unlock()
 	<-l.drained
