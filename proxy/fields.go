@@ -54,16 +54,18 @@ func fieldsOf(d *scan.Document) fields {
 }
 
 // mediaType is the MIME type a contract is asked about. Audio outside of a
-// data: URL and parts of an unknown type are asked about by a name that no
-// contract lists: only one that takes everything takes them.
+// data: URL, data that is not base64, and parts of an unknown type are asked
+// about by a name that no contract lists: only one that takes everything takes them.
 func mediaType(media scan.Media) string {
-	switch media.Kind {
-	case scan.ImageURL:
-		return media.MIME
-	case scan.InputAudio:
+	switch {
+	case media.Kind == scan.InputAudio:
 		return "input_audio"
+	case media.Kind != scan.ImageURL:
+		return "unknown part"
+	case media.MIME != "" && !media.Base64:
+		return "data without base64"
 	}
-	return "unknown part"
+	return media.MIME
 }
 
 func rolesOf(used scan.Roles) upstream.RoleSet {
