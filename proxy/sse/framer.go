@@ -21,7 +21,7 @@ const (
 const byteOrderMark = "\xef\xbb\xbf"
 
 // A Framer cuts the bytes of one stream into events. It owns the only read buffer of its stream: 4 KiB at first, up to
-// 68 KiB while an event needs it. The zero value, like a Reset, is ready for use.
+// 68 KiB while an event needs it. NewFramer makes one that is ready for use, Reset makes any one so.
 //
 // It looks at each byte once, however the bytes arrive, so that an upstream which sends a long event in tiny pieces
 // costs no more than one which sends it whole.

@@ -294,7 +294,8 @@ func TestLinearTime(t *testing.T) {
 }
 
 func TestReset(t *testing.T) {
-	f := NewFramer(20)
+	f := new(Framer)
+	f.Reset(20)
 	raws(t, f, "event: x\ndata: lost\r")
 	f.Reset(0)
 	if got := raws(t, f, "\xef\xbb\xbfdata: a much longer event than before\n\n"); len(got[0]) != 1 {

@@ -16,7 +16,7 @@ const (
 	KindContent             // a chunk with text, reasoning, refusal, tool calls or media; a fragment of an oversize event
 	KindFinish              // a chunk with a finish_reason; when it brought text too, ContentBytes has grown
 	KindDone                // [DONE]
-	KindInvalid             // data that is neither a JSON object nor [DONE]
+	KindInvalid             // data that is neither [DONE] nor, by its structure, a JSON object (ValidChunk asks for more)
 	KindError               // a payload with an error on top, or an event named error
 )
 
