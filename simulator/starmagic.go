@@ -1,0 +1,147 @@
+package simulator
+
+import "math"
+
+// starMagic is "Gemini 2.5 Flash Lite - OpenAI SDK - API Reference".
+//
+// Its one example of a message has role, content (null) and tool_call_id. An
+// assistant's tool_calls are taken as well: the page documents them in its
+// answers, and a conversation of several turns sends answers back. An image is
+// given by data: URL or by address, the page rules neither out.
+func starMagic() *contract {
+	models := []string{"gemini-2.5-flash-lite"}
+	return &contract{
+		provider: StarMagic,
+		models:   models,
+		id:       "chatcmpl-20251010015944503180122WJNB8Eid",
+		body:     all(starMagicBody(models), streamOptionsNeedStream, toolChoiceIsOffered),
+		reasons:  true,
+		plain:    starMagicPlain,
+		event:    (*answer).chunkEnvelope,
+	}
+}
+
+func starMagicBody(models []string) rule {
+	return object(
+		required("model", model(models...)),
+		required("messages", list(1, starMagicMessage())),
+		optional("stream", boolean),
+		optional("max_completion_tokens", integer(1, maxInteger)),
+		optional("max_tokens", integer(1, maxInteger)),
+		optional("temperature", number(0, unbounded)),
+		optional("top_p", number(0, 1)),
+		optional("frequency_penalty", number(-2, 2)),
+		optional("presence_penalty", number(-2, 2)),
+		optional("stop", stops(math.MaxInt)),
+		optional("n", integer(1, maxChoices)),
+		optional("reasoning_effort", oneOf("none", "low", "medium", "high")),
+		optional("seed", integer(math.MinInt64, math.MaxInt64)),
+		optional("logprobs", boolean),
+		optional("top_logprobs", integer(0, maxRunners)),
+		optional("response_format", responseFormat()),
+		optional("stream_options", object(optional("include_usage", boolean))),
+		optional("tools", tools()),
+		optional("tool_choice", toolChoice()),
+		optional("extra_body", object(optional("google", object(
+			optional("cached_content", text),
+			optional("thinking_config", anyObject),
+		)))),
+	)
+}
+
+func starMagicMessage() rule {
+	fields := object(
+		required("role", oneOf("system", "user", "assistant", "tool")),
+		optional("content", nullable(content(imageAddress))),
+		optional("tool_call_id", text),
+		optional("tool_calls", list(1, object(
+			required("id", text),
+			required("type", oneOf("function")),
+			required("function", object(required("name", text), required("arguments", text))),
+		))),
+	)
+	return all(fields, func(at string, v any) *refusal {
+		message := v.(members)
+		_, speaks := message["content"]
+		_, calls := message["tool_calls"]
+		_, answers := message["tool_call_id"]
+		switch {
+		case calls && message["role"] != "assistant":
+			return invalidValue(join(at, "tool_calls"), "only an assistant calls tools")
+		case !speaks && !calls:
+			return missing(join(at, "content"))
+		case message["role"] == "tool" && !answers:
+			return missing(join(at, "tool_call_id"))
+		}
+		return nil
+	})
+}
+
+// responseFormat is JSON mode or JSON Schema; "text" says in OpenAI's format
+// that neither is wanted.
+func responseFormat() rule {
+	free := object(required("type", oneOf("text", "json_object", "json_schema")))
+	schema := object(
+		required("type", oneOf("json_schema")),
+		required("json_schema", object(
+			required("name", text),
+			optional("description", text),
+			optional("schema", anyObject),
+			optional("strict", boolean),
+		)),
+	)
+	return func(at string, v any) *refusal {
+		if found, ok := v.(members); ok && found["type"] == "json_schema" {
+			return schema(at, v)
+		}
+		return free(at, v)
+	}
+}
+
+// streamOptionsNeedStream: "Streaming response options. Can be set when stream is true."
+func streamOptionsNeedStream(_ string, v any) *refusal {
+	body := v.(members)
+	if _, set := body["stream_options"]; set && !body.flag("stream") {
+		return invalidValue("stream_options", "it can be set when stream is true only")
+	}
+	return nil
+}
+
+type starMagicChoice struct {
+	Index        int              `json:"index"`
+	Message      starMagicAnswer  `json:"message"`
+	Logprobs     starMagicLogprob `json:"logprobs"`
+	FinishReason string           `json:"finish_reason"`
+}
+
+// starMagicAnswer always has tool_calls; the page's example of an answer that
+// calls no tool holds [null].
+type starMagicAnswer struct {
+	Role      string      `json:"role"`
+	Content   *string     `json:"content"`
+	ToolCalls []*toolCall `json:"tool_calls"`
+}
+
+// starMagicLogprob is always there too; the example of one holds a token whose
+// four members are null.
+type starMagicLogprob struct {
+	Content []tokenLogprob `json:"content"`
+}
+
+func starMagicPlain(a *answer) any {
+	choices := make([]starMagicChoice, len(a.choices))
+	for i := range a.choices {
+		c := &a.choices[i]
+		made := starMagicChoice{
+			Index:        i,
+			Message:      starMagicAnswer{Role: "assistant", Content: c.content(), ToolCalls: []*toolCall{c.toolCall()}},
+			Logprobs:     starMagicLogprob{Content: []tokenLogprob{{}}},
+			FinishReason: c.finish,
+		}
+		if lp := a.logprobs(c, 0, len(c.pieces)); lp != nil {
+			made.Logprobs.Content = lp.Content
+		}
+		choices[i] = made
+	}
+	return a.plainEnvelope(choices)
+}
