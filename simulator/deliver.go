@@ -48,9 +48,7 @@ func (x *exchange) respond() error {
 	if h.Get("Content-Type") == "text/event-stream" {
 		h.Del("Content-Length")
 	}
-	if err := x.header(status); err != nil {
-		return err
-	}
+	x.header(status)
 	if err := x.send(body); err != nil {
 		return err
 	}
@@ -79,10 +77,11 @@ func (x *exchange) plain(a *answer) error {
 	body := encode(x.contract.plain(a))
 	x.w.Header().Set("Content-Type", "application/json")
 	x.w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	if err := x.header(http.StatusOK); err != nil {
-		return err
-	}
+	x.header(http.StatusOK)
 	if x.fault.is(Stall) || x.fault.is(HangBeforeFirstEvent) {
+		if err := x.flush(); err != nil {
+			return err
+		}
 		if err := x.hang(); err != nil {
 			return err
 		}
@@ -102,28 +101,25 @@ func (x *exchange) plain(a *answer) error {
 	return nil
 }
 
-// header sends the status line and the header by themselves.
-func (x *exchange) header(status int) error {
+// header writes the status line and the header; they leave with the next flush.
+func (x *exchange) header(status int) {
 	x.w.WriteHeader(status)
 	x.record.note(func(e *Entry) { e.Status = status })
-	return x.flush()
 }
 
 // send hands bytes of the body to the socket, up to where a fault cuts it.
 func (x *exchange) send(body []byte) error {
 	allowed, cut := x.fault.cutAfter(x.sent, len(body))
-	if allowed > 0 {
-		if _, err := x.w.Write(body[:allowed]); err != nil {
-			return x.lost()
-		}
-		if err := x.flush(); err != nil {
-			return err
-		}
-		if x.sent == 0 {
-			x.record.note(func(e *Entry) { e.FirstByte = x.sim.options.Now() })
-		}
-		x.sent += int64(allowed)
+	if _, err := x.w.Write(body[:allowed]); err != nil {
+		return x.lost()
 	}
+	if err := x.flush(); err != nil {
+		return err
+	}
+	if x.sent == 0 && allowed > 0 {
+		x.record.note(func(e *Entry) { e.FirstByte = x.sim.options.Now() })
+	}
+	x.sent += int64(allowed)
 	if cut {
 		return errCut
 	}

@@ -15,7 +15,8 @@ func (x *exchange) stream(a *answer) error {
 func (x *exchange) begin(*answer) error {
 	x.w.Header().Set("Content-Type", "text/event-stream")
 	x.w.Header().Set("Cache-Control", "no-cache")
-	if err := x.header(http.StatusOK); err != nil {
+	x.header(http.StatusOK)
+	if err := x.flush(); err != nil {
 		return err
 	}
 	return x.pause(x.behaviour.FirstToken)
