@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+
 	"tollgate/admin"
 	"tollgate/keys"
 	"tollgate/proxy"

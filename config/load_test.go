@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+
 	"tollgate/proxy"
 	"tollgate/telemetry"
 )

@@ -4,8 +4,9 @@ import (
 	"reflect"
 	"regexp"
 	"strings"
-	"tollgate/telemetry"
 	"unicode/utf8"
+
+	"tollgate/telemetry"
 )
 
 // hidden stands in excerpts wherever something would otherwise be shown that may be a secret.

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
 	"tollgate/telemetry"
 
 	"github.com/goccy/go-yaml/ast"

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strings"
 	"time"
+
 	"tollgate/config"
 	"tollgate/proxy"
 	"tollgate/usage"

@@ -2,6 +2,7 @@ package main
 
 import (
 	"testing"
+
 	"tollgate/config"
 
 	"github.com/google/go-cmp/cmp"

@@ -1,0 +1,51 @@
+# Run `make` for the list of targets.
+
+GOLANGCI_VERSION := v2.15.0
+VERSION          := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+FUZZTIME         ?= 10s
+
+GOLANGCI := bin/golangci-lint
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test lint fuzz generate check FORCE
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: bin/tollgate ## build bin/tollgate
+
+# The Go tool knows better than make what has changed.
+bin/tollgate: FORCE
+	go build -trimpath -ldflags "-X main.version=$(VERSION)" -o $@ ./cmd/tollgate
+
+demo: build ## three simulated providers, the gateway and a key, in one process
+	bin/tollgate demo
+
+test: ## every test, with the race detector; installs what the tests need
+	scripts/test-deps
+	go test -race ./...
+
+lint: $(GOLANGCI)-$(GOLANGCI_VERSION) ## the linters of .golangci.yml and the formatting; installs golangci-lint into bin/
+	$< run --allow-parallel-runners ./...
+
+$(GOLANGCI)-$(GOLANGCI_VERSION):
+	GOBIN=$(CURDIR)/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+	mv $(GOLANGCI) $@
+
+fuzz: ## every fuzz target for FUZZTIME each (10s)
+	scripts/fuzz $(FUZZTIME)
+
+generate: ## config/schema.json from the Config types
+	go generate ./config
+
+check: ## all that must hold before a change is merged
+	$(MAKE) lint
+	go vet ./...
+	$(MAKE) build
+	bin/tollgate config check -c config.yaml
+	$(MAKE) generate
+	git diff --exit-code -- config/schema.json
+	$(MAKE) test
+	$(MAKE) fuzz FUZZTIME=3s
+
+FORCE:
