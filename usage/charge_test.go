@@ -120,6 +120,30 @@ func TestMissingFinalUsageIsNotARefund(t *testing.T) {
 	}
 }
 
+// Regression titles: "partial rows priced 0", "partial text billed all as
+// completion", "token classes counted twice" and "negative upstream usage lowers the
+// spend": from what was seen of an answer to what is charged for it.
+func TestFromAnswerToCharge(t *testing.T) {
+	b := book(t, Config{Prices: []PriceConfig{{Model: "m", Input: "1.00", CachedInput: "0.25", Output: "10.00"}}})
+	f := func(a Answer, want string) {
+		t.Helper()
+		a.Estimate = func() Tokens { return Tokens{Prompt: 1000, Completion: 100} }
+		v := Decide(a)
+		if got, _, err := b.Charge("m", v.Tokens, at(t, "2026-01-01T00:00:00Z")); err != nil || got.String() != want {
+			t.Errorf("%s, %s: charged %s, %v, want %s", a.End, a.Reported, got, err, want)
+		}
+	}
+	f(Answer{End: EndCompleted, Delivered: true, Reported: []byte(documentedUsage)}, "0.018923")
+	f(Answer{End: EndCompleted, Delivered: true, Reported: []byte(`{"prompt_tokens":1000,"completion_tokens":100,"prompt_tokens_details":{"cached_tokens":800}}`)}, "0.0014")
+	f(Answer{End: EndCompleted, Delivered: true, Reported: []byte(insaneUsage)}, "0.002")
+	f(Answer{End: EndCompleted, Delivered: true}, "0.002")
+	f(Answer{End: EndClientGone, Delivered: true}, "0.002")
+	f(Answer{End: EndClientGone}, "0.001")
+	f(Answer{End: EndUpstreamCut, Delivered: true}, "0.002")
+	f(Answer{End: EndUpstreamCut}, "0.00")
+	f(Answer{End: EndRefused}, "0.00")
+}
+
 func TestCompletionFarAboveWhatWasAllowedIsRejected(t *testing.T) {
 	f := func(allowed int64, want Source) {
 		t.Helper()

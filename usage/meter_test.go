@@ -98,6 +98,23 @@ func TestEagerMeterLeavesLittleForTheEnd(t *testing.T) {
 	}
 }
 
+func TestLastWord(t *testing.T) {
+	f := func(text, want string) {
+		t.Helper()
+		if got := text[:lastWord([]byte(text))]; got != want {
+			t.Errorf("lastWord(%q) ends %q, want %q", text, got, want)
+		}
+	}
+	f(`one two three`, `one two`)
+	f(`one two `, `one two`)
+	f(`one two   three`, `one two`)
+	f(`one\n two\t three`, ``)
+	f(`one a\n two`, `one`)
+	f(` one`, ``)
+	f(`one`, ``)
+	f(``, ``)
+}
+
 func TestMeterResets(t *testing.T) {
 	m := NewEstimator().NewMeter(CountEagerly)
 	m.AddJSON([]byte(strings.Repeat(prose, 1000)))

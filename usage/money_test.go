@@ -116,6 +116,8 @@ func TestAmountIsExactAndRoundedOnce(t *testing.T) {
 	// Half of the smallest unit rounds up, less than half down; and three classes of less than half are rounded as one sum.
 	f(tariff{input: 500_000}, Tokens{Prompt: 1}, "0.000000001")
 	f(tariff{input: 499_999}, Tokens{Prompt: 1}, "0.00")
+	// Two products just below 2^64 carry into the upper half of the sum.
+	f(tariff{input: math.MaxInt64, output: math.MaxInt64}, Tokens{Prompt: 2, Completion: 2}, "36893.488147419")
 	f(tariff{input: 400_000, cachedInput: 400_000, output: 400_000}, Tokens{Prompt: 2, Cached: 1, Completion: 1}, "0.000000001")
 }
 
