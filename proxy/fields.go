@@ -27,7 +27,8 @@ const (
 	meaningModel                  // model: every provider has its own name for it
 	meaningOptions                // stream_options: Tollgate decides
 	meaningNeed                   // a documented parameter that asks for something
-	meaningDefault                // a documented parameter that is null, empty or at its default
+	meaningDefault                // a documented parameter at its default
+	meaningEmpty                  // a documented parameter that is null or empty
 	meaningUnknown                // a field that no contract knows
 )
 
@@ -102,29 +103,23 @@ func roleOf(d *scan.Document, member scan.Member) memberRole {
 	switch {
 	case !known:
 		return memberRole{meaning: meaningUnknown}
-	case asksNothing(member, d.Raw(member)):
+	case d.Empty(member):
+		return memberRole{param: param, meaning: meaningEmpty}
+	case isDefault(member.Name, d.Raw(member)):
 		return memberRole{param: param, meaning: meaningDefault}
 	}
 	return memberRole{param: param, meaning: meaningNeed}
 }
 
-// asksNothing reports whether the value is null, empty, or the default that
-// the parameter has by OpenAI's reference, so that leaving it out changes no
-// answer. See https://platform.openai.com/docs/api-reference/chat/create.
-func asksNothing(member scan.Member, raw []byte) bool {
-	const longestDefault = 64
-	if member.Kind == scan.Null {
-		return true
-	}
-	if len(raw) > longestDefault {
+// isDefault reports whether the value is the default that the parameter has by
+// OpenAI's reference, so that leaving it out changes no answer.
+// See https://platform.openai.com/docs/api-reference/chat/create.
+func isDefault(name string, raw []byte) bool {
+	const longest = 64
+	if len(raw) > longest {
 		return false
 	}
-	compact := string(bytes.Join(bytes.Fields(raw), nil))
-	switch compact {
-	case `""`, `[]`, `{}`:
-		return true
-	}
-	return compact == defaultOf(member.Name)
+	return string(bytes.Join(bytes.Fields(raw), nil)) == defaultOf(name)
 }
 
 // defaultOf is a parameter's documented default, as compact JSON; empty where

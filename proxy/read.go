@@ -116,9 +116,14 @@ func isTimeout(err error) bool {
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// reserve counts n more bytes of body memory, or refuses.
+// bodyCopies is how often a body stands in memory: as it came, and rewritten
+// for the provider being asked.
+const bodyCopies = 2
+
+// reserve counts the memory of n more bytes of body, or refuses.
 func (x *exchange) reserve(n int64) bool {
 	g := x.gateway
+	n *= bodyCopies
 	if g.bodyMemory.Add(n) > int64(g.Config.MaxBodyMemory) {
 		g.bodyMemory.Add(-n)
 		return false

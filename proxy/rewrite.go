@@ -25,23 +25,9 @@ func (x *exchange) rewriteFor(c *upstream.Candidate) rewriting {
 	d := x.document
 	var out rewriting
 	edits := make([]scan.Edit, 0, 4)
-	for i, member := range d.Members {
-		switch x.fields.roles[i].meaning {
-		case meaningModel:
-			edits = append(edits, scan.Edit{Member: i, Value: scan.AppendString(nil, c.Model)})
-		case meaningOptions:
-			if edit, change := x.editStreamOptions(c, i, &out); change {
-				edits = append(edits, edit)
-			}
-		case meaningNeed, meaningDefault:
-			if !c.Provider.Contract.Takes(x.fields.roles[i].param) {
-				edits = append(edits, scan.Edit{Member: i})
-			}
-		case meaningUnknown:
-			if !c.Provider.Contract.Open {
-				edits = append(edits, scan.Edit{Member: i})
-				out.dropped = append(out.dropped, member.Name)
-			}
+	for i := range d.Members {
+		if edit, change := x.edit(c, i, &out); change {
+			edits = append(edits, edit)
 		}
 	}
 	var appended [][]byte
@@ -55,6 +41,29 @@ func (x *exchange) rewriteFor(c *upstream.Candidate) rewriting {
 	}
 	out.body = d.Rewrite(make([]byte, 0, len(d.Body)+64), edits, appended...)
 	return out
+}
+
+// edit decides what becomes of one member; without a change it travels as it is.
+func (x *exchange) edit(c *upstream.Candidate, member int, out *rewriting) (edit scan.Edit, change bool) {
+	d, role := x.document, x.fields.roles[member]
+	remove := scan.Edit{Member: member}
+	switch role.meaning {
+	case meaningModel:
+		return scan.Edit{Member: member, Value: scan.AppendString(nil, c.Model)}, d.Model != c.Model
+	case meaningOptions:
+		return x.editStreamOptions(c, member, out)
+	case meaningNeed, meaningDefault:
+		return remove, !c.Provider.Contract.Takes(role.param)
+	case meaningEmpty:
+		// A strict provider may refuse a null where a number is documented.
+		return remove, !c.Provider.Contract.Open
+	case meaningUnknown:
+		if !c.Provider.Contract.Open {
+			out.dropped = append(out.dropped, d.Members[member].Name)
+			return remove, true
+		}
+	}
+	return scan.Edit{}, false
 }
 
 // editStreamOptions decides what becomes of the client's stream_options.

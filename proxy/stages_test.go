@@ -49,6 +49,9 @@ func TestRewriting(t *testing.T) {
 	// What no contract knows is dropped and named; what is at its default is only dropped.
 	f(`{"model":"gemini-3-pro-preview","user":"u1","metadata":{"a":1},`+messages+`,"n":1,"stop":null,"tools":[],"response_format":{"type": "text"}}`,
 		`{"model":"gemini-3-pro-preview",`+messages+`}`, "user, metadata")
+	// A null asks for nothing, and no page documents one.
+	f(`{"model":"gemini-2.5-flash-lite","temperature":null,`+messages+`,"tools":[],"stop":"","n":1}`,
+		`{"model":"gemini-2.5-flash-lite",`+messages+`,"n":1}`, "")
 	f(`{"model":"gemini-3-pro-preview","x\r\ninjected":1,`+messages+`}`,
 		`{"model":"gemini-3-pro-preview",`+messages+`}`, "(unprintable)")
 	// A stream's usage: asked for where it is documented, left out elsewhere.
@@ -209,7 +212,7 @@ func TestBounds(t *testing.T) {
 		})
 	}
 	f("requests in flight", func(c *Config) { c.MaxInFlight = 1 })
-	f("bodies in memory", func(c *Config) { c.MaxBodyMemory = Size(len(plainAlias) + 10) })
+	f("bodies in memory", func(c *Config) { c.MaxBodyMemory = Size(2*len(plainAlias) + 10) })
 }
 
 // TestLedgerTrouble lets the ledger fail: no answer may look complete.
