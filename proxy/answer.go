@@ -32,6 +32,7 @@ func (x *exchange) answer(ctx *fasthttp.RequestCtx) error {
 		x.reply(ctx, s.answer)
 		return nil
 	}
+	// The head is flushed with the first event, which is in hand by now.
 	header.SetContentType("text/event-stream")
 	header.Set("Cache-Control", "no-cache")
 	header.Set("X-Accel-Buffering", "no") // nginx in front must not collect events
