@@ -103,11 +103,12 @@ func (s *source) syntaxFault(err error) error {
 // checkTokens refuses what this file does not need and what makes YAML
 // surprising or expensive, before the parser sees it.
 func (s *source) checkTokens(tokens token.Tokens) error {
-	depth, dashes, line := 0, 0, 0
-	for i, t := range tokens {
-		if problem := refusedSyntax(t, i == 0 || onlyComments(tokens[:i])); problem != "" {
+	begun, depth, dashes, line := false, 0, 0, 0
+	for _, t := range tokens {
+		if problem := refusedSyntax(t, begun); problem != "" {
 			return s.fault(tokenPosition(t), "", errors.New(problem))
 		}
+		begun = begun || t.Type != token.CommentType
 		if t.Position.Line != line {
 			line, dashes = t.Position.Line, 0
 		}
@@ -126,8 +127,9 @@ func (s *source) checkTokens(tokens token.Tokens) error {
 	return nil
 }
 
-// refusedSyntax says what is wrong with a token that this file may not hold.
-func refusedSyntax(t *token.Token, first bool) string {
+// refusedSyntax says what is wrong with a token that this file may not hold;
+// begun means that the document has begun before it.
+func refusedSyntax(t *token.Token, begun bool) string {
 	switch t.Type {
 	case token.AnchorType, token.AliasType, token.MergeKeyType:
 		return "anchors, aliases and merge keys are not supported: write the value out at each place"
@@ -136,22 +138,13 @@ func refusedSyntax(t *token.Token, first bool) string {
 	case token.MappingKeyType:
 		return "a name written with ? is not supported: write \"name: value\""
 	case token.DocumentHeaderType:
-		if !first {
+		if begun {
 			return "a second document begins here; the configuration is one document"
 		}
 	case token.InvalidType:
 		return syntaxProblem(t.Error)
 	}
 	return ""
-}
-
-func onlyComments(tokens token.Tokens) bool {
-	for _, t := range tokens {
-		if t.Type != token.CommentType {
-			return false
-		}
-	}
-	return true
 }
 
 func tokenPosition(t *token.Token) position {
