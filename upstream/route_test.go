@@ -322,6 +322,11 @@ func TestChoice(t *testing.T) {
 					eligible[c] = !c.Endpoint.Off() && ready[c]
 				}
 			}
+			for i, c := range m.candidates {
+				if got := m.ready(1<<i) != 0; got != ready[c] {
+					r.Fatalf("the breaker of %s is ready: %t", label(c), got)
+				}
+			}
 			route, err := m.Route(&n)
 			var unsupported *UnsupportedError
 			if errors.As(err, &unsupported) != (ables == 0) {
