@@ -1,0 +1,156 @@
+package e2e
+
+import (
+	"context"
+	"maps"
+	"strings"
+	"testing"
+	"time"
+	"tollgate/simulator"
+)
+
+// configuration is what every gateway here runs: the three providers with the
+// simulator's addresses, and a fourth one of whom only its address is known.
+const configuration = `
+server:
+  listen: 127.0.0.1:0
+  max_request_body: "${MAX_REQUEST_BODY:-1MiB}"
+  drain_timeout: "${DRAIN_TIMEOUT:-10s}"
+admin:
+  listen: 127.0.0.1:0
+data_dir: "${DATA_DIR}"
+providers:
+  starmagic: {contract: starmagic, endpoints: [{url: "${SIMULATOR}/starmagic/v1", api_keys: ["${PROVIDER_KEY}"]}]}
+  theturbo:  {contract: theturbo,  endpoints: [{url: "${SIMULATOR}/theturbo/v1",  api_keys: ["${PROVIDER_KEY}"]}]}
+  evolink:   {contract: evolink,   endpoints: [{url: "${SIMULATOR}/evolink/v1",   api_keys: ["${PROVIDER_KEY}"]}]}
+  fourth:
+    contract: openai
+    stream_usage: pass
+    endpoints: [{url: "${FOURTH:-http://127.0.0.1:9/v1}", api_keys: ["${PROVIDER_KEY}"]}]
+models:
+  gemini-2.5-flash-lite: {targets: [{provider: starmagic}]}
+  gemini-2.0-flash: {targets: [{provider: theturbo}]}
+  gemini-3-pro-preview:
+    targets: [{provider: evolink}]
+    timeouts: {first_token: "${FIRST_TOKEN:-60s}", answer: "${ANSWER:-60s}"}
+  gemini-flash:
+    targets:
+      - {provider: starmagic, model: gemini-2.5-flash-lite, weight: 3}
+      - {provider: theturbo,  model: gemini-2.0-flash,      weight: 1}
+      - {provider: evolink,   model: gemini-3-pro-preview,  tier: 2}
+  fourth: {targets: [{provider: fourth, model: vendor/large}]}
+prices:
+  - {model: gemini-2.5-flash-lite, from: 2026-01-01, input: "0.10", cached_input: "0.025", output: "0.40"}
+  - {model: gemini-2.0-flash,      from: 2026-01-01, input: "0.10", output: "0.40"}
+  - {model: gemini-3-pro-preview,  from: 2026-01-01, input: "2.00", output: "12.00"}
+  - {model: gemini-flash,          from: 2026-01-01, input: "0.20", cached_input: "0.05", output: "0.80"}
+costs:
+  - {provider: starmagic, model: gemini-2.5-flash-lite, from: 2026-01-01, input: "0.08", output: "0.32"}
+limits: {default: {requests_per_minute: "${REQUESTS_PER_MINUTE:-600}"}}
+telemetry: {log_level: "${LOG_LEVEL:-info}", log_format: json}
+`
+
+// providerKey is the credential that all simulated providers demand.
+const providerKey = "sk-provider-4f7d1c9a2b6e8035"
+
+// tariff is what one token costs, in nano-dollars: a price of $0.10 for a
+// million tokens is 100 of them for each.
+type tariff struct{ input, cached, output int64 }
+
+// tariffs are the prices of the configuration once more, so that the bill is
+// held against a sum that the gateway had no part in.
+func tariffs() map[string]tariff {
+	return map[string]tariff{
+		"gemini-2.5-flash-lite": {100, 25, 400},
+		"gemini-2.0-flash":      {100, 100, 400},
+		"gemini-3-pro-preview":  {2000, 2000, 12000},
+		"gemini-flash":          {200, 50, 800},
+	}
+}
+
+// fleet is a gateway in front of the three simulated providers.
+type fleet struct {
+	*gateway
+	providers *simulator.Simulator
+	env       environment
+}
+
+// newFleet starts one. The environment changes single options of configuration.
+func newFleet(t *testing.T, changes environment) *fleet {
+	t.Helper()
+	f := &fleet{providers: simulator.New(simulator.Options{
+		Behaviour: simulator.Behaviour{Keys: []string{providerKey}},
+		// A standing clock makes two answers to one question the same to the byte.
+		Now: func() time.Time { return time.Unix(1760032810, 0) },
+	})}
+	running, err := f.providers.Start("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if err := running.Close(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	f.env = environment{"SIMULATOR": running.URL(), "PROVIDER_KEY": providerKey, "DATA_DIR": t.TempDir()}
+	maps.Copy(f.env, changes)
+	f.gateway = serve(t, configuration, f.env)
+	return f
+}
+
+// restart starts the gateway anew on the same data.
+func (f *fleet) restart(t *testing.T) {
+	t.Helper()
+	f.stop(t)
+	f.gateway = serve(t, configuration, f.env)
+}
+
+// behave changes how providers answer; all of them when none is named.
+func (f *fleet) behave(b simulator.Behaviour, providers ...simulator.Provider) {
+	b.Keys = []string{providerKey}
+	f.providers.Behave(b, providers...)
+}
+
+// inject adds faults to the providers.
+func (f *fleet) inject(t *testing.T, faults ...simulator.Fault) {
+	t.Helper()
+	if err := f.providers.Inject(faults...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// attempts waits until the upstream requests whose body holds the prompt have
+// ended, at least one of them, and returns what the providers know of them.
+func (f *fleet) attempts(t *testing.T, prompt string) []simulator.Entry {
+	t.Helper()
+	var found []simulator.Entry
+	_, err := f.providers.Await(within(t, patience), func(all []simulator.Entry) bool {
+		found = found[:0]
+		for _, e := range all {
+			if !strings.Contains(e.Body, prompt) {
+				continue
+			}
+			if e.Ended.IsZero() {
+				return false
+			}
+			found = append(found, e)
+		}
+		return len(found) > 0
+	})
+	if err != nil {
+		t.Fatalf("no provider was asked %q, or one never ended: %v", prompt, err)
+	}
+	return found
+}
+
+// attempt is attempts where there must be one.
+func (f *fleet) attempt(t *testing.T, prompt string) simulator.Entry {
+	t.Helper()
+	found := f.attempts(t, prompt)
+	if len(found) != 1 {
+		t.Fatalf("%q was sent upstream %d times, want once", prompt, len(found))
+	}
+	return found[0]
+}

@@ -1,0 +1,136 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// process is one run of the binary, with everything it has written.
+type process struct {
+	command        *exec.Cmd
+	stdout, stderr output
+	ended          chan struct{} // closed once the process is gone and its output complete
+}
+
+// environment is what a process finds in its environment, on top of the little
+// that every one of them gets. Nothing of the caller's own leaks in: a
+// provider's real API key least of all.
+type environment map[string]string
+
+// launch starts the binary. When the test ends, so does the process.
+func launch(t *testing.T, env environment, args ...string) *process {
+	t.Helper()
+	if err := noteSources(); err != nil {
+		t.Fatal(err)
+	}
+	p := &process{command: exec.Command(binary, args...), ended: make(chan struct{})}
+	p.command.Stdout, p.command.Stderr = &p.stdout, &p.stderr
+	p.command.Dir = t.TempDir()
+	// The race detector would sleep for a second at every exit.
+	p.command.Env = []string{"PATH=" + os.Getenv("PATH"), "GORACE=atexit_sleep_ms=0", "TMPDIR=" + p.command.Dir}
+	for name, value := range env {
+		p.command.Env = append(p.command.Env, name+"="+value)
+	}
+	if err := p.command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(p.ended)
+		_ = p.command.Wait() // exit reads how it ended
+	}()
+	t.Cleanup(func() {
+		_ = p.command.Process.Kill()
+		<-p.ended
+		if t.Failed() {
+			t.Logf("tollgate %s wrote to standard error:\n%s", strings.Join(args, " "), p.stderr.String())
+		}
+	})
+	return p
+}
+
+// terminate asks the process to end, as an orchestrator does.
+func (p *process) terminate(t *testing.T) {
+	t.Helper()
+	if err := p.command.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		t.Error(err)
+	}
+}
+
+// exit waits for the end of the process and returns its exit code.
+func (p *process) exit(t *testing.T, within time.Duration) int {
+	t.Helper()
+	select {
+	case <-p.ended:
+	case <-time.After(within):
+		t.Errorf("the process runs on after %s", within)
+		_ = p.command.Process.Kill()
+		<-p.ended
+	}
+	return p.command.ProcessState.ExitCode()
+}
+
+// output is what a process writes, while it does.
+type output struct {
+	mu      sync.Mutex
+	text    strings.Builder
+	changed chan struct{} // closed at the next write; nil: nobody waits
+}
+
+// Write implements io.Writer.
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.changed != nil {
+		close(o.changed)
+		o.changed = nil
+	}
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+// change is closed at the next write after this call.
+func (o *output) change() <-chan struct{} {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.changed == nil {
+		o.changed = make(chan struct{})
+	}
+	return o.changed
+}
+
+// await waits until found says that the output holds what is wanted.
+func (o *output) await(t *testing.T, what string, found func(text string) bool) {
+	t.Helper()
+	ctx := within(t, patience)
+	for {
+		change := o.change() // before the look, or a write between the two would be missed
+		if found(o.String()) {
+			return
+		}
+		select {
+		case <-change:
+		case <-ctx.Done():
+			t.Fatalf("waited in vain for %s in the output:\n%s", what, o.String())
+		}
+	}
+}
+
+// within is a context that lasts so long, and to the end of the test at most.
+func within(t *testing.T, d time.Duration) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
