@@ -12,6 +12,7 @@ import (
 
 	"tollgate/proxy"
 	"tollgate/telemetry"
+	"tollgate/usage"
 )
 
 // sample has one option of every kind. Its errors stay the same when an option
@@ -24,6 +25,7 @@ type sample struct {
 	On      bool             `yaml:"on"`
 	Size    proxy.Size       `yaml:"size"`
 	Wait    time.Duration    `yaml:"wait"`
+	Price   usage.Money      `yaml:"price"`
 	Section struct {
 		Keys []telemetry.Secret `yaml:"keys"`
 	} `yaml:"section"`
@@ -50,7 +52,7 @@ func testEnvironment() Environment {
 	return Environment{
 		Lookup: func(name string) (string, bool) {
 			value, ok := map[string]string{
-				"N": "7", "EMPTY": "", "YAML": "}, x: [1", "DOLLAR": "${N}", "WAIT": "30", "PASSWORD": "hunter2",
+				"N": "7", "EMPTY": "", "YAML": "}, x: [1", "DOLLAR": "${N}", "WAIT": "30", "PASSWORD": "hunter2", "AMOUNT": "0.10 # cheap",
 			}[name]
 			return value, ok
 		},
@@ -73,7 +75,7 @@ func TestMistakesInTheText(t *testing.T) {
 	}
 	// Names.
 	f("name: a\nnam: b\n",
-		`c.yaml:2:1: nam: unknown option; known here: name, secret, count, ratio, on, size, wait, section, table, inner`,
+		`c.yaml:2:1: nam: unknown option; known here: name, secret, count, ratio, on, size, wait, price, section, table, inner`,
 		`  1 | name: a`,
 		`> 2 | nam: [redacted]`,
 		`    | ^`)
@@ -292,6 +294,22 @@ func TestReferencesFillEveryType(t *testing.T) {
 	if _, ok := s.Table["${N}"]; !ok || len(s.Table) != 1 {
 		t.Errorf("a name was expanded: %v", s.Table)
 	}
+}
+
+// An amount keeps its digits, quoted or not, and is never read as YAML.
+func TestAmountsAreTakenAsWritten(t *testing.T) {
+	f := func(value string, want usage.Money) {
+		t.Helper()
+		s, err := decodeSample("price: "+value+"\n", testEnvironment())
+		if err != nil || s.Price != want {
+			t.Errorf("%s: got %q, %v, want %q", value, s.Price, err, want)
+		}
+	}
+	f(`"0.10"`, "0.10")
+	f(`0.10`, "0.10")
+	f(`12.0000000010`, "12.0000000010")
+	f(`${AMOUNT}`, "0.10 # cheap")
+	f(`"${N}.50"`, "7.50")
 }
 
 func TestReferencesThatLeadNowhere(t *testing.T) {
