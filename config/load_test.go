@@ -52,7 +52,7 @@ func testEnvironment() Environment {
 	return Environment{
 		Lookup: func(name string) (string, bool) {
 			value, ok := map[string]string{
-				"N": "7", "EMPTY": "", "YAML": "}, x: [1", "DOLLAR": "${N}", "WAIT": "30", "PASSWORD": "hunter2", "AMOUNT": "0.10 # cheap",
+				"N": "7", "EMPTY": "", "YAML": "}, x: [1", "DOLLAR": "${N}", "WAIT": "30", "PASSWORD": "hunter2", "AMOUNT": "'5'",
 			}[name]
 			return value, ok
 		},
@@ -308,7 +308,7 @@ func TestAmountsAreTakenAsWritten(t *testing.T) {
 	f(`"0.10"`, "0.10")
 	f(`0.10`, "0.10")
 	f(`12.0000000010`, "12.0000000010")
-	f(`${AMOUNT}`, "0.10 # cheap")
+	f(`${AMOUNT}`, "'5'")
 	f(`"${N}.50"`, "7.50")
 }
 
