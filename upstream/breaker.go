@@ -36,7 +36,7 @@ const (
 )
 
 // breaker is gobreaker's two-step circuit breaker, made safe against outcomes
-// that are never reported and cheap to ask. See admit, and permit for the rest.
+// that are never reported or reported twice, and cheap to ask about.
 type breaker struct {
 	gate    *gobreaker.TwoStepCircuitBreaker[struct{}]
 	timeout time.Duration // how long it stays open

@@ -117,6 +117,11 @@ func TestContractNames(t *testing.T) {
 			t.Errorf("stream_usage %s reads as %s", name, u)
 		}
 	}
+	for i, name := range []string{"system", "developer", "user", "assistant", "tool", "function", "narrator"} {
+		if got := RoleByName(name); got != Role(i) {
+			t.Errorf("role %s reads as %d, want %d", name, got, i)
+		}
+	}
 	for p := range paramCount {
 		if got, ok := ParamByName(p.String()); !ok || got != p {
 			t.Errorf("field %s reads as %s", p, got)

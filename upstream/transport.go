@@ -45,8 +45,8 @@ type TransportOptions struct {
 
 // The bounds of the connection pool and of an answer's head.
 const (
-	idlePerHost    = 512              // net/http's default of 2 would dial for almost every request under load
-	idleInAll      = 2048             //
+	idlePerHost    = 512 // net/http's default of 2 would dial for almost every request under load
+	idleInAll      = 2048
 	idleTimeout    = 55 * time.Second // below the 60s after which load balancers commonly hang up
 	maxAnswerHead  = 64 << 10         // net/http's default is 10 MiB per answer
 	connectTimeout = 3 * time.Second
