@@ -78,7 +78,7 @@ func (x *exchange) accept(ctx *fasthttp.RequestCtx) error {
 		return errRequestTarget
 	}
 	// Nothing was sent after the head: the connection stands at the next request.
-	x.bodyRead = !checked.Chunked && checked.ContentLength <= 0
+	x.bodyRead = !checked.HasBody()
 	x.route, x.tail = routeOf(target)
 	switch {
 	case x.route == routeUnknown:

@@ -1,10 +1,8 @@
 package proxy
 
 import (
-	"errors"
 	"io"
 	"runtime/debug"
-	"strconv"
 	"time"
 
 	"tollgate/telemetry"
@@ -18,7 +16,8 @@ import (
 func (x *exchange) answer(ctx *fasthttp.RequestCtx) error {
 	s := x.serving
 	if !x.document.Stream {
-		if err := x.end(usage.EndCompleted); err != nil {
+		x.delivered = s.hasContent() // with the next lines
+		if err := x.end(s.endOfWhole()); err != nil {
 			return err
 		}
 		s.close()
@@ -28,7 +27,6 @@ func (x *exchange) answer(ctx *fasthttp.RequestCtx) error {
 		header.Set("X-Tollgate-Dropped", droppedHeader(s.dropped))
 	}
 	if s.answer != nil {
-		x.delivered = true
 		x.reply(ctx, s.answer)
 		return nil
 	}
@@ -44,27 +42,46 @@ func (x *exchange) answer(ctx *fasthttp.RequestCtx) error {
 // after the handler has returned. An error makes fasthttp close the connection
 // without the last chunk, so that a truncated answer looks truncated.
 func (x *exchange) WriteTo(w io.Writer) (n int64, err error) {
+	c := newClient(x, w)
+	defer c.close()
 	defer func() {
 		if cause := recover(); cause != nil {
 			x.gateway.Log.Error("panic in an answer", telemetry.FieldRequestID, x.id, telemetry.FieldStack, string(debug.Stack()))
-			err = errPanic
+			n, err = c.written, errPanic
+			if x.admitted {
+				_ = x.end(usage.EndUpstreamCut) // not the client's doing; settle logs what goes wrong
+			}
 		}
 	}()
 	if x.plain != nil || x.serving == nil {
-		return x.writePlain(w)
+		err = x.writePlain(c)
+	} else {
+		r := relay{x: x, s: x.serving, client: c}
+		err = r.run()
 	}
-	r := relay{x: x, s: x.serving, client: w}
-	err = r.run()
-	return r.written, err
+	return c.written, err
 }
 
-func (x *exchange) writePlain(w io.Writer) (int64, error) {
+// writePlain sends an answer that is in memory, step by step, so that a client
+// which keeps accepting has as long as it needs. It is flushed here: fasthttp
+// would hold it back while a pipelined request behind it is answered.
+func (x *exchange) writePlain(c *client) error {
 	x.firstByte = since(x.accepted)
-	n, err := w.Write(x.plain)
-	if err == nil && x.unread != nil {
-		err = x.linger(w)
+	const step = 64 << 10
+	for rest := x.plain; len(rest) > 0; {
+		n := min(step, len(rest))
+		if err := c.write(rest[:n]); err != nil {
+			return err
+		}
+		rest = rest[n:]
 	}
-	return int64(n), err
+	if err := c.flush(); err != nil {
+		return err
+	}
+	if x.unread != nil {
+		x.linger()
+	}
+	return nil
 }
 
 // How much of a refused body is read after the answer, and for how long.
@@ -73,24 +90,11 @@ const (
 	lingerTime  = 500 * time.Millisecond
 )
 
-// linger sends the answer and then reads a little of what the client is still
-// sending. Closing a connection with unread bytes resets it, and a reset can
-// overtake the answer: the client would see a broken connection, not its 413.
-func (x *exchange) linger(w io.Writer) error {
-	if f, ok := w.(interface{ Flush() error }); ok {
-		if err := f.Flush(); err != nil {
-			return err
-		}
+// linger reads a little of what a refused client is still sending. Closing a
+// connection with unread bytes resets it, and a reset can overtake the answer:
+// the client would see a broken connection, not its 413.
+func (x *exchange) linger() {
+	if x.conn.SetReadDeadline(time.Now().Add(lingerTime)) == nil {
+		_, _ = io.CopyN(io.Discard, x.unread, lingerBytes) // the answer is out; the rest is the client's loss
 	}
-	if err := x.conn.SetReadDeadline(time.Now().Add(lingerTime)); err != nil {
-		return err
-	}
-	_, err := io.CopyN(io.Discard, x.unread, lingerBytes)
-	if errors.Is(err, io.EOF) {
-		return nil
-	}
-	// The answer is out; whatever else the client sends, it loses.
-	return nil
 }
-
-func decimal(n int) string { return strconv.Itoa(n) }

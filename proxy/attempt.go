@@ -20,9 +20,9 @@ func (e *exhaustedError) Error() string {
 
 func (e *exhaustedError) failure() Failure {
 	if e.last == upstream.OutcomeTimeout {
-		return Failure{504, typeServer, "upstream_timeout", "", "no provider of this model answered in time: try again shortly", 0}
+		return Failure{Status: 504, Type: typeServer, Code: "upstream_timeout", Message: "no provider of this model answered in time: try again shortly"}
 	}
-	return Failure{502, typeServer, "upstream_error", "", "no provider of this model could answer: try again shortly", 0}
+	return Failure{Status: 502, Type: typeServer, Code: "upstream_error", Message: "no provider of this model could answer: try again shortly"}
 }
 
 // choose finds the candidates that can serve what the request needs.
@@ -51,8 +51,7 @@ func (x *exchange) attempt() error {
 		x.record.Provider = candidate.Provider.Name
 		x.record.Endpoint = candidate.Endpoint.URL
 		x.record.UpstreamModel = candidate.Model
-		outcome, err := x.try(candidate, deadline)
-		candidate.Report(outcome)
+		outcome, err := x.tryAndReport(candidate, deadline)
 		if outcome == upstream.OutcomeOK {
 			return nil
 		}
@@ -69,6 +68,14 @@ func (x *exchange) attempt() error {
 	}
 }
 
+// tryAndReport makes one attempt and tells the breaker, also when it panics: a
+// permit that nobody reports would hold a place of a breaker that is probing.
+func (x *exchange) tryAndReport(a *upstream.Attempt, deadline time.Time) (outcome upstream.Outcome, err error) {
+	outcome = upstream.OutcomeAbandoned
+	defer func() { a.Report(outcome) }()
+	return x.try(a, deadline)
+}
+
 // nobodyLeft says why there is no further candidate: a model whose every
 // endpoint is out of service is a 503 only when not even one could be asked.
 func (x *exchange) nobodyLeft(err error) error {
@@ -83,6 +90,11 @@ func (x *exchange) nobodyLeft(err error) error {
 func (x *exchange) try(a *upstream.Attempt, deadline time.Time) (upstream.Outcome, error) {
 	version := x.rewriteFor(a.Candidate)
 	s := x.open(a.Candidate, version, deadline)
+	defer func() {
+		if x.serving != s {
+			s.close()
+		}
+	}()
 	limits := x.model.Timeouts
 	if x.document.Stream {
 		s.alarm.set(limits.FirstToken, errFirstToken)
@@ -97,15 +109,14 @@ func (x *exchange) try(a *upstream.Attempt, deadline time.Time) (upstream.Outcom
 		ConnectTimeout: limits.Connect,
 	})
 	if err != nil {
-		s.close()
 		return s.outcomeOf(err), err
 	}
 	s.response = response
 	outcome, err := x.firstOf(s)
 	if outcome != upstream.OutcomeOK {
-		s.close()
 		return outcome, err
 	}
+	s.alarm.rest() // the client's time begins
 	x.serving = s
 	return outcome, nil
 }
@@ -128,12 +139,17 @@ func (x *exchange) firstOf(s *serving) (upstream.Outcome, error) {
 
 // endReasonOf is the end reason of a request that got no answer.
 func endReasonOf(err error) usage.EndReason {
-	var refusal *refusalError
+	var (
+		refusal   *refusalError
+		exhausted *exhaustedError
+	)
 	switch {
 	case errors.As(err, &refusal):
 		return usage.EndRefused
 	case errors.Is(err, errDraining):
 		return usage.EndShutdown
+	case errors.As(err, &exhausted) && exhausted.last == upstream.OutcomeTimeout:
+		return usage.EndUpstreamTimeout
 	}
 	return usage.EndUpstreamFailed
 }

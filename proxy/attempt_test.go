@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -79,8 +80,8 @@ func TestFailover(t *testing.T) {
 		})
 	}
 	for _, code := range []int{301, 401, 402, 403, 429, 500, 502, 503, 529} {
-		f("plain status "+decimal(code), plainAlias, status(code))
-		f("stream status "+decimal(code), streamAlias, status(code))
+		f("plain status "+strconv.Itoa(code), plainAlias, status(code))
+		f("stream status "+strconv.Itoa(code), streamAlias, status(code))
 	}
 	f("no connection", plainAlias, func() (*upstream.Response, error) {
 		return nil, &upstream.ConnectError{Address: "x:1", Err: errors.New("refused")}
@@ -88,6 +89,10 @@ func TestFailover(t *testing.T) {
 	f("cut before the head", streamAlias, func() (*upstream.Response, error) { return nil, io.ErrUnexpectedEOF })
 	f("an error inside a 200", plainAlias, body(`{"error":{"message":"overloaded"}}`))
 	f("not JSON", plainAlias, body(`{"id":`))
+	f("an object that is no answer", plainAlias, body(`{}`))
+	f("an error of another shape", plainAlias, body(`{"code":500,"msg":"internal failure"}`))
+	f("no choices", plainAlias, body(`{"id":"a","choices":[]}`))
+	f("no finish reason", plainAlias, body(strings.Replace(someAnswer, `"stop"`, `null`, 1)))
 	f("nothing", plainAlias, body(``))
 	f("HTML", plainAlias, func() (*upstream.Response, error) { return html(), nil })
 	f("a plain answer cut short", plainAlias, func() (*upstream.Response, error) {
@@ -110,6 +115,10 @@ func TestFailover(t *testing.T) {
 func TestNobodyAnswers(t *testing.T) {
 	f := func(name, request string, leg legFunc, status int, code string, end usage.EndReason) {
 		t.Helper()
+		source := usage.SourceNone
+		if end == usage.EndUpstreamTimeout {
+			source = usage.SourcePartial // the provider may charge us for what it never sent
+		}
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, leg, rigOptions{})
 			got := r.ask(request)
@@ -117,7 +126,7 @@ func TestNobodyAnswers(t *testing.T) {
 			if got.status != status || kind != "server_error" && status >= 500 || gotCode != code {
 				t.Errorf("got %d %s", got.status, got.body)
 			}
-			if record := r.record(got); record.EndReason != end || record.Charge != 0 || record.Source != usage.SourceNone {
+			if record := r.record(got); record.EndReason != end || record.Charge != 0 || record.Source != source {
 				t.Errorf("billed %+v", record)
 			}
 			r.idle()
@@ -131,7 +140,7 @@ func TestNobodyAnswers(t *testing.T) {
 	}, 502, "upstream_error", usage.EndUpstreamFailed)
 	f("time-outs", streamAlias, func(context.Context, *upstream.Request) (*upstream.Response, error) {
 		return nil, context.DeadlineExceeded
-	}, 504, "upstream_timeout", usage.EndUpstreamFailed)
+	}, 504, "upstream_timeout", usage.EndUpstreamTimeout)
 	f("the request is refused", plainAlias, func(context.Context, *upstream.Request) (*upstream.Response, error) {
 		return plainAnswer(422, `{"error":{"message":"temperature is too\nhigh for sk-live-0123456789abcdef","type":"invalid_request_error","param":"temperature","code":"out_of_range"}}`), nil
 	}, 422, "out_of_range", usage.EndRefused)

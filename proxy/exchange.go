@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"strconv"
 	"time"
 
 	"tollgate/keys"
@@ -80,9 +81,12 @@ func (x *exchange) send(ctx *fasthttp.RequestCtx, length int) {
 	header := &ctx.Response.Header
 	header.Set("X-Request-Id", x.id)
 	if x.limited && x.limit.Limit > 0 {
-		header.Set("X-Ratelimit-Limit-Requests", decimal(x.limit.Limit))
-		header.Set("X-Ratelimit-Remaining-Requests", decimal(x.limit.Remaining))
+		header.Set("X-Ratelimit-Limit-Requests", strconv.Itoa(x.limit.Limit))
+		header.Set("X-Ratelimit-Remaining-Requests", strconv.Itoa(x.limit.Remaining))
 		header.Set("X-Ratelimit-Reset-Requests", x.limit.Reset.Round(time.Millisecond).String())
+	}
+	if x.gateway.running.Err() != nil {
+		ctx.SetConnectionClose() // the connection has no future here
 	}
 	if !x.bodyRead {
 		// fasthttp would parse what is left of the body as the next request.
@@ -104,8 +108,8 @@ func (x *exchange) reply(ctx *fasthttp.RequestCtx, body []byte) {
 func (x *exchange) refuse(ctx *fasthttp.RequestCtx, err error) {
 	ctx.Response.Reset()
 	if x.admitted && !x.settled {
-		x.record.EndReason = endReasonOf(err)
-		if ledger := x.settle(usage.Answer{End: x.record.EndReason}); ledger != nil {
+		answer := usage.Answer{End: endReasonOf(err), MaxCompletion: x.maxCompletion, Estimate: x.estimate}
+		if ledger := x.settle(answer); ledger != nil {
 			err = ledger
 		}
 	}
@@ -115,8 +119,21 @@ func (x *exchange) refuse(ctx *fasthttp.RequestCtx, err error) {
 	x.send(ctx, len(x.plain))
 }
 
+// refuseAfterPanic answers a request on which the gateway itself failed. What
+// panicked once may do so again while the request is settled, and a panic in a
+// handler ends the process.
+func (x *exchange) refuseAfterPanic(ctx *fasthttp.RequestCtx) {
+	defer func() {
+		if recover() != nil {
+			x.settled = true
+			x.refuse(ctx, errPanic)
+		}
+	}()
+	x.refuse(ctx, errPanic)
+}
+
 // Read is never called: SupportsBodyWriteTo sends fasthttp to WriteTo.
-func (x *exchange) Read([]byte) (int, error) { return 0, errPanic }
+func (x *exchange) Read([]byte) (int, error) { return 0, io.ErrNoProgress }
 
 // SupportsBodyWriteTo implements fasthttp.BodyWriterTo.
 func (x *exchange) SupportsBodyWriteTo() bool { return true }
@@ -135,22 +152,30 @@ func (x *exchange) finish() {
 		return
 	}
 	x.finished = true
+	// Deferred, so that a panic in one of them costs none of the others.
+	defer x.logAccess()
+	defer x.leave()
+	defer x.releaseBody()
+	if x.serving != nil {
+		defer x.serving.close()
+	}
 	if x.admitted && !x.settled {
-		// Nobody took the answer: the head could not be sent, or writing panicked.
+		// Nobody took the answer: not even its head could be sent.
 		_ = x.end(usage.EndClientGone) // settle has logged what went wrong
 	}
-	if x.serving != nil {
-		x.serving.close()
-	}
-	x.releaseBody()
-	if x.entered {
-		x.gateway.inFlight.Add(-1)
-	}
-	x.logAccess()
 }
 
-// releaseBody gives the request's body back. The relay calls it when the first
-// byte is forwarded, since no other provider can be asked from then on.
+// leave takes back what enter counted.
+func (x *exchange) leave() {
+	if x.entered {
+		x.entered = false
+		x.gateway.inFlight.Add(-1)
+	}
+}
+
+// releaseBody gives the request's body and its share of max_body_memory back.
+// The relay calls it when the first byte is forwarded, since no other provider
+// can be asked from then on.
 func (x *exchange) releaseBody() {
 	g := x.gateway
 	if x.document != nil {

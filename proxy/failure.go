@@ -24,6 +24,7 @@ type Failure struct {
 	Param      string // empty: null
 	Message    string
 	RetryAfter time.Duration // 0: no Retry-After
+	Allow      string        // the methods of a 405
 }
 
 // The sentinels of the stages. Their text is what the client reads.
@@ -84,31 +85,31 @@ func failureOf(err error) Failure {
 	)
 	switch {
 	case errors.As(err, &headError):
-		return Failure{headError.Status, typeInvalid, "invalid_request_head", "", headError.Reason, 0}
+		return Failure{Status: headError.Status, Type: typeInvalid, Code: "invalid_request_head", Message: headError.Reason}
 	case errors.As(err, &scanError):
-		return Failure{400, typeInvalid, scanError.Code, scanError.Param, scanError.Error(), 0}
+		return Failure{Status: 400, Type: typeInvalid, Code: scanError.Code, Param: scanError.Param, Message: scanError.Error()}
 	case errors.As(err, &method):
-		return Failure{405, typeInvalid, "method_not_allowed", "", err.Error(), 0}
+		return Failure{Status: 405, Type: typeInvalid, Code: "method_not_allowed", Message: err.Error(), Allow: method.allow}
 	case errors.As(err, &day):
-		return Failure{400, typeInvalid, "invalid_value", day.param, err.Error(), 0}
+		return Failure{Status: 400, Type: typeInvalid, Code: "invalid_value", Param: day.param, Message: err.Error()}
 	case errors.As(err, &rate):
-		return Failure{429, typeRateLimit, "rate_limit_exceeded", "", err.Error(), rate.retryAfter}
+		return Failure{Status: 429, Type: typeRateLimit, Code: "rate_limit_exceeded", Message: err.Error(), RetryAfter: rate.retryAfter}
 	case errors.As(err, &unsupported):
 		return Failure{
-			400, typeInvalid, "unsupported_parameter", unsupported.Param,
-			"no provider of this model takes " + strconv.Quote(unsupported.Param), 0,
+			Status: 400, Type: typeInvalid, Code: "unsupported_parameter", Param: unsupported.Param,
+			Message: "no provider of this model takes " + strconv.Quote(unsupported.Param),
 		}
 	case errors.As(err, &unavailable):
 		return Failure{
-			503, typeServer, "upstream_unavailable", "",
-			"every provider of this model is out of service at the moment: try again shortly", atLeastASecond(unavailable.RetryAfter),
+			Status: 503, Type: typeServer, Code: "upstream_unavailable", RetryAfter: atLeastASecond(unavailable.RetryAfter),
+			Message: "every provider of this model is out of service at the moment: try again shortly",
 		}
 	case errors.As(err, &refusal):
 		return refusal.failure
 	case errors.As(err, &exhausted):
 		return exhausted.failure()
 	}
-	return Failure{500, typeServer, "internal_error", "", errPanic.Error(), 0}
+	return Failure{Status: 500, Type: typeServer, Code: "internal_error", Message: errPanic.Error()}
 }
 
 const (
@@ -150,14 +151,17 @@ func fixedFailure(err error) (Failure, bool) {
 		{keys.ErrUnavailable, 503, typeServer, "key_store_unavailable", "", time.Second},
 	} {
 		if errors.Is(err, row.err) {
-			return Failure{row.status, row.kind, row.code, row.param, row.err.Error(), row.retryAfter}, true
+			return Failure{
+				Status: row.status, Type: row.kind, Code: row.code, Param: row.param,
+				Message: row.err.Error(), RetryAfter: row.retryAfter,
+			}, true
 		}
 	}
 	// Unknown, revoked, expired and misspelt keys read the same: the difference
 	// would tell a stranger which secrets once existed.
 	for _, bad := range [...]error{keys.ErrMalformed, keys.ErrUnknown, keys.ErrRevoked, keys.ErrExpired} {
 		if errors.Is(err, bad) {
-			return Failure{401, typeInvalid, "invalid_api_key", "", "the API key is not valid: check it, or ask for a new one", 0}, true
+			return Failure{Status: 401, Type: typeInvalid, Code: "invalid_api_key", Message: "the API key is not valid: check it, or ask for a new one"}, true
 		}
 	}
 	return Failure{}, false
@@ -167,6 +171,12 @@ func fixedFailure(err error) (Failure, bool) {
 func (f Failure) write(response *fasthttp.Response) []byte {
 	response.SetStatusCode(f.Status)
 	response.Header.SetContentType("application/json")
+	switch f.Status {
+	case fasthttp.StatusUnauthorized:
+		response.Header.Set(fasthttp.HeaderWWWAuthenticate, "Bearer") // RFC 9110, section 15.5.2
+	case fasthttp.StatusMethodNotAllowed:
+		response.Header.Set(fasthttp.HeaderAllow, f.Allow) // RFC 9110, section 15.5.6
+	}
 	if f.RetryAfter > 0 {
 		// Rounded up: a client that obeys is never too early.
 		response.Header.Set("Retry-After", strconv.FormatInt(roundUp(f.RetryAfter, time.Second), 10))

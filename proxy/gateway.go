@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"runtime/debug"
 	"sync"
@@ -63,7 +64,7 @@ type Gateway struct {
 
 	inFlight   atomic.Int64
 	bodyMemory atomic.Int64
-	counting   sync.WaitGroup // the prompt counters still at work
+	background sync.WaitGroup // prompt counters, and last bytes of answers being read
 
 	documents sync.Pool // *scan.Document
 	bodies    sync.Pool // *[]byte of up to pooledBody bytes
@@ -80,11 +81,23 @@ func New(o Options) *Gateway {
 	return g
 }
 
-// Close cancels every upstream request that is still open; their answers end
-// with an error event. It returns when no goroutine of the gateway is left.
-func (g *Gateway) Close() {
+// Close cancels every upstream request that is still open: their answers end
+// with an error event and leave their records. It waits until all have, at most
+// until ctx is done, and returns an error when some have not.
+func (g *Gateway) Close(ctx context.Context) error {
 	g.halt(errShutdown)
-	g.counting.Wait()
+	const look = 2 * time.Millisecond
+	ticker := time.NewTicker(look)
+	defer ticker.Stop()
+	for g.inFlight.Load() > 0 {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%d answers did not end: %w", g.inFlight.Load(), ctx.Err())
+		case <-ticker.C:
+		}
+	}
+	g.background.Wait()
+	return nil
 }
 
 // InFlight returns how many chat completions are in progress.
@@ -98,7 +111,7 @@ func (g *Gateway) Handle(ctx *fasthttp.RequestCtx) {
 		if cause := recover(); cause != nil {
 			// The stack names code, never the request: its text may be a prompt.
 			g.Log.Error("panic in a request", telemetry.FieldRequestID, x.id, telemetry.FieldStack, string(debug.Stack()))
-			x.refuse(ctx, errPanic)
+			x.refuseAfterPanic(ctx)
 		}
 	}()
 	if err := g.serve(ctx, x); err != nil {

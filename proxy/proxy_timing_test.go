@@ -77,7 +77,7 @@ func benchGateway(b *testing.B, leg Leg) (*Gateway, string) {
 		Config: DefaultConfig(), Keys: directory, Limiter: ratelimit.New(ratelimit.Config{}), Table: table, Leg: leg,
 		Recorder: discardRecorder{}, Prices: prices, Estimator: usage.NewEstimator(), Log: slog.New(slog.NewJSONHandler(logSink{}, nil)),
 	})
-	b.Cleanup(g.Close)
+	b.Cleanup(func() { must(b, g.Close(context.Background())) })
 	return g, secret.Reveal()
 }
 

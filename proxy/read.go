@@ -13,9 +13,6 @@ import (
 // buffers as large as the largest image would be memory that never comes back.
 const pooledBody = 256 << 10
 
-// chunkedStep is how much memory a chunked body reserves at a time, in bytes.
-const chunkedStep = 64 << 10
-
 // enter counts the request as in flight, or refuses it before its body is read.
 func (x *exchange) enter() error {
 	g := x.gateway
@@ -34,17 +31,16 @@ func (x *exchange) enter() error {
 // own body readers are not used: they do not enforce a limit on a streamed body,
 // and give an error's text in place of a body that broke.
 func (x *exchange) read(ctx *fasthttp.RequestCtx) error {
-	length := ctx.Request.Header.ContentLength()
-	var err error
+	limit := int(x.gateway.Config.MaxRequestBody)
+	length := ctx.Request.Header.ContentLength() // -1: chunked
+	stream := ctx.RequestBodyStream()
 	switch {
-	case length > int(x.gateway.Config.MaxRequestBody):
+	case length > limit:
 		return errBodyTooLarge
-	case length >= 0:
-		err = x.readFixed(ctx.RequestBodyStream(), length)
-	default:
-		err = x.readChunked(ctx.RequestBodyStream())
+	case stream == nil && length != 0:
+		return errBodyBroken
 	}
-	if err != nil {
+	if err := x.fill(stream, length, limit); err != nil {
 		return err
 	}
 	x.bodyRead = true
@@ -52,52 +48,55 @@ func (x *exchange) read(ctx *fasthttp.RequestCtx) error {
 	return x.document.Parse(*x.body)
 }
 
-// readFixed reads exactly the declared length, which leaves the connection at
-// the next request.
-func (x *exchange) readFixed(stream io.Reader, length int) error {
-	if !x.reserve(int64(length)) {
-		return errBodyMemory
+// fill reads the body into memory that grows with what has arrived: a declared
+// length costs nothing until it is sent. Of a declared length exactly so much is
+// read; a chunked body is read past its trailer. Both leave the connection at the
+// next request. A chunked body that was cut between two chunks reads as a clean
+// end; the scan refuses it, since a truncated document is not valid.
+func (x *exchange) fill(stream io.Reader, length, limit int) error {
+	most := limit
+	if length >= 0 {
+		most = length
 	}
-	x.takeBuffer(length)
-	if length == 0 {
-		return nil
+	if err := x.takeBuffer(most); err != nil {
+		return err
 	}
-	if stream == nil {
-		return errBodyBroken
-	}
-	if _, err := io.ReadFull(stream, *x.body); err != nil {
-		return bodyFault(err)
-	}
-	return nil
-}
-
-// readChunked reads to the last chunk and past the trailer. A body that was
-// cut between two chunks reads as a clean end; the scan refuses it, since a
-// truncated document is not valid.
-func (x *exchange) readChunked(stream io.Reader) error {
-	if stream == nil {
-		return errBodyBroken
-	}
-	if !x.reserve(chunkedStep) {
-		return errBodyMemory
-	}
-	x.takeBuffer(chunkedStep)
-	limit := int(x.gateway.Config.MaxRequestBody)
-	filled := 0
-	for {
+	for filled := 0; ; {
+		if filled == length {
+			return nil
+		}
+		if filled == len(*x.body) {
+			if filled == most {
+				return x.expectEnd(stream)
+			}
+			if !x.growBuffer(most) {
+				return errBodyMemory
+			}
+		}
 		n, err := stream.Read((*x.body)[filled:])
 		filled += n
 		switch {
-		case filled > limit:
-			return errBodyTooLarge
-		case errors.Is(err, io.EOF):
+		case filled == length:
+		case errors.Is(err, io.EOF) && length < 0:
 			*x.body = (*x.body)[:filled]
 			return nil
 		case err != nil:
 			return bodyFault(err)
 		}
-		if filled == len(*x.body) && !x.growBuffer() {
-			return errBodyMemory
+	}
+}
+
+// expectEnd reads the end of a chunked body that has reached the limit.
+func (x *exchange) expectEnd(stream io.Reader) error {
+	var one [1]byte
+	for {
+		switch n, err := stream.Read(one[:]); {
+		case n > 0:
+			return errBodyTooLarge
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return bodyFault(err)
 		}
 	}
 }
@@ -132,30 +131,37 @@ func (x *exchange) reserve(n int64) bool {
 	return true
 }
 
-func (x *exchange) takeBuffer(length int) {
-	if length <= pooledBody {
-		x.body, _ = x.gateway.bodies.Get().(*[]byte)
-		if cap(*x.body) < length {
-			*x.body = make([]byte, length, roundToPowerOfTwo(length))
-		}
-		*x.body = (*x.body)[:length]
-		return
+// firstStep is how much of a body is taken on credit, in bytes.
+const firstStep = 64 << 10
+
+// takeBuffer begins with a pooled buffer of at most firstStep bytes.
+func (x *exchange) takeBuffer(most int) error {
+	length := min(most, firstStep)
+	if !x.reserve(int64(length)) {
+		return errBodyMemory
 	}
-	body := make([]byte, length)
-	x.body = &body
+	x.body, _ = x.gateway.bodies.Get().(*[]byte)
+	if cap(*x.body) < length {
+		*x.body = make([]byte, length, roundToPowerOfTwo(length))
+	}
+	*x.body = (*x.body)[:length]
+	return nil
 }
 
-// growBuffer doubles the body's buffer, one byte beyond the limit at most, so
-// that a body that is too large is seen to be.
-func (x *exchange) growBuffer() bool {
+// growBuffer doubles the body's buffer, at most to the length given.
+func (x *exchange) growBuffer(most int) bool {
 	old := *x.body
-	length := min(2*len(old), int(x.gateway.Config.MaxRequestBody)+1)
+	length := min(2*len(old), most)
 	if !x.reserve(int64(length - len(old))) {
 		return false
 	}
+	if length <= cap(old) {
+		*x.body = old[:length]
+		return true
+	}
 	grown := make([]byte, length)
 	copy(grown, old)
-	x.body = &grown
+	*x.body = grown
 	return true
 }
 

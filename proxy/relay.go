@@ -17,12 +17,10 @@ import (
 // provider has ready and writes the same bytes to the client, in one flush. The
 // events that one read brought go out together; no event waits for another.
 type relay struct {
-	x       *exchange
-	s       *serving
-	client  io.Writer
-	written int64
-	batch   []byte // whole events that touch in the framer's buffer
-	rearmAt time.Time
+	x      *exchange
+	s      *serving
+	client *client
+	batch  []byte // whole events that touch in the framer's buffer
 	// lastByte is the last one that went to the client.
 	lastByte byte
 }
@@ -111,23 +109,11 @@ func (r *relay) write(p []byte) error {
 	if len(p) == 0 {
 		return nil
 	}
-	// fasthttp set the deadline once, for the whole answer; a stream lives longer.
-	stall := r.x.gateway.Config.WriteTimeout
-	if now := time.Now(); now.After(r.rearmAt) {
-		if err := r.x.conn.SetWriteDeadline(now.Add(stall)); err != nil {
-			return err
-		}
-		r.rearmAt = now.Add(stall / 4)
-	}
 	r.lastByte = p[len(p)-1]
-	n, err := r.client.Write(p)
-	r.written += int64(n)
-	if err != nil {
+	if err := r.client.write(p); err != nil {
 		return err
 	}
-	if !r.x.delivered {
-		r.x.delivered = r.s.tap.ContentBytes() > 0
-	}
+	r.x.delivered = r.s.hasContent()
 	if r.x.firstByte == 0 {
 		r.x.firstByte = since(r.x.accepted)
 		r.x.record.FirstByteAt = time.Now().UTC()
@@ -145,7 +131,7 @@ func (r *relay) complete(done sse.Event) error {
 	if !r.s.tap.Finished(r.s.choices) {
 		return r.interrupt(errNotAnAnswer)
 	}
-	if err := r.x.end(usage.EndCompleted); err != nil {
+	if err := r.x.end(r.s.endOfWhole()); err != nil {
 		return r.tell(failureOf(err))
 	}
 	last := done.Raw

@@ -209,9 +209,9 @@ func TestRelayAllocatesNothingPerEvent(t *testing.T) {
 		return testing.AllocsPerRun(20, func() {
 			x := &exchange{gateway: r.gateway, conn: conn, accepted: time.Now(), model: mustModel(r), settled: true}
 			x.serving = relayedServing(r.gateway, io.NopCloser(&perEvent{stream: stream, size: len(chunk)}))
-			rel := relay{x: x, s: x.serving, client: io.Discard}
-			if err := rel.run(); !errors.Is(err, errInterrupted) || rel.written < int64(len(stream)) {
-				t.Fatalf("relayed %d of %d bytes: %v", rel.written, len(stream), err)
+			n, err := x.WriteTo(io.Discard)
+			if !errors.Is(err, errInterrupted) || n < int64(len(stream)) {
+				t.Fatalf("relayed %d of %d bytes: %v", n, len(stream), err)
 			}
 			x.serving.close()
 		})

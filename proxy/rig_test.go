@@ -175,9 +175,21 @@ func (r *rig) ask(body string) answer {
 	return r.do(http.MethodPost, "/v1/chat/completions", body)
 }
 
+// send sends a chat completion framed by length where the reader tells it, else
+// chunked.
+func (r *rig) send(body io.Reader) answer {
+	r.t.Helper()
+	return r.exchange(http.MethodPost, "/v1/chat/completions", body)
+}
+
 func (r *rig) do(method, path, body string) answer {
 	r.t.Helper()
-	request, err := http.NewRequestWithContext(r.t.Context(), method, "http://gateway"+path, strings.NewReader(body))
+	return r.exchange(method, path, strings.NewReader(body))
+}
+
+func (r *rig) exchange(method, path string, body io.Reader) answer {
+	r.t.Helper()
+	request, err := http.NewRequestWithContext(r.t.Context(), method, "http://gateway"+path, body)
 	must(r.t, err)
 	request.Header.Set("Authorization", "Bearer "+r.secret.Reveal())
 	response, err := r.client.Do(request)

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/url"
 	"time"
 
@@ -94,6 +95,9 @@ func (x *exchange) showUsage(ctx *fasthttp.RequestCtx) error {
 	if err != nil {
 		return err
 	}
+	if err := x.enter(); err != nil {
+		return err
+	}
 	rows, err := x.gateway.Spending.Sum(x.gateway.running, usage.Query{
 		From: from, To: to.AddDate(0, 0, 1), KeyID: x.key.ID, By: []usage.Dimension{usage.ByDay, usage.ByModel},
 	})
@@ -126,6 +130,9 @@ func ownRows(rows []usage.Row) []ownRow {
 	return own
 }
 
+// longestPeriod bounds what one question may make the ledger read, in days.
+const longestPeriod = 366
+
 // period reads from=2026-01-01&to=2026-01-31.
 func period(query string, now time.Time) (from, to time.Time, err error) {
 	values, err := url.ParseQuery(query)
@@ -145,7 +152,7 @@ func period(query string, now time.Time) (from, to time.Time, err error) {
 	}
 	from = day("from", time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC))
 	to = day("to", time.Date(now.Year(), now.Month(), now.Day(), 0, 0, 0, 0, time.UTC))
-	if err == nil && to.Before(from) {
+	if err == nil && (to.Before(from) || to.After(from.AddDate(0, 0, longestPeriod))) {
 		err = &dayError{param: "to"}
 	}
 	return from, to, err
@@ -155,7 +162,7 @@ func period(query string, now time.Time) (from, to time.Time, err error) {
 type dayError struct{ param string }
 
 func (e *dayError) Error() string {
-	return e.param + " must be a day such as 2026-01-31 (UTC), and from must not be after to"
+	return fmt.Sprintf("%s must be a day such as 2026-01-31 (UTC), from must not be after to, and at most %d days before it", e.param, longestPeriod)
 }
 
 func (x *exchange) replyJSON(ctx *fasthttp.RequestCtx, value any) error {

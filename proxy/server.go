@@ -2,9 +2,11 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"syscall"
 	"time"
 
 	"tollgate/telemetry"
@@ -59,28 +61,57 @@ func NewServer(g *Gateway) *Server {
 	}}
 }
 
-// Serve answers requests until Shutdown. It returns nil after one.
-func (s *Server) Serve(ln net.Listener) error { return s.http.Serve(ln) }
+// Serve answers requests until Shutdown, or until the listener is closed.
+func (s *Server) Serve(ln net.Listener) error {
+	return s.http.Serve(&patientListener{Listener: ln, log: s.gateway.Log})
+}
 
 // InFlight returns how many chat completions are in progress.
 func (s *Server) InFlight() int { return s.gateway.InFlight() }
 
 // Shutdown stops accepting, lets open answers go on until ctx is done, then
-// cuts the rest short: each gets an error event and a record. It returns an
-// error when connections were still open at the very end.
+// cuts the rest short: each gets an error event and a record. When it returns
+// nil, every answer has its record; else the error says how many have not.
 func (s *Server) Shutdown(ctx context.Context) error {
-	err := s.http.ShutdownWithContext(ctx)
-	s.gateway.Close()
-	if err == nil {
-		return nil
+	if err := s.http.ShutdownWithContext(ctx); err != nil {
+		s.gateway.Log.Warn("cutting open answers short: server.drain_timeout is over", telemetry.FieldInFlight, s.gateway.InFlight())
 	}
-	s.gateway.Log.Warn("open answers cut short at the end of server.drain_timeout")
+	// fasthttp knows nothing more: its second Shutdown would return at once.
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), haltGrace)
 	defer cancel()
-	if err := s.http.ShutdownWithContext(last); err != nil {
-		return fmt.Errorf("connections still open after server.drain_timeout: %w", err)
+	return s.gateway.Close(last)
+}
+
+// patientListener goes on after an error of Accept that passes: a process that
+// has no descriptor left must not end because one more client has come.
+type patientListener struct {
+	net.Listener
+	log *slog.Logger
+}
+
+// Accept implements net.Listener.
+func (l *patientListener) Accept() (net.Conn, error) {
+	const shortest, longest = 5 * time.Millisecond, time.Second
+	for wait := shortest; ; wait = min(2*wait, longest) {
+		conn, err := l.Listener.Accept()
+		if err == nil || !passes(err) {
+			return conn, err
+		}
+		if wait == shortest {
+			l.log.Error("cannot accept connections, trying again", telemetry.FieldError, err)
+		}
+		time.Sleep(wait)
 	}
-	return nil
+}
+
+// passes tells the errors of Accept that end by themselves.
+func passes(err error) bool {
+	for _, number := range [...]syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED} {
+		if errors.Is(err, number) {
+			return true
+		}
+	}
+	return false
 }
 
 // quietLogger hands fasthttp's own lines to the log, at debug: they are about

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"strings"
@@ -31,19 +30,44 @@ type serving struct {
 	response *upstream.Response
 	choices  int // how many finish reasons make the answer complete
 
-	rewriting
-	asked bool // the client asked for the usage chunk
+	dropped  []string // see rewriting
+	injected bool
+	asked    bool // the client asked for the usage chunk
 
 	framer *sse.Framer
 	tap    sse.Tap
 	meter  *usage.Meter
 	held   []byte // events not forwarded yet
-	begun  bool   // an event with data was seen
+	// content says that an event brought content, be it text, media or a part of an oversize event.
+	content bool
+	begun   bool // an event with data was seen
 	// midEvent says that the last byte held or forwarded stands inside an oversize event.
 	midEvent bool
 	answer   []byte // a plain answer, whole
 	ended    bool   // the body was read to its end
 	closed   bool
+}
+
+// hasContent reports whether the answer so far holds anything for its reader.
+func (s *serving) hasContent() bool { return s.content || s.tap.ContentBytes() > 0 }
+
+// isEmpty reports whether a whole answer gave its reader nothing and, by the
+// provider's own figures or for want of them, cost nothing: the mark of a
+// provider's fault. An answer whose every token went into reasoning is not empty.
+func (s *serving) isEmpty() bool {
+	if s.hasContent() {
+		return false
+	}
+	reported, err := usage.ParseTokens(s.tap.Usage())
+	return err != nil || reported.Completion == 0
+}
+
+// endOfWhole is the end reason of an answer that came to its end.
+func (s *serving) endOfWhole() usage.EndReason {
+	if s.isEmpty() {
+		return usage.EndNoOutput
+	}
+	return usage.EndCompleted
 }
 
 // open starts the clock of one attempt.
@@ -54,11 +78,12 @@ func (x *exchange) open(c *upstream.Candidate, version rewriting, deadline time.
 		counting = usage.CountEagerly
 	}
 	s := &serving{
-		gateway:   x.gateway,
-		rewriting: version,
-		choices:   int(x.document.N),
-		asked:     x.document.IncludeUsage,
-		meter:     x.gateway.Estimator.NewMeter(counting),
+		gateway:  x.gateway,
+		dropped:  version.dropped,
+		injected: version.injected,
+		choices:  int(x.document.N),
+		asked:    x.document.IncludeUsage,
+		meter:    x.gateway.Estimator.NewMeter(counting),
 	}
 	s.tap.Reset(s.meter)
 	s.ctx, s.cancel = context.WithCancelCause(x.gateway.running)
@@ -73,32 +98,39 @@ func (s *serving) close() {
 		return
 	}
 	s.closed = true
-	if s.response != nil {
-		if s.tap.Done() && !s.ended {
-			s.finishBody()
-		}
-		_ = s.response.Body.Close()
-	}
-	s.alarm.stop()
-	s.cancel(errFinished)
 	if s.framer != nil {
 		s.framer.Reset(int(s.gateway.Config.MaxEvent))
 		s.gateway.framers.Put(s.framer)
 		s.framer = nil
 	}
+	if s.response != nil && s.tap.Done() && !s.ended {
+		// The last chunk of our own answer waits for Close to return.
+		s.gateway.background.Go(s.finishBody)
+		return
+	}
+	s.release()
 }
 
 // finishBody reads the few bytes that stand behind [DONE], so that the
-// connection can be used again. The client has its whole answer by then.
+// connection can be used again.
 func (s *serving) finishBody() {
-	const patience = 50 * time.Millisecond
+	const patience = 100 * time.Millisecond
 	s.alarm.set(patience, errFinished)
 	var few [512]byte
 	for range 8 {
 		if _, err := s.response.Body.Read(few[:]); err != nil {
-			return
+			break
 		}
 	}
+	s.release()
+}
+
+func (s *serving) release() {
+	if s.response != nil {
+		_ = s.response.Body.Close()
+	}
+	s.alarm.stop()
+	s.cancel(errFinished)
 }
 
 // outcomeOf classifies an error by why the attempt was cancelled, if it was.
@@ -123,21 +155,28 @@ func (s *serving) readPlain(limit int64) (upstream.Outcome, error) {
 		return s.outcomeOf(err), err
 	}
 	s.ended = true
-	if !json.Valid(body) || !sse.ValidChunk(body) {
+	if !sse.ValidChunk(body) {
 		return upstream.OutcomeInvalidAnswer, errNotAnAnswer
 	}
 	// The same listener as for a stream: the whole answer is one event to it.
-	s.tap.Observe(sse.Event{Raw: body, Data: body})
+	s.hear(sse.Event{Raw: body, Data: body})
+	// One finish reason is asked for, whatever n was: a documented plain answer
+	// does not number its choices.
+	if !s.tap.Finished(1) {
+		return upstream.OutcomeInvalidAnswer, errNotAnAnswer
+	}
 	s.answer = body
 	return upstream.OutcomeOK, nil
 }
 
-// readBounded reads to the end, at most limit bytes.
+// readBounded reads to the end, at most limit bytes. A declared length is
+// believed only as far as a buffer that costs little.
 func readBounded(r io.Reader, length, limit int64) ([]byte, error) {
+	const believed = 64 << 10
 	if length > limit {
 		return nil, errNotAnAnswer
 	}
-	body := make([]byte, 0, max(512, length+1))
+	body := make([]byte, 0, min(max(512, length+1), believed))
 	for {
 		n, err := r.Read(body[len(body):cap(body)])
 		body = body[:len(body)+n]
@@ -228,7 +267,10 @@ func (s *serving) hear(e sse.Event) (v verdict, carries bool) {
 			return verdictStrip, true
 		}
 		return verdictForward, true
-	case sse.KindContent, sse.KindFinish:
+	case sse.KindContent:
+		s.content = true
+		return verdictForward, true
+	case sse.KindFinish:
 		return verdictForward, true
 	}
 	return verdictForward, false

@@ -15,6 +15,9 @@ import (
 // beyond is extrapolated.
 const promptSample = 64 << 10
 
+// recordTimeout is how long a record may take to become durable, in a disk's worst hour.
+const recordTimeout = 30 * time.Second
+
 // openRecord begins the request's usage record: one per admitted request,
 // whatever its end.
 func (x *exchange) openRecord() {
@@ -50,7 +53,6 @@ func (x *exchange) end(reason usage.EndReason) error {
 // settle decides the record and makes it durable. An error means that the bill
 // is not safe, so the answer must not look complete.
 func (x *exchange) settle(answer usage.Answer) error {
-	x.settled = true
 	verdict := usage.Decide(answer)
 	r := &x.record
 	r.EndReason, r.Source, r.Tokens = answer.End, verdict.Source, verdict.Tokens
@@ -67,7 +69,11 @@ func (x *exchange) settle(answer usage.Answer) error {
 		log.Error("cost not computed", telemetry.FieldError, err)
 	}
 	// Not the request's context: a client that left still owes its record.
-	if err := x.gateway.Recorder.Record(context.Background(), *r); err != nil {
+	ctx, cancel := context.WithTimeout(context.Background(), recordTimeout)
+	defer cancel()
+	err = x.gateway.Recorder.Record(ctx, *r)
+	x.settled = true
+	if err != nil {
 		log.Error("usage record lost", telemetry.FieldError, err, telemetry.FieldEndReason, string(r.EndReason))
 		return errLedger
 	}
@@ -82,7 +88,7 @@ func (x *exchange) expectUsage(c *upstream.Candidate) {
 	}
 	text := samplePrompt(x.document)
 	x.promptTokens = make(chan int64, 1)
-	x.gateway.counting.Go(func() { x.promptTokens <- text.count(x.gateway.Estimator) })
+	x.gateway.background.Go(func() { x.promptTokens <- text.count(x.gateway.Estimator) })
 }
 
 // estimate is the local count of the prompt and of the answer's text so far.

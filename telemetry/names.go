@@ -14,6 +14,7 @@ const (
 	FieldUpstream    = "upstream"
 	FieldAttempts    = "attempts"
 	FieldOutcome     = "outcome"
+	FieldInFlight    = "in_flight"
 	FieldStack       = "stack"
 	FieldStatus      = "status"
 	FieldErrorCode   = "error_code"

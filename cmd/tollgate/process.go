@@ -152,13 +152,13 @@ func (p *process) wait(ctx context.Context) error {
 // operators' listener closes last, so that the drain can be watched.
 func (p *process) stop() error {
 	p.draining.Store(true)
-	p.log.Info("draining", "in_flight", p.public.InFlight(), "drain_timeout", p.config.Server.DrainTimeout.String())
+	p.log.Info("draining", telemetry.FieldInFlight, p.public.InFlight(), "drain_timeout", p.config.Server.DrainTimeout.String())
 	drain, cancel := context.WithTimeout(context.Background(), p.config.Server.DrainTimeout)
 	defer cancel()
 	err := p.public.Shutdown(drain)
 	last, cancelLast := context.WithTimeout(context.Background(), adminGrace)
 	defer cancelLast()
-	err = errors.Join(err, p.operators.Shutdown(last))
+	err = errors.Join(err, p.operators.Shutdown(last), p.closeListeners())
 	for range 2 {
 		err = errors.Join(err, <-p.served)
 	}
@@ -171,15 +171,7 @@ func (p *process) stop() error {
 
 // close releases what open had opened, in the reverse order.
 func (p *process) close() error {
-	var errs []error
-	for _, ln := range []net.Listener{p.publicListener, p.adminListener} {
-		if ln == nil {
-			continue
-		}
-		if err := ln.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
-			errs = append(errs, err)
-		}
-	}
+	errs := []error{p.closeListeners()}
 	if p.transport != nil {
 		p.transport.Close()
 	}
@@ -194,4 +186,18 @@ func (p *process) close() error {
 		return err
 	}
 	return nil
+}
+
+// closeListeners ends a Serve that began only after its Shutdown, too.
+func (p *process) closeListeners() error {
+	var errs []error
+	for _, ln := range []net.Listener{p.publicListener, p.adminListener} {
+		if ln == nil {
+			continue
+		}
+		if err := ln.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
 }
