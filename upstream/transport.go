@@ -98,9 +98,16 @@ func (t *Transport) Do(ctx context.Context, r *Request) (*Response, error) {
 		Header:        header,
 		Body:          body,
 		ContentLength: int64(len(r.Body)),
-		// Without GetBody net/http cannot send the request a second time. A POST
-		// that may have arrived may have been charged: whether to ask again is
-		// decided above, where the budget is.
+		// With GetBody, net/http sends a POST again when the kept connection it
+		// chose turns out to be dead before a byte was written: nobody can have
+		// charged for that. In every other case the request may have arrived;
+		// whether to ask again is decided above, where the budget is. (A header
+		// Idempotency-Key would let net/http decide; none is ever sent.)
+		GetBody: func() (io.ReadCloser, error) {
+			body.drop()
+			body = &outgoing{rest: r.Body}
+			return body, nil
+		},
 	}).WithContext(connectWithin(ctx, r.ConnectTimeout))
 	// RoundTrip, not Client.Do: a redirect would carry the credential elsewhere.
 	answer, err := t.http.RoundTrip(request) //nolint:bodyclose // the body is handed to the caller, who closes it
