@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
 	"tollgate/simulator"
 
 	"github.com/openai/openai-go/v3"

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
 	"tollgate/simulator"
 
 	"github.com/openai/openai-go/v3"

@@ -17,7 +17,8 @@ type gateway struct {
 	*process
 	url, admin string // "http://host:port" of its two listeners
 	dataDir    string
-	checked    bool // its end was asked for and looked at
+	secrets    []string // of the keys issued; none may ever stand in the log
+	checked    bool     // its end was asked for and looked at
 }
 
 // logLine is a line of the gateway's log.
@@ -62,6 +63,16 @@ func (g *gateway) stop(t *testing.T) {
 	}
 }
 
+// kill ends the gateway without a chance to do anything about it.
+func (g *gateway) kill(t *testing.T) {
+	t.Helper()
+	g.checked = true
+	if err := g.command.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	g.exit(t, patience)
+}
+
 // stopped waits for the end of a gateway that was asked to end.
 func (g *gateway) stopped(t *testing.T) {
 	t.Helper()
@@ -70,7 +81,7 @@ func (g *gateway) stopped(t *testing.T) {
 		t.Errorf("exit code %d after SIGTERM, want 0", code)
 	}
 	log := g.stderr.String()
-	for _, never := range []string{"DATA RACE", "panic"} {
+	for _, never := range append([]string{"DATA RACE", "panic", providerKey}, g.secrets...) {
 		if strings.Contains(log, never) {
 			t.Errorf("the log holds %q:\n%s", never, log)
 		}
@@ -205,5 +216,6 @@ func (g *gateway) issue(t *testing.T, flags ...string) issued {
 	}
 	var key issued
 	g.operateJSON(t, &key, append(args, flags...)...)
+	g.secrets = append(g.secrets, key.Secret)
 	return key
 }

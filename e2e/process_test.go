@@ -48,8 +48,8 @@ func launch(t *testing.T, env environment, args ...string) *process {
 	t.Cleanup(func() {
 		_ = p.command.Process.Kill()
 		<-p.ended
-		if t.Failed() {
-			t.Logf("tollgate %s wrote to standard error:\n%s", strings.Join(args, " "), p.stderr.String())
+		if log := p.stderr.String(); t.Failed() && log != "" {
+			t.Logf("tollgate %s wrote to standard error:\n%s", strings.Join(args, " "), log)
 		}
 	})
 	return p
