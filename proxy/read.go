@@ -16,14 +16,15 @@ const pooledBody = 256 << 10
 // enter counts the request as in flight, or refuses it before its body is read.
 func (x *exchange) enter() error {
 	g := x.gateway
-	if g.running.Err() != nil {
+	x.entered = true
+	switch count := g.inFlight.Add(1); {
+	case g.running.Err() != nil: // asked after counting: Close waits for whoever it can still see
+		x.leave()
 		return errDraining
-	}
-	if g.inFlight.Add(1) > int64(g.Config.MaxInFlight) {
-		g.inFlight.Add(-1)
+	case count > int64(g.Config.MaxInFlight):
+		x.leave()
 		return errInFlight
 	}
-	x.entered = true
 	return nil
 }
 
