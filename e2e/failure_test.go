@@ -47,7 +47,7 @@ func TestProvidersFail(t *testing.T) {
 	f.inject(t, simulator.Fault{Kind: simulator.HangBeforeHeaders, Provider: simulator.Evolink, Times: 2})
 	both("gemini-3-pro-preview", "Silence", func(a *answer) {
 		a.refused(t, refused{504, "server_error", "upstream_timeout", ""})
-		unbilled(a, "upstream_failed")
+		unbilled(a, "upstream_timeout")
 	})
 	for _, prompt := range []string{"Silence, plainly", "Silence, in a stream"} {
 		if e := f.attempt(t, prompt); !e.ClientGone {

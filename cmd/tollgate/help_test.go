@@ -1,0 +1,151 @@
+package main
+
+import (
+	"io"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+)
+
+// commands are all commands that users are shown, with their full names.
+func commands(cmd *cobra.Command) []*cobra.Command {
+	all := []*cobra.Command{cmd}
+	for _, c := range cmd.Commands() {
+		if c.IsAvailableCommand() {
+			all = append(all, commands(c)...)
+		}
+	}
+	return all
+}
+
+// TestCommands lists them: scripts rely on the names.
+func TestCommands(t *testing.T) {
+	root, _ := newRoot(io.Discard, io.Discard)
+	var names []string
+	for _, c := range commands(root) {
+		names = append(names, c.CommandPath())
+	}
+	for _, want := range []string{
+		"tollgate serve", "tollgate demo", "tollgate simulate",
+		"tollgate keys create", "tollgate keys list", "tollgate keys show", "tollgate keys revoke",
+		"tollgate usage", "tollgate request", "tollgate config check", "tollgate config schema", "tollgate version",
+	} {
+		if !slices.Contains(names, want) {
+			t.Errorf("there is no %q in %q", want, names)
+		}
+	}
+}
+
+// TestHelp asks every command for help: it says what the command does and gives
+// examples, and the command line of each example is one that the program takes.
+func TestHelp(t *testing.T) {
+	root, _ := newRoot(io.Discard, io.Discard)
+	for _, c := range commands(root) {
+		path := strings.Fields(c.CommandPath())[1:]
+		got := tollgate(t, append(path, "--help")...)
+		if got.code != exitDone || got.stderr != "" {
+			t.Errorf("%s --help: exit code %d: %s", c.CommandPath(), got.code, got.stderr)
+		}
+		for _, want := range []string{c.Short, "Usage:", "Examples:"} {
+			if !strings.Contains(got.stdout, want) && !(want == c.Short && c.Long != "") {
+				t.Errorf("%s --help does not hold %q:\n%s", c.CommandPath(), want, got.stdout)
+			}
+		}
+		examples := 0
+		for line := range strings.Lines(c.Example) {
+			if args := exampleArgs(line); args != nil {
+				examples++
+				checkExample(t, args)
+			}
+		}
+		if examples == 0 {
+			t.Errorf("%s has no example:\n%s", c.CommandPath(), c.Example)
+		}
+	}
+}
+
+// exampleArgs is the command line in a line of an example, nil where there is
+// none: without variables in front, and without the remark or redirection behind.
+func exampleArgs(line string) []string {
+	_, command, found := strings.Cut(line, "tollgate ")
+	if !found || strings.Contains(line, "curl") {
+		return nil
+	}
+	command = regexp.MustCompile(`\s{2,}.*|\s>.*`).ReplaceAllString(strings.TrimRight(command, "\n"), "")
+	args := strings.Fields(command)
+	for i := range args {
+		args[i] = strings.Trim(args[i], "'")
+	}
+	return args
+}
+
+// checkExample finds the command, and parses its flags and arguments, on a fresh tree.
+func checkExample(t *testing.T, args []string) {
+	t.Helper()
+	root, _ := newRoot(io.Discard, io.Discard)
+	cmd, rest, err := root.Find(args)
+	if err == nil {
+		err = cmd.ParseFlags(rest)
+	}
+	if err == nil {
+		err = cmd.ValidateArgs(cmd.Flags().Args())
+	}
+	if err != nil || !cmd.Runnable() {
+		t.Errorf("the example %q is no command line: %v", args, err)
+	}
+}
+
+// TestWrongUsage mistypes: the exit code is 2, nothing is printed but one line
+// that says what is wrong.
+func TestWrongUsage(t *testing.T) {
+	f := func(line, want string) {
+		t.Helper()
+		got := tollgate(t, strings.Fields(line)...)
+		if got != (outcome{exitUsage, "", "tollgate: " + want + "\n"}) {
+			t.Errorf("tollgate %s: exit code %d, printed %q and complained\n%swant 2 and\ntollgate: %s", line, got.code, got.stdout, got.stderr, want)
+		}
+	}
+	f("fly", `unknown command "fly" for "tollgate"`)
+	f("keys fly", `unknown command "fly" for "tollgate keys"`)
+	f("config fly", `unknown command "fly" for "tollgate config"`)
+	f("serve now", `unknown command "now" for "tollgate serve"`)
+	f("version --verbose", `unknown flag: --verbose`)
+	f("serve -x", `unknown shorthand flag: 'x' in -x`)
+	f("serve -c", `flag needs an argument: 'c' in -c`)
+	f("keys show", `accepts 1 arg(s), received 0`)
+	f("keys revoke one two", `accepts 1 arg(s), received 2`)
+	f("request", `accepts 1 arg(s), received 0`)
+	f("keys create --requests-per-minute many", `invalid argument "many" for "--requests-per-minute" flag: strconv.ParseInt: parsing "many": invalid syntax`)
+	f("keys list -o yaml", `invalid argument "yaml" for "-o, --output" flag: must be table or json, got "yaml"`)
+	f("usage -o yaml", `invalid argument "yaml" for "-o, --output" flag: must be table or json, got "yaml"`)
+	f("usage --by colour", `--by: bad usage query: cannot group by "colour"; tenant, key, model, provider and day exist`)
+	f("usage --from yesterday", `--from: must be a day such as 2026-01-31, got "yesterday"`)
+	f("usage --to 2026-02-31", `--to: must be a day such as 2026-01-31, got "2026-02-31"`)
+}
+
+// TestNobodyThere runs an operator's command where no gateway is: exit code 1,
+// and what to do about it.
+func TestNobodyThere(t *testing.T) {
+	data := t.TempDir()
+	got := tollgate(t, "keys", "list", "--data-dir", data)
+	if got.code != exitFailed || !strings.Contains(got.stderr, "TOLLGATE_ADMIN_TOKEN") || !strings.Contains(got.stderr, "--data-dir") {
+		t.Errorf("without a token: exit code %d: %s", got.code, got.stderr)
+	}
+	var stderr strings.Builder
+	t.Setenv("TOLLGATE_ADMIN_TOKEN", "a-token-of-some-length")
+	code := exitCode(run(t.Context(), []string{"keys", "list", "--admin", "127.0.0.1:9"}, io.Discard, &stderr), &stderr)
+	if code != exitFailed || !strings.Contains(stderr.String(), "127.0.0.1:9") || strings.Contains(stderr.String(), "a-token-of-some-length") {
+		t.Errorf("nobody listens: exit code %d: %s", code, stderr.String())
+	}
+}
+
+// TestVersion prints the version as it was built in.
+func TestVersion(t *testing.T) {
+	got := tollgate(t, "version")
+	if got.code != exitDone || !regexp.MustCompile(`^tollgate devel \(go1\.\d+(\.\d+)?, [a-z]+/[a-z0-9]+\)\n$`).MatchString(got.stdout) {
+		t.Errorf("got %+v", got)
+	}
+}
