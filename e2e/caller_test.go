@@ -126,15 +126,22 @@ func (a *answer) refused(t *testing.T, want refused) *openai.Error {
 
 func isRefusal(t *testing.T, err error, want refused) *openai.Error {
 	t.Helper()
-	var e *openai.Error
-	if !errors.As(err, &e) {
-		t.Fatalf("got %v, want %+v as an *openai.Error", err, want)
-	}
+	e := refusalOf(t, err)
 	if got := (refused{e.StatusCode, e.Type, e.Code, e.Param}); got != want {
 		t.Errorf("got  %+v: %s\nwant %+v", got, e.Message, want)
 	}
 	if e.Message == "" {
 		t.Errorf("no message: %s", e.RawJSON())
+	}
+	return e
+}
+
+// refusalOf is the error in the client's own type.
+func refusalOf(t *testing.T, err error) *openai.Error {
+	t.Helper()
+	var e *openai.Error
+	if !errors.As(err, &e) {
+		t.Fatalf("got %v, want an *openai.Error", err)
 	}
 	return e
 }

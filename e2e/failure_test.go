@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"tollgate/simulator"
-
-	"github.com/openai/openai-go/v3"
 )
 
 // TestProvidersFail makes the providers of the alias fail together, in every way
@@ -78,8 +76,7 @@ func (f *fleet) tripAll(t *testing.T, c caller) {
 	f.inject(t, simulator.Fault{Kind: simulator.Respond, Status: 500})
 	for range 20 {
 		a := c.plain(t.Context(), ask("gemini-flash", "Is anybody there?"))
-		var e *openai.Error
-		if e = f.asRefusal(t, a); e.StatusCode == 502 {
+		if refusalOf(t, a.err).StatusCode == 502 {
 			continue
 		}
 		a.refused(t, refused{503, "server_error", "upstream_unavailable", ""})
@@ -98,15 +95,6 @@ func (f *fleet) tripAll(t *testing.T, c caller) {
 		return
 	}
 	t.Fatal("20 failures in a row, and no breaker has opened")
-}
-
-func (f *fleet) asRefusal(t *testing.T, a *answer) *openai.Error {
-	t.Helper()
-	e, ok := a.err.(*openai.Error)
-	if !ok {
-		t.Fatalf("got %v, want an *openai.Error", a.err)
-	}
-	return e
 }
 
 func providersOf(entries []simulator.Entry) []string {
