@@ -1,7 +1,10 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -126,6 +129,30 @@ func TestCutStream(t *testing.T) {
 			f.checkPartial(t, f.accessed(t, a.id()), e, "upstream_cut")
 		}
 	}
+	// The client stops reading at the error event. Whoever reads on sees that the transfer itself broke off.
+	f.inject(t, simulator.Fault{Kind: simulator.Cut, AtByte: 4000, Times: 1})
+	f.readBroken(t, f.issue(t).Secret)
+}
+
+// readBroken asks for a stream over bare HTTP, which must end in the middle of
+// its transfer.
+func (f *fleet) readBroken(t *testing.T, secret string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(within(t, patience), http.MethodPost, f.url+"/v1/chat/completions",
+		strings.NewReader(`{"model":"gemini-flash","messages":[{"role":"user","content":"Please break off"}],"stream":true}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+secret)
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	raw, err := io.ReadAll(response.Body)
+	if !errors.Is(err, io.ErrUnexpectedEOF) || !strings.Contains(string(raw), `data: {"error":{`) {
+		t.Errorf("the transfer ended with %v, want an unexpected end:\n%s", err, raw)
+	}
 }
 
 // accessed is the record of a request whose end the client could not wait for.
@@ -176,8 +203,9 @@ func TestFailover(t *testing.T) {
 			failed++
 		}
 	}
-	if failed == 0 || failed > 10 {
-		t.Errorf("%s was asked %d times while it was down, want a breaker to stop that after a few", down, failed)
+	// Five in a row open the breaker; a slow machine may see its three probes as well.
+	if failed == 0 || failed > 8 {
+		t.Errorf("%s was asked %d times while it was down, want its breaker to stop that after five", down, failed)
 	}
 	f.providers.ClearFaults()
 	ctx := within(t, patience) // the breaker is open for 10 s, give or take 3
