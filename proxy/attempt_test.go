@@ -158,6 +158,30 @@ func TestRefusalIsSanitised(t *testing.T) {
 	}
 }
 
+// TestRefusalFields is what may be shown of a refusal's type, code and param.
+func TestRefusalFields(t *testing.T) {
+	f := func(is func(string) bool, s string, want bool) {
+		t.Helper()
+		if got := is(s); got != want {
+			t.Errorf("%q: %v, want %v", s, got, want)
+		}
+	}
+	f(isCode, "context_length_exceeded", true)
+	f(isCode, "", false)
+	f(isCode, "_", false)
+	f(isCode, "sk-provider-4f7d1c9a", false)
+	f(isCode, "sk_4f7d1c9a", false)
+	f(isCode, "Evil\r\nHeader", false)
+	f(isCode, strings.Repeat("a", 49), false)
+	f(isFieldPath, "temperature", true)
+	f(isFieldPath, "messages[3].content[0].image_url.url", true)
+	f(isFieldPath, "messages.3", false)
+	f(isFieldPath, "messages[3", false)
+	f(isFieldPath, "messages[]", false)
+	f(isFieldPath, "messages[12345]", false)
+	f(isFieldPath, "sk-provider-4f7d1c9a", false)
+}
+
 // TestTimeLimits lets one provider hang in each phase: before the first
 // forwarded byte the next one answers, after it the stream ends visibly.
 func TestTimeLimits(t *testing.T) {

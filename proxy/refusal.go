@@ -32,10 +32,10 @@ func (s *serving) refusal() error {
 	}
 	f := Failure{Status: s.response.Status, Type: typeInvalid, Code: "upstream_refused", Message: "the provider refused the request"}
 	if json.Unmarshal(body, &document) == nil {
-		if isPlainWord(document.Error.Type) {
+		if isCode(document.Error.Type) {
 			f.Type = document.Error.Type
 		}
-		if code, ok := document.Error.Code.(string); ok && isPlainWord(code) {
+		if code, ok := document.Error.Code.(string); ok && isCode(code) {
 			f.Code = code
 		}
 		if param, ok := document.Error.Param.(string); ok && isFieldPath(param) {
@@ -48,9 +48,30 @@ func (s *serving) refusal() error {
 	return &refusalError{failure: f}
 }
 
+// isCode reports whether s looks like one of OpenAI's types and codes, such as
+// context_length_exceeded. Nothing else is shown: a provider that echoes a
+// credential may do so in any field, and a credential has digits or marks.
+func isCode(s string) bool {
+	const longest = 48
+	if s == "" || len(s) > longest {
+		return false
+	}
+	return strings.Trim(s, "abcdefghijklmnopqrstuvwxyz_") == "" && strings.Count(s, "_") < len(s)
+}
+
 // isFieldPath reports whether s looks like messages[3].content.
 func isFieldPath(s string) bool {
-	return isPlainWord(strings.NewReplacer("[", "", "]", "").Replace(s))
+	for part := range strings.SplitSeq(s, ".") {
+		name, index, indexed := strings.Cut(part, "[")
+		if !isCode(name) {
+			return false
+		}
+		digits, closed := strings.CutSuffix(index, "]")
+		if indexed && (!closed || digits == "" || len(digits) > 4 || strings.Trim(digits, "0123456789") != "") {
+			return false
+		}
+	}
+	return true
 }
 
 // sanitise makes a provider's message fit to show: one line, at most 400
