@@ -244,7 +244,9 @@ func manyNames(n int) string {
 
 func TestParseTokensAllocatesNothingForAnHonestObject(t *testing.T) {
 	raw := []byte(documentedUsage)
-	if allocs := testing.AllocsPerRun(100, func() { _, _ = ParseTokens(raw) }); allocs > 0 {
+	// Many runs: under the race detector encoding/json's pool forgets its scanner
+	// at random, three times in four, and the average is rounded down.
+	if allocs := testing.AllocsPerRun(5000, func() { _, _ = ParseTokens(raw) }); allocs > 0 {
 		t.Fatalf("%v allocations, want none", allocs)
 	}
 }
