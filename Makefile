@@ -46,6 +46,7 @@ check: ## all that must hold before a change is merged
 	$(MAKE) generate
 	git diff --exit-code -- config/schema.json
 	$(MAKE) test
+	go test -run Alloc ./... # once more without the race detector, which allocates itself
 	$(MAKE) fuzz FUZZTIME=3s
 
 FORCE:

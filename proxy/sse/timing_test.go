@@ -49,7 +49,7 @@ func steadyStreams() map[string][]string {
 }
 
 // TestNothingIsAllocated covers the whole way of an event, read, cut and heard, in the steady state of a stream.
-func TestNothingIsAllocated(t *testing.T) {
+func TestFramerAndTapAllocateNothing(t *testing.T) {
 	for name, stream := range steadyStreams() {
 		f, tap, src := NewFramer(0), new(Tap), &loop{chunks: stream}
 		text := new(counter)
