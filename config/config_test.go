@@ -122,7 +122,7 @@ func TestValidationNamesTheLine(t *testing.T) {
 		"config.yaml:2:3: providers.acme.contract: must be starmagic, theturbo, evolink or openai, got \"\"\n"+
 			"config.yaml:2:3: providers.acme.endpoints: must list at least one endpoint")
 	f("server: {max_body_memory: 1MiB}\n",
-		"config.yaml:1:10: server.max_body_memory: must be at least twice server.max_request_body (20MiB), got 1MiB")
+		"config.yaml:1:10: server.max_body_memory: must hold twice server.max_request_body and once server.max_answer (72MiB), got 1MiB")
 	f("data_dir: ''\n",
 		"config.yaml:1:1: data_dir: must name a folder such as \"./data\"; without one no usage record would be safe")
 	f("admin:\n  listen: ':8080'\n",

@@ -89,11 +89,8 @@ func (x *exchange) accept(ctx *fasthttp.RequestCtx) error {
 		return errKeyInQuery
 	case x.method == fasthttp.MethodGet && !x.bodyRead:
 		return errUnwantedBody
-	case x.method == fasthttp.MethodPost && !checked.Chunked && checked.ContentLength < 0:
-		return errLengthRequired
-	case len(request.ContentEncoding()) > 0 && !strings.EqualFold(string(request.ContentEncoding()), "identity"):
-		return errEncodedBody
 	}
+	x.framed = checked.Chunked || checked.ContentLength >= 0
 	return nil
 }
 

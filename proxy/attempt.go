@@ -33,7 +33,7 @@ func (x *exchange) choose() error {
 		return err
 	}
 	x.choice = choice
-	return nil
+	return x.choice.Available() // before anything is spent
 }
 
 // attempt asks one candidate after the other until one gives a complete plain
@@ -56,8 +56,11 @@ func (x *exchange) attempt() error {
 			return nil
 		}
 		x.lastOutcome = outcome
+		x.letGo()
 		x.logAttempt(candidate, outcome)
 		switch {
+		case errors.Is(err, errBodyMemory):
+			return err
 		case outcome == upstream.OutcomeAbandoned:
 			return errDraining
 		case !outcome.FailsOver():
@@ -126,7 +129,7 @@ func (x *exchange) try(a *upstream.Attempt, deadline time.Time) (upstream.Outcom
 func (x *exchange) firstOf(s *serving) (upstream.Outcome, error) {
 	switch outcome := upstream.OutcomeOfStatus(s.response.Status); {
 	case outcome == upstream.OutcomeRequestRefused:
-		return outcome, s.refusal()
+		return s.refusal()
 	case outcome != upstream.OutcomeOK:
 		return outcome, errNotAnAnswer
 	case s.response.ContentEncoding != "" && s.response.ContentEncoding != "identity":
@@ -134,7 +137,7 @@ func (x *exchange) firstOf(s *serving) (upstream.Outcome, error) {
 	case x.document.Stream:
 		return s.awaitEvent()
 	}
-	return s.readPlain(int64(x.gateway.Config.MaxAnswer))
+	return s.readPlain(x.hold)
 }
 
 // endReasonOf is the end reason of a request that got no answer.

@@ -83,6 +83,9 @@ func TestFailover(t *testing.T) {
 		f("plain status "+strconv.Itoa(code), plainAlias, status(code))
 		f("stream status "+strconv.Itoa(code), streamAlias, status(code))
 	}
+	f("the provider does not know its model", plainAlias, func() (*upstream.Response, error) {
+		return plainAnswer(404, `{"error":{"message":"no such model","type":"invalid_request_error","param":"model","code":"model_not_found"}}`), nil
+	})
 	f("no connection", plainAlias, func() (*upstream.Response, error) {
 		return nil, &upstream.ConnectError{Address: "x:1", Err: errors.New("refused")}
 	})

@@ -53,13 +53,21 @@ func (x *exchange) authorize() error {
 // admit spends one request of the key's rate. From here on a usage record is
 // owed, whatever happens.
 func (x *exchange) admit() error {
+	if err := x.take(); err != nil {
+		return err
+	}
+	x.admitted = true
+	x.openRecord()
+	return nil
+}
+
+// take spends one request of the key's rate, or refuses and spends nothing.
+func (x *exchange) take() error {
 	decision := x.gateway.Limiter.Take(x.key.ID, x.key.RequestsPerMinute)
 	x.showLimit(decision)
 	if !decision.Allowed {
 		return &rateError{limit: decision.Limit, retryAfter: decision.RetryAfter}
 	}
-	x.admitted = true
-	x.openRecord()
 	return nil
 }
 

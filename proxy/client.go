@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// client is the writing side of one answer. It gives a client write_timeout for
-// each step, not for the whole answer, and little time once the gateway ends.
+// client is the writing side of one answer. It gives a client write_timeout, or
+// up to a quarter less, for each step, not for the whole answer, and little time
+// once the gateway ends.
 type client struct {
 	w       io.Writer
 	conn    net.Conn

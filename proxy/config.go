@@ -15,7 +15,7 @@ type Config struct {
 	Listen string `yaml:"listen"`
 	// MaxRequestBody is the largest request body taken; a longer one is answered 413.
 	MaxRequestBody Size `yaml:"max_request_body"`
-	// MaxBodyMemory bounds the memory of all request bodies held at one time, each counted twice: as it came and as it is sent on. Beyond it a request is answered 503 before its body is read.
+	// MaxBodyMemory bounds the memory of all request bodies held at one time, each counted twice: as it came and as it is sent on. Plain answers in memory count once. Beyond it a request is answered 503.
 	MaxBodyMemory Size `yaml:"max_body_memory"`
 	// MaxInFlight bounds the requests in progress; beyond it a request is answered 503 before its body is read.
 	MaxInFlight int `yaml:"max_in_flight"`
@@ -69,8 +69,8 @@ func (c Config) Validate() error {
 			bad("server.%s: must be between 1KiB and %s, got %s", s.option, maxSize, s.value)
 		}
 	}
-	if c.MaxBodyMemory < bodyCopies*c.MaxRequestBody {
-		bad("server.max_body_memory: must be at least twice server.max_request_body (%s), got %s", c.MaxRequestBody, c.MaxBodyMemory)
+	if least := bodyCopies*c.MaxRequestBody + c.MaxAnswer; c.MaxBodyMemory < least {
+		bad("server.max_body_memory: must hold twice server.max_request_body and once server.max_answer (%s), got %s", least, c.MaxBodyMemory)
 	}
 	if c.MaxInFlight < 1 {
 		bad("server.max_in_flight: must be 1 or more, got %d", c.MaxInFlight)

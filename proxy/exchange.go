@@ -32,10 +32,12 @@ type exchange struct {
 
 	key      *keys.Key
 	limit    ratelimit.Decision
-	limited  bool // limit holds figures
-	bodyRead bool // the request's body was read to its end
-	entered  bool // counted as in flight
-	reserved int64
+	limited  bool  // limit holds figures
+	framed   bool  // the head says where the body ends
+	bodyRead bool  // the request's body was read to its end
+	entered  bool  // counted as in flight
+	reserved int64 // bytes of max_body_memory, for the request
+	held     int64 // bytes of max_body_memory, for a plain answer
 
 	body     *[]byte
 	document *scan.Document
@@ -153,8 +155,9 @@ func (x *exchange) finish() {
 	}
 	x.finished = true
 	// Deferred, so that a panic in one of them costs none of the others.
+	defer x.leave() // last: a shutdown waits for it
 	defer x.logAccess()
-	defer x.leave()
+	defer x.letGo()
 	defer x.releaseBody()
 	if x.serving != nil {
 		defer x.serving.close()
@@ -194,6 +197,23 @@ func (x *exchange) releaseBody() {
 	}
 	g.bodyMemory.Add(-x.reserved)
 	x.reserved = 0
+}
+
+// hold counts n more bytes of a plain answer against max_body_memory, or refuses.
+func (x *exchange) hold(n int) bool {
+	g := x.gateway
+	if g.bodyMemory.Add(int64(n)) > int64(g.Config.MaxBodyMemory) {
+		g.bodyMemory.Add(int64(-n))
+		return false
+	}
+	x.held += int64(n)
+	return true
+}
+
+// letGo gives back what hold counted.
+func (x *exchange) letGo() {
+	x.gateway.bodyMemory.Add(-x.held)
+	x.held = 0
 }
 
 func (x *exchange) logAccess() {

@@ -29,27 +29,28 @@ type Failure struct {
 
 // The sentinels of the stages. Their text is what the client reads.
 var (
-	errUnknownPath    = errors.New("unknown path: this gateway serves POST /v1/chat/completions, GET /v1/models, GET /v1/models/{id} and GET /v1/usage")
-	errProtocol       = errors.New("only HTTP/1.1 and HTTP/1.0 are spoken here")
-	errRequestTarget  = errors.New("the request target must be a path starting with \"/\"")
-	errKeyInQuery     = errors.New("an API key in the query string is never read: send it in the Authorization header")
-	errUnwantedBody   = errors.New("a request with this method must not have a body")
-	errLengthRequired = errors.New("a body needs a Content-Length or chunked transfer coding")
-	errEncodedBody    = errors.New("the body must not be compressed: send it without Content-Encoding")
-	errBodyTooLarge   = errors.New("the request body is larger than this gateway accepts")
-	errBodyBroken     = errors.New("the request body could not be read to its end")
-	errBodyMemory     = errors.New("too many request bodies are in memory at the moment: try again shortly")
-	errInFlight       = errors.New("too many requests are in progress at the moment: try again shortly")
-	errDraining       = errors.New("this gateway is shutting down: try again, another replica will answer")
-	errMissingKey     = errors.New("no API key was given: send \"Authorization: Bearer tg_...\"")
-	errModelNotFound  = errors.New("the model does not exist or this key may not use it")
-	errOldStream      = errors.New("a stream needs HTTP/1.1: send the request without \"stream\": true, or use HTTP/1.1")
-	errLedger         = errors.New("the usage of this answer could not be recorded, so it is withheld: try again shortly")
-	errHeadTooLarge   = errors.New("the request head is larger than this gateway accepts")
-	errReadTimeout    = errors.New("the request was not sent in time")
-	errUnparsable     = errors.New("the request is not well-formed HTTP")
-	errSpending       = errors.New("the usage of this key cannot be read at the moment: try again shortly")
-	errPanic          = errors.New("the gateway failed on this request: please report the request id")
+	errUnknownPath      = errors.New("unknown path: this gateway serves POST /v1/chat/completions, GET /v1/models, GET /v1/models/{id} and GET /v1/usage")
+	errProtocol         = errors.New("only HTTP/1.1 and HTTP/1.0 are spoken here")
+	errRequestTarget    = errors.New("the request target must be a path starting with \"/\"")
+	errKeyInQuery       = errors.New("an API key in the query string is never read: send it in the Authorization header")
+	errUnwantedBody     = errors.New("a request with this method must not have a body")
+	errLengthRequired   = errors.New("a body needs a Content-Length or chunked transfer coding")
+	errEncodedBody      = errors.New("the body must not be compressed: send it without Content-Encoding")
+	errBodyTooLarge     = errors.New("the request body is larger than this gateway accepts")
+	errBodyBroken       = errors.New("the request body could not be read to its end")
+	errBodyMemory       = errors.New("too many request bodies are in memory at the moment: try again shortly")
+	errInFlight         = errors.New("too many requests are in progress at the moment: try again shortly")
+	errDraining         = errors.New("this gateway is shutting down: try again, another replica will answer")
+	errUnknownParameter = errors.New("unknown query parameter: this path takes from and to")
+	errMissingKey       = errors.New("no API key was given: send \"Authorization: Bearer tg_...\"")
+	errModelNotFound    = errors.New("the model does not exist or this key may not use it")
+	errOldStream        = errors.New("a stream needs HTTP/1.1: send the request without \"stream\": true, or use HTTP/1.1")
+	errLedger           = errors.New("the usage of this answer could not be recorded, so it is withheld: try again shortly")
+	errHeadTooLarge     = errors.New("the request head is larger than this gateway accepts")
+	errReadTimeout      = errors.New("the request was not sent in time")
+	errUnparsable       = errors.New("the request is not well-formed HTTP")
+	errSpending         = errors.New("the usage of this key cannot be read at the moment: try again shortly")
+	errPanic            = errors.New("the gateway failed on this request: please report the request id")
 )
 
 // methodError says which method the path takes.
@@ -142,6 +143,7 @@ func fixedFailure(err error) (Failure, bool) {
 		{errBodyMemory, 503, typeServer, "overloaded", "", time.Second},
 		{errInFlight, 503, typeServer, "overloaded", "", time.Second},
 		{errDraining, 503, typeServer, "shutting_down", "", time.Second},
+		{errUnknownParameter, 400, typeInvalid, "unknown_parameter", "", 0},
 		{errMissingKey, 401, typeInvalid, "invalid_api_key", "", 0},
 		{errModelNotFound, 404, typeInvalid, "model_not_found", "model", 0},
 		{errOldStream, 400, typeInvalid, "unsupported_protocol", "", 0},

@@ -83,7 +83,8 @@ func New(o Options) *Gateway {
 
 // Close cancels every upstream request that is still open: their answers end
 // with an error event and leave their records. It waits until all have, at most
-// until ctx is done, and returns an error when some have not.
+// until ctx is done, and returns an error when some have not; and then for what
+// the gateway does in the background, which ends by itself in a moment.
 func (g *Gateway) Close(ctx context.Context) error {
 	g.halt(errShutdown)
 	const look = 2 * time.Millisecond

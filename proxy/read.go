@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"io"
+	"strings"
 
 	"tollgate/proxy/scan"
 
@@ -33,6 +34,13 @@ func (x *exchange) enter() error {
 // and give an error's text in place of a body that broke.
 func (x *exchange) read(ctx *fasthttp.RequestCtx) error {
 	limit := int(x.gateway.Config.MaxRequestBody)
+	encoding := string(ctx.Request.Header.ContentEncoding())
+	switch {
+	case !x.framed:
+		return errLengthRequired
+	case encoding != "" && !strings.EqualFold(encoding, "identity"):
+		return errEncodedBody
+	}
 	length := ctx.Request.Header.ContentLength() // -1: chunked
 	stream := ctx.RequestBodyStream()
 	switch {

@@ -5,6 +5,8 @@ import (
 	"io"
 	"strings"
 	"unicode"
+
+	"tollgate/upstream"
 )
 
 // refusalError is a provider's refusal of the request itself: no other
@@ -16,7 +18,7 @@ func (e *refusalError) Error() string { return "the provider refused the request
 // refusal reads a provider's error answer. Its status stays; its type, code
 // and param only where they have OpenAI's shape; its message without anything
 // that could be a credential. Its headers and its bytes never reach the client.
-func (s *serving) refusal() error {
+func (s *serving) refusal() (upstream.Outcome, error) {
 	const most = 64 << 10
 	body, err := io.ReadAll(io.LimitReader(s.response.Body, most))
 	if err == nil && len(body) < most {
@@ -45,7 +47,12 @@ func (s *serving) refusal() error {
 			f.Message = message
 		}
 	}
-	return &refusalError{failure: f}
+	if f.Status == 404 && f.Code == "model_not_found" {
+		// The provider does not know the name that the model table gives it. That
+		// is not the client's doing, and another target may serve the model.
+		return upstream.OutcomeModelMissing, errNotAnAnswer
+	}
+	return upstream.OutcomeRequestRefused, &refusalError{failure: f}
 }
 
 // isCode reports whether s looks like one of OpenAI's types and codes, such as

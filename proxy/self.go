@@ -98,6 +98,9 @@ func (x *exchange) showUsage(ctx *fasthttp.RequestCtx) error {
 	if err := x.enter(); err != nil {
 		return err
 	}
+	if err := x.take(); err != nil { // a look into the ledger costs more than many a request
+		return err
+	}
 	rows, err := x.gateway.Spending.Sum(x.gateway.running, usage.Query{
 		From: from, To: to.AddDate(0, 0, 1), KeyID: x.key.ID, By: []usage.Dimension{usage.ByDay, usage.ByModel},
 	})
@@ -138,6 +141,11 @@ func period(query string, now time.Time) (from, to time.Time, err error) {
 	values, err := url.ParseQuery(query)
 	if err != nil {
 		return from, to, &dayError{param: "from"}
+	}
+	for name := range values {
+		if name != "from" && name != "to" {
+			return from, to, errUnknownParameter
+		}
 	}
 	day := func(param string, fallback time.Time) time.Time {
 		text := values.Get(param)

@@ -146,9 +146,11 @@ func (s *serving) outcomeOf(err error) upstream.Outcome {
 
 // readPlain takes a whole plain answer. Only a body that ended as its framing
 // says, and that is a JSON object without an error on top, is an answer.
-func (s *serving) readPlain(limit int64) (upstream.Outcome, error) {
-	body, err := readBounded(s.response.Body, s.response.ContentLength, limit)
+func (s *serving) readPlain(hold func(n int) bool) (upstream.Outcome, error) {
+	body, err := s.readBounded(hold)
 	switch {
+	case errors.Is(err, errBodyMemory):
+		return upstream.OutcomeAbandoned, err // our own want of memory
 	case errors.Is(err, errNotAnAnswer):
 		return upstream.OutcomeInvalidAnswer, err
 	case err != nil:
@@ -169,28 +171,39 @@ func (s *serving) readPlain(limit int64) (upstream.Outcome, error) {
 	return upstream.OutcomeOK, nil
 }
 
-// readBounded reads to the end, at most limit bytes. A declared length is
-// believed only as far as a buffer that costs little.
-func readBounded(r io.Reader, length, limit int64) ([]byte, error) {
-	const believed = 64 << 10
-	if length > limit {
+// readBounded reads to the end, at most server.max_answer. Its memory grows with
+// what has arrived, not with what was declared, and is held against the bound
+// of all bodies together.
+func (s *serving) readBounded(hold func(n int) bool) ([]byte, error) {
+	const first = 4 << 10
+	limit := int(s.gateway.Config.MaxAnswer)
+	length := s.response.ContentLength
+	if length > int64(limit) {
 		return nil, errNotAnAnswer
 	}
-	body := make([]byte, 0, min(max(512, length+1), believed))
+	size := first
+	if length >= 0 {
+		size = int(min(length+1, firstStep)) // one more, to see the end in the same read
+	}
+	var body []byte
 	for {
-		n, err := r.Read(body[len(body):cap(body)])
-		body = body[:len(body)+n]
-		switch {
-		case int64(len(body)) > limit:
-			return nil, errNotAnAnswer
-		case errors.Is(err, io.EOF):
-			return body, nil
-		case err != nil:
-			return nil, err
+		if !hold(size - cap(body)) {
+			return nil, errBodyMemory
 		}
-		if len(body) == cap(body) {
-			body = append(body, 0)[:len(body)]
+		body = append(make([]byte, 0, size), body...)
+		for len(body) < cap(body) {
+			n, err := s.response.Body.Read(body[len(body):cap(body)])
+			body = body[:len(body)+n]
+			switch {
+			case len(body) > limit:
+				return nil, errNotAnAnswer
+			case errors.Is(err, io.EOF):
+				return body, nil
+			case err != nil:
+				return nil, err
+			}
 		}
+		size *= 2
 	}
 }
 

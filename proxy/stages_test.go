@@ -184,6 +184,7 @@ func TestRateLimit(t *testing.T) {
 // TestBounds fills each bound of the configuration: one request more is refused
 // with a 503 before its body is read, and passes when there is room again.
 func TestBounds(t *testing.T) {
+	longAlias := plainAlias + strings.Repeat(" ", 2000)
 	f := func(name string, limit func(*Config)) {
 		t.Helper()
 		t.Run(name, func(t *testing.T) {
@@ -194,9 +195,9 @@ func TestBounds(t *testing.T) {
 				return plainAnswer(200, someAnswer), nil
 			}), rigOptions{memory: true, server: limit})
 			first := make(chan answer)
-			go func() { first <- r.ask(plainAlias) }()
+			go func() { first <- r.ask(longAlias) }()
 			<-entered
-			got := r.ask(plainAlias)
+			got := r.ask(longAlias)
 			if _, code, _, _ := errorOf(t, got); got.status != 503 || code != "overloaded" || got.header.Get("Retry-After") != "1" {
 				t.Errorf("got %d %s", got.status, got.body)
 			}
@@ -205,14 +206,53 @@ func TestBounds(t *testing.T) {
 				t.Errorf("the first request: %d %s", got.status, got.body)
 			}
 			go func() { <-entered }()
-			if got := r.ask(plainAlias); got.status != 200 {
+			if got := r.ask(longAlias); got.status != 200 {
 				t.Errorf("with room again: %d %s", got.status, got.body)
 			}
 			r.idle()
 		})
 	}
 	f("requests in flight", func(c *Config) { c.MaxInFlight = 1 })
-	f("bodies in memory", func(c *Config) { c.MaxBodyMemory = Size(2*len(plainAlias) + 10) })
+	f("bodies in memory", func(c *Config) { c.MaxBodyMemory = Size(2*len(longAlias) + 1000) })
+}
+
+// TestAnswersInMemoryAreBounded answers with more than is left of the memory
+// for bodies: the request is refused, and everything given back.
+func TestAnswersInMemoryAreBounded(t *testing.T) {
+	large := strings.Replace(someAnswer, `"hi"`, `"`+strings.Repeat("x", 100<<10)+`"`, 1)
+	r := newRig(t, legFunc(func(context.Context, *upstream.Request) (*upstream.Response, error) {
+		a := plainAnswer(200, large)
+		a.ContentLength = -1
+		return a, nil
+	}), rigOptions{memory: true, server: func(c *Config) { c.MaxBodyMemory = 100 << 10 }})
+	got := r.ask(plainAlias)
+	if _, code, _, _ := errorOf(t, got); got.status != 503 || code != "overloaded" {
+		t.Errorf("got %d %.200s", got.status, got.body)
+	}
+	if record := r.record(got); record.Charge != 0 {
+		t.Errorf("billed %+v", record)
+	}
+	r.idle()
+}
+
+// TestNobodyReadySpendsNothing asks a model whose every provider is off: the
+// refusal consumes no request of the rate and leaves no record.
+func TestNobodyReadySpendsNothing(t *testing.T) {
+	r := newRig(t, answering(someAnswer), rigOptions{perMinute: 60, upstream: func(c *upstream.Config) {
+		off := c.Providers["other"]
+		off.Endpoints = []upstream.EndpointConfig{{URL: "http://off.invalid/v1"}}
+		c.Providers["other"] = off
+	}})
+	got := r.ask(`{"model":"any","messages":[{"role":"user","content":"x"}]}`)
+	if _, code, _, _ := errorOf(t, got); got.status != 503 || code != "upstream_unavailable" || got.header.Get("X-Ratelimit-Remaining-Requests") != "60" {
+		t.Errorf("got %d %s %v", got.status, got.body, got.header)
+	}
+	rows, err := r.ledger.Sum(t.Context(), usage.Query{})
+	must(t, err)
+	if rows[0].Requests != 0 {
+		t.Errorf("recorded %+v, want nothing", rows)
+	}
+	r.idle()
 }
 
 // TestLedgerTrouble lets the ledger fail: no answer may look complete.
@@ -332,8 +372,10 @@ func TestSelf(t *testing.T) {
 	}
 	today := time.Now().UTC().Format(time.DateOnly)
 	f("GET", "/v1/usage", 200, `"rows":[{"day":"`+today+`","model":"gemini-2.0-flash","requests":1,"prompt_tokens":3,"cached_tokens":0,"completion_tokens":2,"reasoning_tokens":0,"charge_usd":"0.000007","estimated_requests":0}]`)
-	f("GET", "/v1/usage", 200, `"requests_per_minute":{"limit":60,"remaining":59,"reset":"`)
+	f("GET", "/v1/usage", 200, `"requests_per_minute":{"limit":60,"remaining":57,"reset":"`)
 	f("GET", "/v1/usage?from=2020-01-01&to=2020-01-31", 200, `"rows":[]`)
+	f("GET", "/v1/usage?form=2020-01-01", 400, `"code":"unknown_parameter"`)
+	f("GET", "/v1/usage?from=2020-01-01&to=2026-01-01", 400, `"param":"to"`)
 	f("GET", "/v1/usage?from=yesterday", 400, `"param":"from"`)
 	f("GET", "/v1/usage?from=2020-02-01&to=2020-01-01", 400, `"param":"to"`)
 	r.idle()

@@ -150,7 +150,7 @@ func TestBodiesOfEverySize(t *testing.T) {
 	r := newRig(t, legFunc(func(_ context.Context, q *upstream.Request) (*upstream.Response, error) {
 		sent = len(q.Body)
 		return plainAnswer(200, someAnswer), nil
-	}), rigOptions{memory: true, server: func(c *Config) { c.MaxRequestBody, c.MaxBodyMemory = limit, 2*limit }})
+	}), rigOptions{memory: true, server: func(c *Config) { c.MaxRequestBody, c.MaxBodyMemory = limit, 2*limit+4<<10 }})
 	const open, end = `{"model":"any","messages":[{"role":"user","content":"`, `"}]}`
 	for _, size := range []int{len(open + end), 1 << 10, 64<<10 - 1, 64 << 10, 64<<10 + 1, 128 << 10, 256<<10 + 1, limit - 1, limit, limit + 1} {
 		body := open + strings.Repeat("x", size-len(open+end)) + end

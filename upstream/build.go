@@ -173,11 +173,11 @@ func (m *Model) index(i int, c *Candidate) {
 		m.tiers = append(m.tiers, 0)
 	}
 	m.tiers[len(m.tiers)-1] |= bit
-	for k := range m.served {
-		if m.served[k].contract == c.Provider.Contract {
-			m.served[k].candidates |= bit
+	for k := range m.providers {
+		if m.providers[k].provider == c.Provider {
+			m.providers[k].candidates |= bit
 			return
 		}
 	}
-	m.served = append(m.served, contracted{c.Provider.Contract, bit})
+	m.providers = append(m.providers, provided{c.Provider, bit})
 }

@@ -115,7 +115,8 @@ func (c *Candidate) state() State {
 type Attempt struct {
 	*Candidate
 
-	permit permit
+	position int // among the model's candidates
+	permit   permit
 }
 
 // Report tells the breaker how the attempt ended, as soon as that is known: at

@@ -49,13 +49,9 @@ func TestChoice(t *testing.T) {
 
 // walk takes a route to its end. eligible is who may be chosen.
 func walk(r *rapid.T, route *Route, eligible map[*Candidate]bool) {
+	asked := make(map[*Provider]bool)
 	for attempts := 0; ; attempts++ {
-		lowest := math.MaxInt
-		for c, ok := range eligible {
-			if ok {
-				lowest = min(lowest, c.Tier)
-			}
-		}
+		lowest, fresh := wanted(eligible, asked, attempts == route.model.MaxAttempts-1)
 		a, err := route.Next()
 		var unavailable *UnavailableError
 		switch {
@@ -71,12 +67,80 @@ func walk(r *rapid.T, route *Route, eligible map[*Candidate]bool) {
 			return
 		case err != nil:
 			r.Fatalf("Next = %v, want a candidate of tier %d", err, lowest)
-		case !eligible[a.Candidate] || a.Tier != lowest:
-			r.Fatalf("Next chose %s of tier %d, want an eligible one of tier %d", label(a.Candidate), a.Tier, lowest)
+		case !eligible[a.Candidate] || a.Tier != lowest || fresh && asked[a.Provider]:
+			r.Fatalf("Next chose %s of tier %d, want an eligible one of tier %d, of a provider not asked yet: %t", label(a.Candidate), a.Tier, lowest, fresh)
 		}
 		eligible[a.Candidate] = false // tried
+		asked[a.Provider] = true
 		a.Report(Outcome(rapid.IntRange(0, int(outcomeCount)-1).Draw(r, "outcome")))
 	}
+}
+
+// wanted is the tier that the next candidate must have, and whether it must be
+// of a provider that was not asked yet.
+func wanted(eligible map[*Candidate]bool, asked map[*Provider]bool, last bool) (lowest int, fresh bool) {
+	lowest, lowestFresh := math.MaxInt, math.MaxInt
+	for c, ok := range eligible {
+		if ok {
+			lowest = min(lowest, c.Tier)
+		}
+		if ok && !asked[c.Provider] {
+			lowestFresh = min(lowestFresh, c.Tier)
+		}
+	}
+	if last && lowestFresh != math.MaxInt {
+		return lowestFresh, true
+	}
+	return lowest, lowest == lowestFresh && lowest != math.MaxInt
+}
+
+// TestManyCredentials has one provider refuse every attempt with each of its
+// keys: however many they are, the last attempt goes to the other provider.
+func TestManyCredentials(t *testing.T) {
+	for _, keys := range []string{"k1", "k1, k2", "k1, k2, k3", "k1, k2, k3, k4"} {
+		m := model(t, build(t, fmt.Sprintf(`
+providers:
+  many: {contract: openai, endpoints: [{url: 'https://many/v1', api_keys: [%s]}]}
+  other: {contract: openai, endpoints: [{url: 'https://other/v1', api_keys: [k]}]}
+models: {m: {targets: [{provider: many}, {provider: other, tier: 2}]}}`, keys)))
+		for range 100 {
+			route, err := m.Route(&Needs{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for {
+				a, err := route.Next()
+				if err != nil {
+					t.Fatalf("keys %s: %v before the other provider was asked", keys, err)
+				}
+				if a.Provider.Name == "other" {
+					a.Report(OutcomeOK)
+					break
+				}
+				a.Report(OutcomeCredentialRefused)
+			}
+		}
+	}
+}
+
+// TestAvailable asks before anything is spent what Next would say.
+func TestAvailable(t *testing.T) {
+	m := model(t, build(t, `
+providers: {off: {contract: openai, endpoints: [{url: 'https://off/v1', api_keys: ['']}]}, on: {contract: evolink, endpoints: [{url: 'https://on/v1', api_keys: [k]}]}}
+models: {m: {targets: [{provider: off}, {provider: on}]}}`))
+	f := func(n Needs, available bool) {
+		t.Helper()
+		route, err := m.Route(&n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var unavailable *UnavailableError
+		if err := route.Available(); (err == nil) != available || err != nil && !errors.As(err, &unavailable) {
+			t.Errorf("got %v, want available: %t", err, available)
+		}
+	}
+	f(Needs{}, true)
+	f(Needs{Params: Params(ParamSeed)}, false) // only the one that is off could serve it
 }
 
 // someConfig is a model over providers, endpoints, keys, weights and tiers of any kind.

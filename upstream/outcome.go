@@ -21,6 +21,7 @@ const (
 	OutcomeQuota                            // 402
 	OutcomeCredentialRefused                // 401, 403
 	OutcomeRequestRefused                   // 400, 404, 413, 422 and every other 4xx: the request itself is at fault
+	OutcomeModelMissing                     // the provider does not know its own model's name: the table is at fault, not the request
 	OutcomeInvalidAnswer                    // 200 with an error, HTML, invalid JSON or nothing; a redirect; an unknown status
 	OutcomeCut                              // the connection broke before anything was forwarded
 	OutcomeClientGone                       // the client left
@@ -57,6 +58,7 @@ func outcomeRows() [outcomeCount]outcomeRow {
 		OutcomeQuota:             {"quota", effectExcluded, true},
 		OutcomeCredentialRefused: {"credential_refused", effectExcluded, true},
 		OutcomeRequestRefused:    {"request_refused", effectSuccess, false},
+		OutcomeModelMissing:      {"model_missing", effectExcluded, true},
 		OutcomeInvalidAnswer:     {"invalid_answer", effectFailure, true},
 		OutcomeCut:               {"cut", effectFailure, true},
 		OutcomeClientGone:        {"client_gone", effectExcluded, false},
@@ -93,6 +95,8 @@ func OutcomeOfStatus(code int) Outcome {
 		return OutcomeQuota
 	case http.StatusTooManyRequests:
 		return OutcomeThrottled
+	case http.StatusRequestTimeout, http.StatusConflict, http.StatusTooEarly:
+		return OutcomeServerError // the provider's own trouble, said with a 4xx
 	}
 	switch code / 100 {
 	case 4:

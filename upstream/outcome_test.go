@@ -23,6 +23,7 @@ throttled           excluded  fails over
 quota               excluded  fails over
 credential_refused  excluded  fails over
 request_refused     success   stays
+model_missing       excluded  fails over
 invalid_answer      failure   fails over
 cut                 failure   fails over
 client_gone         excluded  stays
@@ -59,8 +60,8 @@ func TestOutcomeOfStatus(t *testing.T) {
 	f(OutcomeQuota, 402)
 	f(OutcomeCredentialRefused, 401, 403)
 	f(OutcomeThrottled, 429)
-	f(OutcomeRequestRefused, 400, 404, 405, 408, 409, 411, 413, 414, 415, 422, 424, 431, 451, 499)
-	f(OutcomeServerError, 500, 501, 502, 503, 504, 520, 524, 529, 599)
+	f(OutcomeRequestRefused, 400, 404, 405, 411, 413, 414, 415, 422, 424, 431, 451, 499)
+	f(OutcomeServerError, 408, 409, 425, 500, 501, 502, 503, 504, 520, 524, 529, 599)
 	f(OutcomeInvalidAnswer, 0, -1, 100, 101, 201, 202, 204, 206, 301, 302, 303, 304, 307, 308, 600, 999)
 }
 

@@ -54,13 +54,13 @@ type Model struct {
 	candidates []*Candidate // in the order of their tiers
 	on         set          // those whose endpoint has a credential
 	tiers      []set        // lowest first
-	served     []contracted
+	providers  []provided
 	random     func(n uint64) uint64 // uniform in [0, n)
 }
 
-// contracted is the candidates that have a contract in common.
-type contracted struct {
-	contract   *Contract
+// provided is the candidates of one provider.
+type provided struct {
+	provider   *Provider
 	candidates set
 }
 
@@ -75,9 +75,9 @@ func (m *Model) Candidates() []*Candidate { return m.candidates }
 // what n needs. It returns an *UnsupportedError when there are none.
 func (m *Model) Route(n *Needs) (Route, error) {
 	var able set
-	for _, s := range m.served {
-		if _, lacks := s.contract.Lacks(n); !lacks {
-			able |= s.candidates
+	for _, p := range m.providers {
+		if _, lacks := p.provider.Contract.Lacks(n); !lacks {
+			able |= p.candidates
 		}
 	}
 	if able == 0 {
@@ -90,13 +90,13 @@ func (m *Model) Route(n *Needs) (Route, error) {
 // that no contract takes if there is one, else the first that stops the first.
 func (m *Model) lacking(n *Needs) string {
 	nowhere := ^ParamSet(0)
-	for _, s := range m.served {
-		nowhere &= s.contract.missing(n)
+	for _, p := range m.providers {
+		nowhere &= p.provider.Contract.missing(n)
 	}
 	if p, ok := nowhere.First(); ok {
 		return p.String()
 	}
-	param, _ := m.served[0].contract.Lacks(n)
+	param, _ := m.providers[0].provider.Contract.Lacks(n)
 	return param
 }
 
@@ -110,7 +110,9 @@ type Route struct {
 }
 
 // Next chooses the next candidate and takes its breaker's permit; the caller
-// must Report how the attempt ended. It returns ErrExhausted when every
+// must Report how the attempt ended. Inside a tier, providers that this request
+// has not asked yet come before further credentials of those it has, and the
+// last attempt goes to such a provider in whatever tier. It returns ErrExhausted when every
 // candidate was tried, or as many as one request may, and *UnavailableError
 // when not one could be.
 func (r *Route) Next() (*Attempt, error) {
@@ -119,22 +121,60 @@ func (r *Route) Next() (*Attempt, error) {
 		return nil, ErrExhausted
 	}
 	open := m.ready(r.able & m.on &^ r.tried)
+	fresh := open &^ m.siblings(r.tried)
+	if r.attempts == m.MaxAttempts-1 && fresh != 0 {
+		open = fresh // a provider with many credentials must not use up every attempt
+	}
 	for _, tier := range m.tiers {
-		for pool := open & tier; pool != 0; {
-			i := m.pick(pool)
-			a := &Attempt{Candidate: m.candidates[i]}
-			if a.breaker.admit(&a.permit) {
-				r.tried |= 1 << i
+		for _, pool := range [...]set{open & tier & fresh, open & tier &^ fresh} {
+			if a := m.admit(pool); a != nil {
+				r.tried |= 1 << a.position
 				r.attempts++
 				return a, nil
 			}
-			pool &^= 1 << i // another request took the last probe since ready looked
 		}
 	}
 	if r.attempts > 0 {
 		return nil, ErrExhausted
 	}
-	return nil, &UnavailableError{RetryAfter: m.retryAfter(r.able & m.on)}
+	return nil, r.unavailable()
+}
+
+// Available returns an *UnavailableError when Next would find nobody to ask, so
+// that a request which cannot be served is refused before it spends anything.
+func (r *Route) Available() error {
+	if r.model.ready(r.able&r.model.on) != 0 {
+		return nil
+	}
+	return r.unavailable()
+}
+
+func (r *Route) unavailable() error {
+	return &UnavailableError{RetryAfter: r.model.retryAfter(r.able & r.model.on)}
+}
+
+// admit chooses one of a set and takes its permit; nil when no breaker gives one.
+func (m *Model) admit(pool set) *Attempt {
+	for pool != 0 {
+		i := m.pick(pool)
+		a := &Attempt{Candidate: m.candidates[i], position: i}
+		if a.breaker.admit(&a.permit) {
+			return a
+		}
+		pool &^= 1 << i // another request took the last probe since ready looked
+	}
+	return nil
+}
+
+// siblings returns every candidate whose provider has one in s.
+func (m *Model) siblings(s set) set {
+	var all set
+	for _, p := range m.providers {
+		if p.candidates&s != 0 {
+			all |= p.candidates
+		}
+	}
+	return all
 }
 
 // ready returns those of s whose breaker would let an attempt through.

@@ -171,14 +171,7 @@ func (s *boltStorage) sum(ctx context.Context, q Query) ([]Row, error) {
 			if last != "" && b.day > last {
 				break
 			}
-			var t totals
-			if err := json.Unmarshal(v, &t); err != nil {
-				return fmt.Errorf("the totals of %s are damaged: %w", b.day, err)
-			}
-			if err := gathered.add(b, t); err != nil {
-				return err
-			}
-			if err := context.Cause(ctx); err != nil {
+			if err := errors.Join(gathered.addEncoded(b, v), context.Cause(ctx)); err != nil {
 				return err
 			}
 		}

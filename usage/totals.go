@@ -2,6 +2,7 @@ package usage
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"slices"
 )
@@ -88,9 +89,27 @@ func newSummary(q Query) *summary {
 	return s
 }
 
+// addEncoded does so for totals as they are stored; what the query does not
+// want is not decoded.
+func (s *summary) addEncoded(b bucket, stored []byte) error {
+	if !s.query.wants(b) {
+		return nil
+	}
+	var t totals
+	if err := json.Unmarshal(stored, &t); err != nil {
+		return fmt.Errorf("the totals of %s are damaged: %w", b.day, err)
+	}
+	return s.add(b, t)
+}
+
+// wants reports whether the query is about this bucket's tenant and key.
+func (q Query) wants(b bucket) bool {
+	return (q.Tenant == "" || b.tenant == q.Tenant) && (q.KeyID == "" || b.keyID == q.KeyID)
+}
+
 // add takes a bucket's totals if the query asks for them; the days are the caller's to bound.
 func (s *summary) add(b bucket, t totals) error {
-	if s.query.Tenant != "" && b.tenant != s.query.Tenant || s.query.KeyID != "" && b.keyID != s.query.KeyID {
+	if !s.query.wants(b) {
 		return nil
 	}
 	group := b.only(s.query.By)

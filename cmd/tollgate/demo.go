@@ -177,7 +177,7 @@ Or for a whole answer:
 
 What it cost:
 
-  tollgate usage --admin http://%s --data-dir %s
+  %s usage --admin http://%s --data-dir %s
 
 Stop with Ctrl-C; everything it stored goes with it.
 
@@ -185,6 +185,6 @@ Stop with Ctrl-C; everything it stored goes with it.
 		base, where, secret.Reveal(), strings.Join(p.table.Names(), "  "),
 		curl(`{"model":"gemini-flash","stream":true,"messages":[{"role":"user","content":"Say hello"}]}`),
 		curl(`{"model":"gemini-2.5-flash-lite","messages":[{"role":"user","content":"Say hello"}]}`),
-		p.adminAddress(), folder)
+		os.Args[0], p.adminAddress(), folder)
 	return err
 }

@@ -28,18 +28,18 @@ func (o *operator) flags(cmd *cobra.Command) {
 	f := cmd.PersistentFlags()
 	f.StringVar(&o.address, "admin", fallback(os.Getenv("TOLLGATE_ADMIN_URL"), "http://127.0.0.1:8081"),
 		"the gateway's admin address (TOLLGATE_ADMIN_URL)")
-	f.StringVar(&o.dataDir, "data-dir", "./data",
-		"where the gateway keeps its admin token; TOLLGATE_ADMIN_TOKEN comes first")
+	f.StringVar(&o.dataDir, "data-dir", "",
+		"the gateway's data folder, which holds its admin token (default: TOLLGATE_ADMIN_TOKEN, else ./data)")
 	f.VarP(&o.output, "output", "o", "table or json")
 }
 
-// client finds the token: in TOLLGATE_ADMIN_TOKEN, or in the data folder that a
-// gateway on this machine wrote it to.
+// client finds the token: in the data folder that was named, in
+// TOLLGATE_ADMIN_TOKEN, or in the data folder of a gateway started here.
 func (o *operator) client() (*admin.Client, error) {
-	if token := os.Getenv("TOLLGATE_ADMIN_TOKEN"); token != "" {
+	if token := os.Getenv("TOLLGATE_ADMIN_TOKEN"); token != "" && o.dataDir == "" {
 		return admin.NewClient(o.address, telemetry.Secret(token)), nil
 	}
-	token, err := admin.ReadToken(o.dataDir)
+	token, err := admin.ReadToken(fallback(o.dataDir, "./data"))
 	if err != nil {
 		return nil, fmt.Errorf("no admin token: %w; set TOLLGATE_ADMIN_TOKEN, or name the gateway's data_dir with --data-dir", err)
 	}
