@@ -20,7 +20,7 @@ func TestDemo(t *testing.T) {
 		switch line = strings.TrimSpace(line); {
 		case strings.HasPrefix(line, "curl "):
 			curls = append(curls, line)
-		case strings.HasPrefix(line, "tollgate "):
+		case strings.Contains(line, " usage --admin "):
 			tollgates = append(tollgates, line)
 		}
 	}

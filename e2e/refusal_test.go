@@ -233,13 +233,13 @@ func TestEveryAnswerHasItsHeaders(t *testing.T) {
 	if err := c.client.Get(t.Context(), "usage", nil, nil, tap.option()); err != nil {
 		t.Error(err)
 	}
-	check("usage", tap.header, 100)
-	check("a plain answer", c.plain(t.Context(), ask("gemini-flash", "hello")).header, 99)
-	check("a stream", c.stream(t.Context(), ask("gemini-flash", "hello")).header, 98)
-	check("a model that is not there", c.plain(t.Context(), ask("gpt-5", "hello")).header, 98)
-	check("a bad value", c.plain(t.Context(), ask("gemini-flash", "hello"), option.WithJSONSet("temperature", "hot")).header, 98)
-	check("a parameter nobody takes", c.plain(t.Context(), ask("gemini-2.0-flash", "hello"), option.WithJSONSet("seed", 1)).header, 98)
-	check("a provider that is down", c.plain(t.Context(), ask("fourth", "hello")).header, 97)
+	check("usage", tap.header, 99)
+	check("a plain answer", c.plain(t.Context(), ask("gemini-flash", "hello")).header, 98)
+	check("a stream", c.stream(t.Context(), ask("gemini-flash", "hello")).header, 97)
+	check("a model that is not there", c.plain(t.Context(), ask("gpt-5", "hello")).header, 97)
+	check("a bad value", c.plain(t.Context(), ask("gemini-flash", "hello"), option.WithJSONSet("temperature", "hot")).header, 97)
+	check("a parameter nobody takes", c.plain(t.Context(), ask("gemini-2.0-flash", "hello"), option.WithJSONSet("seed", 1)).header, 97)
+	check("a provider that is down", c.plain(t.Context(), ask("fourth", "hello")).header, 96)
 
 	stranger := f.call(t, unknownSecret()).plain(t.Context(), ask("gemini-flash", "hello"))
 	if id := stranger.id(); len(id) != 36 || seen[id] {
