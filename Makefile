@@ -7,7 +7,7 @@ FUZZTIME         ?= 10s
 GOLANGCI := bin/golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint fuzz generate check FORCE
+.PHONY: help build demo test lint fuzz generate check prove bench FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,5 +48,12 @@ check: ## all that must hold before a change is merged
 	$(MAKE) test
 	go test -run Alloc ./... # once more without the race detector, which allocates itself
 	$(MAKE) fuzz FUZZTIME=3s
+
+prove: ## what takes longer: every test five times over, every fuzz target for a minute
+	go test -race -count=5 ./...
+	$(MAKE) fuzz FUZZTIME=1m
+
+bench: ## the packages' own benchmarks: time and allocations of the hot paths
+	go test -run '^$$' -bench . -benchmem ./...
 
 FORCE:
