@@ -8,8 +8,8 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// authenticate finds the key whose secret was sent. It comes before the body
-// is read: a stranger costs one hash.
+// authenticate finds the key whose secret was sent. It comes before the body is
+// taken: a stranger costs one hash, and the 8 KiB that fasthttp reads ahead.
 func (x *exchange) authenticate(ctx *fasthttp.RequestCtx) error {
 	secret, ok := bearer(ctx.Request.Header.Peek(fasthttp.HeaderAuthorization))
 	if !ok {
