@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -43,7 +44,7 @@ func benchmarkRequest(b *testing.B, body string, leg Leg) {
 		ctx.Request.Header.SetMethod(http.MethodPost)
 		ctx.Request.SetBodyStream(strings.NewReader(body), len(body))
 		x := g.newExchange(&ctx)
-		x.route, x.http11 = routeChat, true
+		x.route, x.http11, x.framed = routeChat, true, true
 		key, err := g.Keys.Authenticate(context.Background(), []byte(secret))
 		must(b, err)
 		x.key = key
@@ -77,7 +78,11 @@ func benchGateway(b *testing.B, leg Leg) (*Gateway, string) {
 		Config: DefaultConfig(), Keys: directory, Limiter: ratelimit.New(ratelimit.Config{}), Table: table, Leg: leg,
 		Recorder: discardRecorder{}, Prices: prices, Estimator: usage.NewEstimator(), Log: slog.New(slog.NewJSONHandler(logSink{}, nil)),
 	})
-	b.Cleanup(func() { must(b, g.Close(context.Background())) })
+	b.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		must(b, g.Close(ctx))
+	})
 	return g, secret.Reveal()
 }
 
