@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -86,9 +87,9 @@ func (x *exchange) expectUsage(c *upstream.Candidate) {
 	if c.Provider.StreamUsage != upstream.StreamUsageNever || x.promptTokens != nil {
 		return
 	}
-	text := samplePrompt(x.document)
-	x.promptTokens = make(chan int64, 1)
-	x.gateway.background.Go(func() { x.promptTokens <- text.count(x.gateway.Estimator) })
+	text, tokens := samplePrompt(x.document), make(chan int64, 1)
+	x.promptTokens = tokens
+	x.gateway.background.Go(func() { tokens <- x.gateway.countPrompt(text) })
 }
 
 // estimate is the local count of the prompt and of the answer's text so far.
@@ -99,14 +100,32 @@ func (x *exchange) estimate() usage.Tokens {
 		t.Prompt = <-x.promptTokens
 		x.promptTokens <- t.Prompt
 	case x.document != nil:
-		t.Prompt = samplePrompt(x.document).count(x.gateway.Estimator)
+		t.Prompt = x.gateway.countPrompt(samplePrompt(x.document))
 	default:
-		t.Prompt = x.prompt.count(x.gateway.Estimator)
+		t.Prompt = x.gateway.countPrompt(x.prompt)
 	}
 	if x.serving != nil {
-		t.Completion = x.serving.meter.Tokens()
+		meter := x.serving.meter
+		t.Completion = x.gateway.count(meter.Bytes(), meter.Tokens)
 	}
 	return t
+}
+
+func (g *Gateway) countPrompt(p promptText) int64 {
+	return g.count(p.total, func() int64 { return p.count(g.Estimator) })
+}
+
+// count guards a local count: the tokenizer is other people's code, it is given
+// other people's text, and it runs where a panic would end the process or lose a
+// record. A count that fails is made from the length, four bytes to a token.
+func (g *Gateway) count(length int64, tokens func() int64) (counted int64) {
+	defer func() {
+		if recover() != nil {
+			g.Log.Error("token count failed, estimating by length", telemetry.FieldStack, string(debug.Stack()))
+			counted = (length + 3) / 4
+		}
+	}()
+	return tokens()
 }
 
 // promptText is enough of a prompt to estimate its tokens after its body was

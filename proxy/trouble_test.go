@@ -238,6 +238,25 @@ func TestPanicsAreNotTheClients(t *testing.T) {
 	r.idle()
 }
 
+// TestPanicOfTheTokenizer loses the tokenizer: prompts are counted in a goroutine
+// of their own, where a panic would end the process. The record stands.
+func TestPanicOfTheTokenizer(t *testing.T) {
+	stream := `data: {"choices":[{"index":0,"delta":{"content":"hello there"},"finish_reason":"stop"}]}` + "\n\ndata: [DONE]\n\n"
+	r := newRig(t, legFunc(func(context.Context, *upstream.Request) (*upstream.Response, error) {
+		return streamAnswer(strings.NewReader(stream)), nil
+	}), rigOptions{})
+	r.gateway.Estimator = nil
+	got := r.ask(`{"model":"gemini-2.0-flash","messages":[{"role":"user","content":"What is it?"}],"stream":true}`)
+	if got.status != 200 || got.err != nil {
+		t.Fatalf("got %d %v %s", got.status, got.err, got.body)
+	}
+	// 11 bytes each: three tokens at four bytes to a token.
+	if record := r.record(got); record.Source != usage.SourceEstimated || record.Prompt != 3 || record.Completion != 3 {
+		t.Errorf("billed %+v", record)
+	}
+	r.idle()
+}
+
 type panicReader struct{}
 
 func (panicReader) Read([]byte) (int, error) { panic("prompt canary") }

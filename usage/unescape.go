@@ -54,7 +54,7 @@ func readEscape(s []byte) (rune, int) {
 
 const unicodeEscapeLen = len(`\u0000`)
 
-// readUnicodeEscape reads \uXXXX, or the two of them that make a surrogate pair.
+// readUnicodeEscape reads an escape of four hexadecimal digits, or the two that make a surrogate pair.
 func readUnicodeEscape(s []byte) (rune, int) {
 	first, ok := hex4(s)
 	if !ok {
@@ -71,7 +71,7 @@ func readUnicodeEscape(s []byte) (rune, int) {
 	return utf8.RuneError, unicodeEscapeLen
 }
 
-// hex4 reads the four digits of the \uXXXX that s begins with.
+// hex4 reads the four hexadecimal digits of the escape that s begins with.
 func hex4(s []byte) (rune, bool) {
 	if len(s) < unicodeEscapeLen || s[0] != '\\' || s[1] != 'u' {
 		return 0, false

@@ -126,7 +126,7 @@ func unescapeUnicode(raw []byte) (rune, int) {
 	return loneSurrogate, 6
 }
 
-// hex4 reads a sequence of the form \uXXXX.
+// hex4 reads a backslash, a u and four hexadecimal digits.
 func hex4(raw []byte) (r rune, ok bool) {
 	if len(raw) < 6 || raw[0] != '\\' || raw[1] != 'u' {
 		return 0, false
