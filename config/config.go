@@ -9,6 +9,7 @@ import (
 	"tollgate/keys"
 	"tollgate/proxy"
 	"tollgate/ratelimit"
+	"tollgate/store"
 	"tollgate/telemetry"
 	"tollgate/upstream"
 	"tollgate/usage"
@@ -20,10 +21,12 @@ type Config struct {
 	Server proxy.Config `yaml:"server"`
 	// Admin is the operators' API, on a listener of its own.
 	Admin admin.Config `yaml:"admin"`
-	// DataDir is the folder of everything that must survive a restart: keys and usage records. Only one process may use it at a time.
+	// DataDir is the folder of everything of this replica that must survive a restart: usage records, and the keys where no store is shared. Only one process may use it at a time.
 	DataDir string `yaml:"data_dir"`
 	// Keys says how tenant secrets are stored.
 	Keys keys.Config `yaml:"keys"`
+	// Store is what the replicas of a fleet share. Empty: the embedded store, one replica.
+	Store store.Config `yaml:"store"`
 	// Upstream holds the top-level sections providers and models.
 	Upstream upstream.Config `yaml:",inline"`
 	// Usage holds the top-level sections prices and costs.
@@ -42,6 +45,7 @@ func Default() Config {
 		Admin:     admin.DefaultConfig(),
 		DataDir:   "./data",
 		Keys:      keys.DefaultConfig(),
+		Store:     store.DefaultConfig(),
 		Upstream:  upstream.DefaultConfig(),
 		Usage:     usage.DefaultConfig(),
 		Limits:    ratelimit.DefaultConfig(),
@@ -57,6 +61,7 @@ func (c Config) Validate() error {
 		c.Admin.Validate(),
 		c.validateDataDir(),
 		c.Keys.Validate(),
+		c.Store.Validate(),
 		c.Upstream.Validate(),
 		c.Usage.Validate(),
 		c.Limits.Validate(),

@@ -1,37 +1,11 @@
 package telemetry
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
 )
-
-// Config is the `telemetry` section of config.yaml.
-type Config struct {
-	// LogLevel is the least severe level written: debug, info, warn or error.
-	LogLevel string `yaml:"log_level"`
-	// LogFormat is auto (text on a terminal, JSON elsewhere), json or text.
-	LogFormat string `yaml:"log_format"`
-}
-
-// DefaultConfig returns the defaults of the `telemetry` section.
-func DefaultConfig() Config { return Config{LogLevel: "info", LogFormat: "auto"} }
-
-// Validate returns one joined error with a line for each bad option.
-func (c Config) Validate() error {
-	var errs []error
-	if _, err := c.level(); err != nil {
-		errs = append(errs, err)
-	}
-	switch c.LogFormat {
-	case "auto", "json", "text":
-	default:
-		errs = append(errs, fmt.Errorf("telemetry.log_format: must be auto, json or text, got %q", c.LogFormat))
-	}
-	return errors.Join(errs...)
-}
 
 func (c Config) level() (slog.Level, error) {
 	switch c.LogLevel {
@@ -48,9 +22,10 @@ func (c Config) level() (slog.Level, error) {
 }
 
 // NewLogger returns a logger that writes to w. With the format auto it writes
-// text when w is a terminal and JSON otherwise. The error is c.Validate's.
+// text when w is a terminal and JSON otherwise. The error names a bad log
+// option; the others are not its business.
 func NewLogger(w io.Writer, c Config) (*slog.Logger, error) {
-	if err := c.Validate(); err != nil {
+	if err := c.validateLog(); err != nil {
 		return nil, err
 	}
 	level, err := c.level()

@@ -17,7 +17,7 @@ import (
 
 // sections lists the packages whose Config types are summed, for their comments.
 func sections() []string {
-	return []string{"admin", "config", "keys", "proxy", "ratelimit", "telemetry", "upstream", "usage"}
+	return []string{"admin", "config", "keys", "proxy", "ratelimit", "store", "telemetry", "upstream", "usage"}
 }
 
 // generate returns the schema as indented JSON. The working directory must be
