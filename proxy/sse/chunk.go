@@ -7,8 +7,9 @@ type chunk struct {
 	tap        *Tap
 	choices    int    // elements of the choices array
 	ended      bitset // choices with a finish_reason in this chunk
+	reasons    reasons
 	usage      []byte // the usage object, nil without one
-	id         []byte
+	id, model  []byte
 	texts      int    // strings that went to the sink
 	text       []byte // the last of them
 	textEnd    int    // the position behind it
@@ -43,7 +44,9 @@ func (c *chunk) read() {
 			c.failed = c.truthy() || c.failed
 			dull = false
 		case "id":
-			c.readID()
+			c.id = c.optionalString()
+		case "model":
+			c.model = c.optionalString()
 		default:
 			c.skip()
 		}
@@ -53,12 +56,13 @@ func (c *chunk) read() {
 	}
 }
 
-func (c *chunk) readID() {
+// optionalString steps over a value and returns it when it is a string, else nil.
+func (c *chunk) optionalString() []byte {
 	if c.peek() == '"' {
-		c.id = c.str()
-		return
+		return c.str()
 	}
 	c.skip()
+	return nil
 }
 
 // readUsage takes an object. Null is how a provider says that usage comes later; anything else says nothing.
@@ -107,7 +111,7 @@ func (c *chunk) readChoices() {
 
 // readChoice reads one choice. Its index may come after its finish_reason; without one its position counts.
 func (c *chunk) readChoice(index int) {
-	ended := false
+	var reason []byte
 	c.enter()
 	for c.more('}') {
 		switch string(c.key()) {
@@ -118,13 +122,14 @@ func (c *chunk) readChoice(index int) {
 		case "text":
 			c.readText()
 		case "finish_reason":
-			ended = c.nonEmptyString()
+			reason = c.optionalString()
 		default:
 			c.skip()
 		}
 	}
-	if ended {
+	if len(reason) > 0 {
 		c.ended.add(index)
+		c.reasons.add(reason)
 	}
 }
 
@@ -241,12 +246,4 @@ func (c *chunk) value() []byte {
 		return nil
 	}
 	return c.scalar()
-}
-
-func (c *chunk) nonEmptyString() bool {
-	if c.peek() != '"' {
-		c.skip()
-		return false
-	}
-	return len(c.str()) > 0
 }

@@ -47,3 +47,30 @@ func number(digits []byte) int {
 	}
 	return n
 }
+
+// reasons is a set of the finish reasons of OpenAI's reference. It holds no text of a provider's own.
+type reasons uint8
+
+func reasonNames() [5]string {
+	return [...]string{"stop", "length", "tool_calls", "content_filter", "function_call"}
+}
+
+// add puts a reason in; one that the reference does not know is left out.
+func (r *reasons) add(reason []byte) {
+	for i, name := range reasonNames() {
+		if string(reason) == name {
+			*r |= 1 << i
+		}
+	}
+}
+
+// list returns the names of the set's reasons, nil when it is empty.
+func (r reasons) list() []string {
+	var list []string
+	for i, name := range reasonNames() {
+		if r&(1<<i) != 0 {
+			list = append(list, name)
+		}
+	}
+	return list
+}

@@ -49,7 +49,7 @@ type TextSink interface {
 }
 
 const (
-	maxID          = 128
+	maxLabel       = 128
 	keepUsageBytes = 4 << 10 // a larger buffer is not kept for the next stream
 )
 
@@ -65,7 +65,8 @@ type Tap struct {
 	done, over   bool
 	hasUsage     bool
 	usage        []byte
-	id           []byte
+	id, model    []byte
+	reasons      reasons
 	frame        frame
 	scan         oversize
 }
@@ -76,7 +77,7 @@ func (t *Tap) Reset(text TextSink) {
 	if cap(usage) > keepUsageBytes {
 		usage = nil
 	}
-	*t = Tap{Text: text, usage: usage, id: t.id[:0], frame: frame{head: t.frame.head[:0], tail: t.frame.tail[:0]}}
+	*t = Tap{Text: text, usage: usage, id: t.id[:0], model: t.model[:0], frame: frame{head: t.frame.head[:0], tail: t.frame.tail[:0]}}
 }
 
 // Observe takes note of one event and says what it is. Pass every event once and in order, fragments included.
@@ -113,12 +114,14 @@ func (t *Tap) observeChunk(data []byte) Kind {
 		return KindInvalid
 	}
 	c.remember()
-	t.keepID(c.id)
+	t.id = keepLabel(t.id, c.id)
+	t.model = keepLabel(t.model, c.model)
 	t.keepUsage(c.usage)
 	if c.failed {
 		return KindError
 	}
 	t.ended.addAll(c.ended)
+	t.reasons |= c.reasons
 	switch {
 	case !c.ended.empty():
 		return KindFinish
@@ -140,17 +143,18 @@ func (t *Tap) keepUsage(raw []byte) {
 	t.usage = append(t.usage[:0], raw...)
 }
 
-// keepID remembers the first id. It goes to records that people read, so that only plain characters are taken.
-func (t *Tap) keepID(raw []byte) {
-	if len(t.id) > 0 || len(raw) == 0 {
-		return
+// keepLabel remembers the first label that says something. Labels go to records and traces that people read, so that
+// only plain characters are taken.
+func keepLabel(kept, raw []byte) []byte {
+	if len(kept) > 0 {
+		return kept
 	}
 	for _, b := range raw {
 		if b <= ' ' || b >= 0x7f || b == '\\' {
-			return
+			return kept
 		}
 	}
-	t.id = append(t.id, raw[:min(len(raw), maxID)]...)
+	return append(kept, raw[:min(len(raw), maxLabel)]...)
 }
 
 // Usage returns the last usage object that said something (neither null nor empty), as the provider sent it; nil when
@@ -176,6 +180,13 @@ func (t *Tap) ContentBytes() int64 { return t.contentBytes }
 // ID is the provider's id of the answer, at most 128 bytes, empty when none came. It is for records only: two providers
 // document the same id, and a provider may send anything.
 func (t *Tap) ID() string { return string(t.id) }
+
+// Model is the model that the provider says has answered, under the same rules as ID.
+func (t *Tap) Model() string { return string(t.model) }
+
+// FinishReasons lists the finish reasons that came, each once, in the order of OpenAI's reference; reasons that it does
+// not know, and those inside an oversize event, are left out.
+func (t *Tap) FinishReasons() []string { return t.reasons.list() }
 
 // Over reports whether an oversize event passed. Its text was not counted; its usage, finish_reason and error were.
 func (t *Tap) Over() bool { return t.over }

@@ -338,3 +338,29 @@ func TestKindNames(t *testing.T) {
 		}
 	}
 }
+
+// What goes to traces: who the provider says has answered, and why the answer ended.
+func TestModelAndFinishReasons(t *testing.T) {
+	f := func(wantModel, wantReasons string, payloads ...string) {
+		t.Helper()
+		_, tap, _ := hear(payloads...)
+		if got := strings.Join(tap.FinishReasons(), ","); tap.Model() != wantModel || got != wantReasons {
+			t.Errorf("%s: %q, %q; want %q, %q", payloads, tap.Model(), got, wantModel, wantReasons)
+		}
+	}
+	f("", "", `{"choices":[]}`)
+	f("m-1", "", `{"model":"m-1"}`, `{"model":"m-2"}`)
+	f("m-1", "", `{"model":""}`, `{"model":"m-1"}`)
+	f("", "", `{"model":7}`, `{"model":"two words"}`, `{"model":"\u0061"}`)
+	f("", "stop", `{"choices":[{"delta":{"model":"x"},"finish_reason":"stop"}]}`)
+	f("", "stop,length", `{"choices":[{"index":0,"finish_reason":"length"},{"index":1,"finish_reason":"stop"}]}`, `{"choices":[{"finish_reason":"stop"}]}`)
+	f("", "tool_calls", `{"choices":[{"finish_reason":"tool_calls"}]}`)
+	f("", "", `{"choices":[{"finish_reason":"a provider's own words"}]}`, `{"choices":[{"finish_reason":null}]}`)
+	f(strings.Repeat("m", 128), "", `{"model":"`+strings.Repeat("m", 500)+`"}`)
+
+	_, tap, _ := hear(`{"model":"m","choices":[{"finish_reason":"stop"}]}`)
+	tap.Reset(nil)
+	if tap.Model() != "" || tap.FinishReasons() != nil {
+		t.Errorf("after Reset: %q, %q", tap.Model(), tap.FinishReasons())
+	}
+}
