@@ -67,7 +67,7 @@ func refused(t *testing.T, m *Model) time.Duration {
 	return unavailable.RetryAfter
 }
 
-func state(m *Model) State { return m.candidates[0].state() }
+func state(m *Model) State { return m.candidates[0].State() }
 
 // in runs a test with a clock of its own.
 func in(t *testing.T, name string, f func(t *testing.T)) {

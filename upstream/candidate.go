@@ -103,8 +103,8 @@ type Candidate struct {
 	breaker *breaker
 }
 
-// state is what operators are shown.
-func (c *Candidate) state() State {
+// State is what operators are shown. It changes at any moment.
+func (c *Candidate) State() State {
 	if c.Endpoint.Off() {
 		return StateOff
 	}

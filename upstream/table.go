@@ -69,7 +69,7 @@ func (t *Table) Endpoints() []EndpointState {
 			URL:        c.Endpoint.URL,
 			Credential: c.Endpoint.Credential,
 			Model:      c.Model,
-			State:      c.state(),
+			State:      c.State(),
 		}
 		if states[i].State == StateOpen {
 			states[i].ProbeIn = c.breaker.probeIn()

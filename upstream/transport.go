@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"sync"
 	"time"
@@ -21,6 +22,26 @@ type Request struct {
 	Stream bool
 	// ConnectTimeout bounds dialling and the TLS handshake together; 0 means 3s.
 	ConnectTimeout time.Duration
+	// Trace is handed on to the provider; the zero value is not.
+	Trace TraceContext
+}
+
+// TraceContext are the two headers of W3C Trace Context.
+type TraceContext struct{ Parent, State string }
+
+// on returns the header with the trace in it. It leaves base as it is: all
+// requests of an endpoint share one.
+func (t TraceContext) on(base http.Header) http.Header {
+	if t.Parent == "" {
+		return base
+	}
+	header := make(http.Header, len(base)+2)
+	maps.Copy(header, base)
+	header["Traceparent"] = []string{t.Parent}
+	if t.State != "" {
+		header["Tracestate"] = []string{t.State}
+	}
+	return header
 }
 
 // Response is a provider's answer: its status, the few headers that matter, and
@@ -95,7 +116,7 @@ func (t *Transport) Do(ctx context.Context, r *Request) (*Response, error) {
 	request := (&http.Request{
 		Method:        http.MethodPost,
 		URL:           url,
-		Header:        header,
+		Header:        r.Trace.on(header),
 		Body:          body,
 		ContentLength: int64(len(r.Body)),
 		// With GetBody, net/http sends a POST again when the kept connection it

@@ -160,6 +160,34 @@ Content-Type: application/json
 `)
 }
 
+// A request that is traced leaves nothing behind in the header that its endpoint's requests share.
+func TestTraceOnTheWire(t *testing.T) {
+	seen := make(chan http.Header, 1)
+	base := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen <- r.Header }))
+	defer base.Close()
+	transport, candidate := newTransport(t, TransportOptions{}), at(t, base.URL)
+	f := func(trace TraceContext, wantParent, wantState []string) {
+		t.Helper()
+		answer, err := transport.Do(t.Context(), &Request{Candidate: candidate, Body: []byte("{}"), Trace: trace})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = answer.Body.Close()
+		header := <-seen
+		if diff := cmp.Diff([][]string{wantParent, wantState}, [][]string{header["Traceparent"], header["Tracestate"]}); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		if header.Get("Authorization") != "Bearer sk-test" {
+			t.Error("the credential is missing")
+		}
+	}
+	const parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	f(TraceContext{Parent: parent, State: "v=1"}, []string{parent}, []string{"v=1"})
+	f(TraceContext{Parent: parent}, []string{parent}, nil)
+	f(TraceContext{State: "v=1"}, nil, nil)
+	f(TraceContext{}, nil, nil)
+}
+
 func TestAnswer(t *testing.T) {
 	f := func(raw string, want Response, body, problem string) {
 		t.Helper()
