@@ -29,8 +29,8 @@ type endpoint func(*http.Request) (answer, error)
 // methods are the endpoints of one path. HEAD is answered like GET.
 type methods map[string]endpoint
 
-// Handler returns the whole API: three paths are open, everything under /admin/ is
-// behind the token, and nothing else exists.
+// Handler returns the whole API: probes and metrics are open, everything under
+// /admin/ is behind the token, and nothing else exists.
 func (s *Server) Handler() http.Handler {
 	open := s.mux(map[string]methods{
 		"/healthz": {http.MethodGet: s.healthy},
@@ -43,6 +43,9 @@ func (s *Server) Handler() http.Handler {
 		"/admin/v1/requests/{id}": {http.MethodGet: s.showRequest},
 		"/admin/v1/upstreams":     {http.MethodGet: s.listUpstreams},
 	})
+	if s.options.Metrics != nil {
+		open.HandleFunc("/metrics", s.metrics)
+	}
 	open.Handle("/admin/", s.guard(guarded))
 	open.HandleFunc("/admin", s.unknownPath) // or it would be redirected to "/admin/"
 	return s.recovered(exactPaths(open, s))
@@ -67,12 +70,7 @@ func (s *Server) dispatch(m methods) http.Handler {
 		}
 		run, ok := m[method]
 		if !ok {
-			list := strings.Join(allowed, ", ")
-			w.Header().Set("Allow", list)
-			s.refuse(w, r, &failure{
-				status: http.StatusMethodNotAllowed, kind: kindInvalid, code: "method_not_allowed",
-				message: "this path takes " + list + " only",
-			})
+			s.refuseMethod(w, r, strings.Join(allowed, ", "))
 			return
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
@@ -83,6 +81,23 @@ func (s *Server) dispatch(m methods) http.Handler {
 		}
 		s.write(w, a)
 	})
+}
+
+func (s *Server) refuseMethod(w http.ResponseWriter, r *http.Request, allowed string) {
+	w.Header().Set("Allow", allowed)
+	s.refuse(w, r, &failure{
+		status: http.StatusMethodNotAllowed, kind: kindInvalid, code: "method_not_allowed",
+		message: "this path takes " + allowed + " only",
+	})
+}
+
+// metrics answers /metrics in a form of its own, for scrapers.
+func (s *Server) metrics(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		s.refuseMethod(w, r, http.MethodGet)
+		return
+	}
+	s.options.Metrics.ServeHTTP(w, r)
 }
 
 // guard lets operators through. It stands before the paths, so that without the
@@ -133,7 +148,7 @@ func exactPaths(next http.Handler, s *Server) http.Handler {
 func (s *Server) unknownPath(w http.ResponseWriter, r *http.Request) {
 	s.refuse(w, r, &failure{
 		status: http.StatusNotFound, kind: kindInvalid, code: "unknown_path",
-		message: "unknown path: the operators' API is /admin/v1/keys, /usage, /requests/{id} and /upstreams below it, /healthz and /readyz",
+		message: "unknown path: the operators' API is /admin/v1/keys, /usage, /requests/{id} and /upstreams below it, /healthz, /readyz and /metrics",
 	})
 }
 

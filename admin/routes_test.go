@@ -13,6 +13,7 @@ func every() map[string]string {
 	return map[string]string{
 		"/healthz":               "GET",
 		"/readyz":                "GET",
+		"/metrics":               "GET",
 		"/admin/v1/keys":         "GET, POST",
 		"/admin/v1/keys/key_x":   "DELETE, GET",
 		"/admin/v1/usage":        "GET",
@@ -29,7 +30,7 @@ const (
 	unauthorized = `{"error":{"message":"the admin token is missing or wrong: send \"Authorization: Bearer ...\", ` +
 		`or set TOLLGATE_ADMIN_TOKEN for the command line; it is admin.token in config.yaml, or else in data_dir/admin-token",` +
 		`"type":"invalid_request_error","param":null,"code":"invalid_admin_token"}}`
-	unknown = `{"error":{"message":"unknown path: the operators' API is /admin/v1/keys, /usage, /requests/{id} and /upstreams below it, /healthz and /readyz",` +
+	unknown = `{"error":{"message":"unknown path: the operators' API is /admin/v1/keys, /usage, /requests/{id} and /upstreams below it, /healthz, /readyz and /metrics",` +
 		`"type":"invalid_request_error","param":null,"code":"unknown_path"}}`
 )
 
@@ -114,5 +115,19 @@ func TestUnknownPaths(t *testing.T) {
 	for _, id := range []string{"key_000000000000", "a%2Fb", "%00", "key_%20"} {
 		h.want(h.send("GET", "/admin/v1/keys/"+id, ""), 404, missing)
 		h.want(h.send("DELETE", "/admin/v1/keys/"+id, ""), 404, missing)
+	}
+}
+
+// Scrapers bring no token, and get what the metrics handler gives, as it is.
+func TestMetrics(t *testing.T) {
+	h := newHouse(t)
+	if w := h.send("GET", "/metrics", ""); w.Code != 200 || w.Body.String() != scraped {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	h.server.options.Metrics = nil
+	w := httptest.NewRecorder()
+	h.server.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	if w.Code != 404 {
+		t.Errorf("without metrics: %d", w.Code)
 	}
 }

@@ -37,13 +37,15 @@ type Upstreams interface {
 	Endpoints() []upstream.EndpointState
 }
 
-// Options is what a Server needs. All but Ready and Log must be there.
+// Options is what a Server needs. All but Metrics, Ready and Log must be there.
 type Options struct {
 	Keys      *keys.Directory
 	Usage     Ledger
 	Upstreams Upstreams
 	// Token is what operators present. An empty one shuts everybody out.
 	Token telemetry.Secret
+	// Metrics answers GET /metrics; nil: there is no such path.
+	Metrics http.Handler
 	// Ready tells whether this replica takes traffic; nil: always.
 	Ready func() bool
 	// Log takes what was changed and what failed; nil discards.

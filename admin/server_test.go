@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"regexp"
 	"strings"
@@ -52,10 +53,14 @@ func newHouse(t *testing.T) *house {
 	h.ready.Store(true)
 	h.server = New(Options{
 		Keys: h.keys, Usage: h.ledger, Upstreams: fakeUpstreams{}, Token: testToken,
-		Ready: h.ready.Load, Log: slog.New(slog.NewTextHandler(h.log, nil)),
+		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(scraped)) }),
+		Ready:   h.ready.Load, Log: slog.New(slog.NewTextHandler(h.log, nil)),
 	})
 	return h
 }
+
+// scraped is what the house's metrics say.
+const scraped = "tollgate_requests_total 7\n"
 
 type fakeLedger struct {
 	asked   usage.Query
