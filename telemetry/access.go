@@ -6,14 +6,22 @@ import (
 	"time"
 )
 
-// Access is what the access line says of one request. It has no field for a
-// secret, an address of a provider's account, or any text of a prompt or answer.
+// Tokens counts an answer's tokens. Cached is part of Prompt, Reasoning of Completion.
+type Tokens struct {
+	Prompt, Cached, Completion, Reasoning int64
+}
+
+// Access is how one request ended: what its access line, its span and its
+// metrics say. It has no field for a secret, an address of a provider's account,
+// or any text of a prompt or answer.
 type Access struct {
 	RequestID string
+	TraceID   string // 32 hex digits, empty without traces
 	Method    string
 	Route     string // one of the configured routes, or "other": never a client's own path
 	Status    int    // the status sent; 499 when the client left before one was
-	ErrorCode string // the code of the error answered, empty when none was
+	ErrorCode string // the code of the error answered, empty when none was; it may be a provider's own text
+	ErrorType string // the same from a fixed list, for metrics and spans; empty when nothing failed
 
 	Tenant   string
 	KeyID    string
@@ -21,12 +29,15 @@ type Access struct {
 	Provider string
 	Attempts int
 
+	Admitted    bool // a usage record is owed: the four below are set
 	Stream      bool
 	EndReason   string
 	UsageSource string
+	Tokens      Tokens
 
 	Duration  time.Duration // from the head being read to the end of the answer
 	FirstByte time.Duration // from the head being read to the first byte forwarded; 0: none was
+	Overhead  time.Duration // the part of Duration that was Tollgate's own; 0: not measured
 }
 
 // LogAccess writes the one line that every request leaves behind: at level
@@ -39,31 +50,52 @@ func LogAccess(ctx context.Context, log *slog.Logger, a Access) {
 	if !log.Enabled(ctx, level) {
 		return
 	}
-	attrs := make([]slog.Attr, 0, 16)
-	text := func(name, value string) {
-		if value != "" {
-			attrs = append(attrs, slog.String(name, value))
-		}
-	}
-	text(FieldRequestID, a.RequestID)
-	text(FieldMethod, a.Method)
-	text(FieldRoute, a.Route)
-	attrs = append(attrs, slog.Int(FieldStatus, a.Status))
-	text(FieldErrorCode, a.ErrorCode)
-	text(FieldTenant, a.Tenant)
-	text(FieldKeyID, a.KeyID)
-	text(FieldModel, a.Model)
-	text(FieldProvider, a.Provider)
+	line := accessLine{attrs: make([]slog.Attr, 0, 24)}
+	line.text(FieldRequestID, a.RequestID)
+	line.text(FieldTraceID, a.TraceID)
+	line.text(FieldMethod, a.Method)
+	line.text(FieldRoute, a.Route)
+	line.add(slog.Int(FieldStatus, a.Status))
+	line.text(FieldErrorCode, a.ErrorCode)
+	line.text(FieldTenant, a.Tenant)
+	line.text(FieldKeyID, a.KeyID)
+	line.text(FieldModel, a.Model)
+	line.text(FieldProvider, a.Provider)
 	if a.Attempts > 0 {
-		attrs = append(attrs, slog.Int(FieldAttempts, a.Attempts), slog.Bool(FieldStream, a.Stream))
+		line.add(slog.Int(FieldAttempts, a.Attempts))
+		line.add(slog.Bool(FieldStream, a.Stream))
 	}
-	text(FieldEndReason, a.EndReason)
-	text(FieldUsageSource, a.UsageSource)
-	if a.FirstByte > 0 {
-		attrs = append(attrs, slog.Float64(FieldFirstByte, milliseconds(a.FirstByte)))
+	line.text(FieldEndReason, a.EndReason)
+	line.text(FieldUsageSource, a.UsageSource)
+	line.count(FieldPromptTokens, a.Tokens.Prompt)
+	line.count(FieldCompletionTokens, a.Tokens.Completion)
+	line.time(FieldFirstByte, a.FirstByte)
+	line.time(FieldOverhead, a.Overhead)
+	line.add(slog.Float64(FieldDuration, milliseconds(a.Duration)))
+	log.LogAttrs(ctx, level, "request", line.attrs...)
+}
+
+// accessLine leaves out what is empty.
+type accessLine struct{ attrs []slog.Attr }
+
+func (l *accessLine) add(a slog.Attr) { l.attrs = append(l.attrs, a) }
+
+func (l *accessLine) text(name, value string) {
+	if value != "" {
+		l.add(slog.String(name, value))
 	}
-	attrs = append(attrs, slog.Float64(FieldDuration, milliseconds(a.Duration)))
-	log.LogAttrs(ctx, level, "request", attrs...)
+}
+
+func (l *accessLine) count(name string, value int64) {
+	if value > 0 {
+		l.add(slog.Int64(name, value))
+	}
+}
+
+func (l *accessLine) time(name string, value time.Duration) {
+	if value > 0 {
+		l.add(slog.Float64(name, milliseconds(value)))
+	}
 }
 
 // milliseconds keeps three decimals: microseconds are what the gateway itself costs.

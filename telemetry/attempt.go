@@ -1,0 +1,185 @@
+package telemetry
+
+import (
+	"context"
+	"net/url"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// AttemptHead is what is known of an attempt before it is made.
+type AttemptHead struct {
+	Number            int    // 0 for the first
+	Pool              string // the public model name
+	Provider          string
+	Model             string // the provider's own name of the model
+	URL               string // the endpoint's base address
+	State             string // of the endpoint's breaker, before the attempt
+	Stream            bool
+	MaxTokens         int64 // 0: the client named no limit
+	Choices           int64 // 0 or 1: one
+	Temperature, TopP *float64
+	Began             time.Time
+}
+
+// AttemptSpan is the CLIENT span of one attempt. One goroutine at a time may use it.
+type AttemptSpan struct {
+	ctx  context.Context
+	span trace.Span
+	send bool
+}
+
+// Attempt starts the span of an attempt to let a provider answer.
+func (s *RequestSpan) Attempt(h AttemptHead) *AttemptSpan {
+	if s == nil || !s.span.IsRecording() && !s.traces.options.Send {
+		return nil
+	}
+	if h.Began.IsZero() {
+		h.Began = time.Now()
+	}
+	ctx, span := s.traces.tracer.Start(s.ctx, operationChat+" "+clean(h.Model, longestText),
+		trace.WithSpanKind(trace.SpanKindClient), trace.WithTimestamp(h.Began))
+	if span.IsRecording() {
+		span.SetAttributes(attemptAttributes(&h)...)
+	}
+	return &AttemptSpan{ctx: ctx, span: span, send: s.traces.options.Send}
+}
+
+func attemptAttributes(h *AttemptHead) []attribute.KeyValue {
+	attrs := make([]attribute.KeyValue, 0, 16)
+	attrs = append(attrs, attrOperation.String(operationChat), attrStream.Bool(h.Stream), attrAttempt.Int(h.Number))
+	attrs = appendText(attrs, attrProvider, h.Provider)
+	attrs = appendText(attrs, attrModel, h.Model)
+	attrs = appendText(attrs, attrPool, h.Pool)
+	attrs = appendText(attrs, attrBreakerState, h.State)
+	if h.MaxTokens > 0 {
+		attrs = append(attrs, attrMaxTokens.Int64(h.MaxTokens))
+	}
+	if h.Choices > 1 {
+		attrs = append(attrs, attrChoices.Int64(h.Choices))
+	}
+	if h.Temperature != nil {
+		attrs = append(attrs, attrTemperature.Float64(*h.Temperature))
+	}
+	if h.TopP != nil {
+		attrs = append(attrs, attrTopP.Float64(*h.TopP))
+	}
+	if h.Number > 0 {
+		attrs = append(attrs, attrResendCount.Int(h.Number))
+	}
+	if u, err := url.Parse(h.URL); err == nil {
+		attrs = appendAddress(attrs, u.Host, u.Scheme)
+	}
+	return attrs
+}
+
+// Recording reports whether the span is kept; if not, nothing need be gathered for it.
+func (s *AttemptSpan) Recording() bool { return s != nil && s.span.IsRecording() }
+
+// Traceparent returns the trace context for the provider, as W3C Trace Context
+// headers; both are empty when it is not to be sent.
+func (s *AttemptSpan) Traceparent() (traceparent, tracestate string) {
+	if s == nil || !s.send {
+		return "", ""
+	}
+	var headers sent
+	propagation.TraceContext{}.Inject(s.ctx, &headers)
+	return headers.traceparent, headers.tracestate
+}
+
+// sent is a trace context on its way to a provider.
+type sent struct{ traceparent, tracestate string }
+
+func (s *sent) Set(name, value string) {
+	switch name {
+	case "traceparent":
+		s.traceparent = value
+	case "tracestate":
+		s.tracestate = value
+	}
+}
+
+func (*sent) Get(string) string { return "" }
+
+func (*sent) Keys() []string { return nil }
+
+// AttemptEnd is how an attempt ended.
+type AttemptEnd struct {
+	Outcome                   string        // upstream's name of it: the attempt failed unless it is "ok"
+	Interrupted               string        // why an answer that had begun broke off, or empty
+	Status                    int           // the provider's; 0: none came
+	FirstChunk                time.Duration // until a stream's first event; 0: none came
+	ResponseID, ResponseModel string        // the provider's; left out unless at most 128 printable ASCII characters
+	FinishReasons             []string
+	Tokens                    Tokens
+	Reported                  bool // Tokens are the provider's own figures; others are left out
+}
+
+// End ends the span.
+func (s *AttemptSpan) End(e AttemptEnd) {
+	if s == nil {
+		return
+	}
+	if s.span.IsRecording() {
+		s.span.SetAttributes(attemptEndAttributes(&e)...)
+		if e.errorType() != "" {
+			s.span.SetStatus(codes.Error, "")
+		}
+	}
+	s.span.End()
+}
+
+func (e *AttemptEnd) errorType() string {
+	switch {
+	case e.Interrupted != "":
+		return e.Interrupted
+	case e.Outcome != outcomeOK:
+		return e.Outcome
+	}
+	return ""
+}
+
+func attemptEndAttributes(e *AttemptEnd) []attribute.KeyValue {
+	attrs := make([]attribute.KeyValue, 0, 12)
+	attrs = appendText(attrs, attrOutcome, e.Outcome)
+	attrs = appendText(attrs, attrErrorType, e.errorType())
+	if e.Status > 0 {
+		attrs = append(attrs, attrStatus.Int(e.Status))
+	}
+	if e.FirstChunk > 0 {
+		attrs = append(attrs, attrFirstChunk.Float64(e.FirstChunk.Seconds()))
+	}
+	const longestID = 128
+	attrs = appendText(attrs, attrResponseID, printable(e.ResponseID, longestID))
+	attrs = appendText(attrs, attrResponseModel, printable(e.ResponseModel, longestID))
+	if reasons := finishReasons(e.FinishReasons); len(reasons) > 0 {
+		attrs = append(attrs, attrFinishReasons.StringSlice(reasons))
+	}
+	if !e.Reported {
+		return attrs
+	}
+	attrs = append(attrs, attrInputTokens.Int64(e.Tokens.Prompt), attrOutputTokens.Int64(e.Tokens.Completion))
+	if e.Tokens.Cached > 0 {
+		attrs = append(attrs, attrCachedTokens.Int64(e.Tokens.Cached))
+	}
+	if e.Tokens.Reasoning > 0 {
+		attrs = append(attrs, attrReasoningTokens.Int64(e.Tokens.Reasoning))
+	}
+	return attrs
+}
+
+// finishReasons keeps the provider's words as far as they are words.
+func finishReasons(words []string) []string {
+	const most, longest = 8, 64
+	var kept []string
+	for _, word := range words[:min(len(words), most)] {
+		if word = printable(word, longest); word != "" {
+			kept = append(kept, word)
+		}
+	}
+	return kept
+}

@@ -1,0 +1,147 @@
+package telemetry
+
+import (
+	"context"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+)
+
+// Metrics are the figures that operators watch. Every label comes from the
+// configuration or from a fixed list, never from a client: no tenant, no key,
+// no address, no path. A nil *Metrics does nothing.
+type Metrics struct {
+	meter metric.Meter
+	instruments
+	words words
+
+	exchanges *series[exchangeLabels, exchangeOptions]
+	answers   *series[answerLabels, answerOptions]
+	tries     *series[tryLabels, tryOptions]
+	limits    *series[limitLabels, []metric.AddOption]
+}
+
+// NewMetrics makes the instruments. Start does it for the program.
+func NewMetrics(p metric.MeterProvider) (*Metrics, error) {
+	const few, many = 256, 2048 // combinations of labels whose options are kept ready
+	meter := p.Meter(scope)
+	made, err := newInstruments(meter)
+	if err != nil {
+		return nil, err
+	}
+	m := &Metrics{meter: meter, instruments: made, words: newWords()}
+	m.exchanges = newSeries(many, m.exchangeOptions)
+	m.answers = newSeries(many, m.answerOptions)
+	m.tries = newSeries(many, m.tryOptions)
+	m.limits = newSeries(few, m.limitOptions)
+	return m, nil
+}
+
+// Request counts a request that has ended. It is called once for each.
+func (m *Metrics) Request(a Access) {
+	if m == nil {
+		return
+	}
+	ctx := context.Background()
+	exchange := m.exchanges.of(exchangeLabels{method: a.Method, route: a.Route, status: a.Status, errorType: a.errorType()})
+	m.serverDuration.Record(ctx, a.Duration.Seconds(), exchange.duration...)
+	if a.Overhead > 0 {
+		m.overheadDuration.Record(ctx, a.Overhead.Seconds(), exchange.overhead...)
+	}
+	if !a.Admitted {
+		return
+	}
+	answer := m.answers.of(answerLabels{provider: a.Provider, model: a.Model, errorType: a.errorType(), endReason: a.EndReason, source: a.UsageSource})
+	m.requests.Add(ctx, 1, answer.requests...)
+	m.answerDuration.Record(ctx, a.Duration.Seconds(), answer.duration...)
+	if a.Stream && a.FirstByte > 0 {
+		m.firstToken.Record(ctx, a.FirstByte.Seconds(), answer.firstToken...)
+	}
+	if a.Tokens.Prompt > 0 {
+		m.tokenUsage.Record(ctx, a.Tokens.Prompt, answer.input...)
+	}
+	if a.Tokens.Completion > 0 {
+		m.tokenUsage.Record(ctx, a.Tokens.Completion, answer.output...)
+	}
+}
+
+// Attempt counts an attempt to let a provider answer: model is the provider's
+// own name, outcome upstream's, took the time until the outcome was known.
+func (m *Metrics) Attempt(provider, model, outcome string, took time.Duration) {
+	if m == nil {
+		return
+	}
+	ctx := context.Background()
+	try := m.tries.of(tryLabels{provider: provider, model: model, outcome: outcome})
+	m.attempts.Add(ctx, 1, try.attempts...)
+	m.clientDuration.Record(ctx, took.Seconds(), try.duration...)
+}
+
+// Limit counts a limiter's decision: limit says which, such as "requests",
+// decision is "allowed" or "refused".
+func (m *Metrics) Limit(limit, decision string) {
+	if m == nil {
+		return
+	}
+	m.limitDecisions.Add(context.Background(), 1, m.limits.of(limitLabels{limit: limit, decision: decision})...)
+}
+
+// ObserveInFlight reports how many chat completions are in progress. f is
+// called at every scrape.
+func (m *Metrics) ObserveInFlight(f func() int64) error {
+	if m == nil {
+		return nil
+	}
+	_, err := m.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		o.ObserveInt64(m.activeRequests, f())
+		return nil
+	}, m.activeRequests)
+	return err
+}
+
+// ObserveStoreUp reports whether the shared store answers. f is called at every
+// scrape, so it must not ask the store itself.
+func (m *Metrics) ObserveStoreUp(f func() bool) error {
+	if m == nil {
+		return nil
+	}
+	_, err := m.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		up := int64(0)
+		if f() {
+			up = 1
+		}
+		o.ObserveInt64(m.storeUp, up)
+		return nil
+	}, m.storeUp)
+	return err
+}
+
+// ObserveKeyLookups reports how many look-ups of a key ended in each result so
+// far. f is called at every scrape.
+func (m *Metrics) ObserveKeyLookups(f func() map[string]uint64) error {
+	return m.observeCounts(func(m *Metrics) (metric.Int64ObservableCounter, attribute.Key) { return m.keyLookups, attrResult }, f)
+}
+
+// observeSpansLost reports spans that never reached the collector, by reason.
+func (m *Metrics) observeSpansLost(f func() map[string]uint64) error {
+	return m.observeCounts(func(m *Metrics) (metric.Int64ObservableCounter, attribute.Key) { return m.spansLost, attrErrorType }, f)
+}
+
+func (m *Metrics) observeCounts(which func(*Metrics) (metric.Int64ObservableCounter, attribute.Key), f func() map[string]uint64) error {
+	if m == nil {
+		return nil
+	}
+	counter, label := which(m)
+	_, err := m.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		sums := make(map[string]int64)
+		for word, count := range f() {
+			sums[m.words.kinds.admit(word)] += int64(count) //nolint:gosec // a count of events does not reach 2^63
+		}
+		for word, count := range sums {
+			o.ObserveInt64(counter, count, metric.WithAttributes(label.String(word)))
+		}
+		return nil
+	}, counter)
+	return err
+}

@@ -1,0 +1,86 @@
+package telemetry
+
+import (
+	gen "go.opentelemetry.io/otel/semconv/v1.41.0"
+	http "go.opentelemetry.io/otel/semconv/v1.43.0"
+
+	"go.opentelemetry.io/otel/attribute"
+)
+
+// scope names who makes these spans and metrics.
+const scope = "tollgate"
+
+// The attributes of spans and metrics. What the semantic conventions name has
+// their name: HTTP is stable (v1.43.0), gen_ai still in development (v1.41.0,
+// the last version of the main repository).
+const (
+	attrMethod          = http.HTTPRequestMethodKey
+	attrRoute           = http.HTTPRouteKey
+	attrStatus          = http.HTTPResponseStatusCodeKey
+	attrResendCount     = http.HTTPRequestResendCountKey
+	attrPath            = http.URLPathKey
+	attrScheme          = http.URLSchemeKey
+	attrServerAddress   = http.ServerAddressKey
+	attrServerPort      = http.ServerPortKey
+	attrClientAddress   = http.ClientAddressKey
+	attrUserAgent       = http.UserAgentOriginalKey
+	attrProtocolVersion = http.NetworkProtocolVersionKey
+	attrErrorType       = http.ErrorTypeKey
+
+	attrOperation       = gen.GenAIOperationNameKey
+	attrProvider        = gen.GenAIProviderNameKey
+	attrModel           = gen.GenAIRequestModelKey
+	attrStream          = gen.GenAIRequestStreamKey
+	attrMaxTokens       = gen.GenAIRequestMaxTokensKey
+	attrTemperature     = gen.GenAIRequestTemperatureKey
+	attrTopP            = gen.GenAIRequestTopPKey
+	attrChoices         = gen.GenAIRequestChoiceCountKey
+	attrResponseID      = gen.GenAIResponseIDKey
+	attrResponseModel   = gen.GenAIResponseModelKey
+	attrFinishReasons   = gen.GenAIResponseFinishReasonsKey
+	attrFirstChunk      = gen.GenAIResponseTimeToFirstChunkKey
+	attrInputTokens     = gen.GenAIUsageInputTokensKey
+	attrOutputTokens    = gen.GenAIUsageOutputTokensKey
+	attrCachedTokens    = gen.GenAIUsageCacheReadInputTokensKey
+	attrReasoningTokens = gen.GenAIUsageReasoningOutputTokensKey
+	attrTokenType       = gen.GenAITokenTypeKey
+
+	attrRequestID    attribute.Key = "tollgate.request.id"
+	attrKeyID        attribute.Key = "tollgate.key.id"
+	attrTenantID     attribute.Key = "tollgate.tenant.id"
+	attrPool         attribute.Key = "tollgate.pool"
+	attrAttempt      attribute.Key = "tollgate.attempt"
+	attrBreakerState attribute.Key = "tollgate.breaker.state"
+	attrOutcome      attribute.Key = "tollgate.outcome"
+	attrEndReason    attribute.Key = "tollgate.end_reason"
+	attrUsageSource  attribute.Key = "tollgate.usage.source"
+	attrLimit        attribute.Key = "tollgate.limit"
+	attrDecision     attribute.Key = "tollgate.decision"
+	attrResult       attribute.Key = "tollgate.result"
+)
+
+// The values that are the same everywhere.
+const (
+	operationChat = "chat"
+	tokenInput    = "input"
+	tokenOutput   = "output"
+	otherRoute    = "other"
+	otherValue    = "_OTHER" // the conventions' word for what is not on the list
+)
+
+// The metrics. The conventions' own have their names, units and descriptions.
+const (
+	metricServerDuration   = "http.server.request.duration"
+	metricActiveRequests   = "http.server.active_requests"
+	metricClientDuration   = "http.client.request.duration"
+	metricAnswerDuration   = "gen_ai.server.request.duration"
+	metricFirstToken       = "gen_ai.server.time_to_first_token"
+	metricTokenUsage       = "gen_ai.client.token.usage"
+	metricRequests         = "tollgate.requests"
+	metricOverheadDuration = "tollgate.overhead.duration"
+	metricAttempts         = "tollgate.attempts"
+	metricLimitDecisions   = "tollgate.limit.decisions"
+	metricStoreUp          = "tollgate.store.up"
+	metricKeyLookups       = "tollgate.key.lookups"
+	metricSpansLost        = "tollgate.spans.lost"
+)

@@ -1,0 +1,132 @@
+package telemetry
+
+import (
+	"strconv"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+)
+
+// words bound the labels whose values this package does not list.
+type words struct {
+	providers, models, kinds *vocabulary
+}
+
+func newWords() words {
+	const providers, models, kinds = 64, 512, 128
+	return words{providers: newVocabulary(providers), models: newVocabulary(models), kinds: newVocabulary(kinds)}
+}
+
+// The labels of one measurement, as they were handed in.
+type (
+	exchangeLabels struct {
+		method, route, errorType string
+		status                   int
+	}
+	answerLabels struct{ provider, model, errorType, endReason, source string }
+	tryLabels    struct{ provider, model, outcome string }
+	limitLabels  struct{ limit, decision string }
+)
+
+// The options that a measurement is made with.
+type (
+	exchangeOptions struct{ duration, overhead []metric.RecordOption }
+	answerOptions   struct {
+		requests                            []metric.AddOption
+		duration, firstToken, input, output []metric.RecordOption
+	}
+	tryOptions struct {
+		attempts []metric.AddOption
+		duration []metric.RecordOption
+	}
+)
+
+func (m *Metrics) exchangeOptions(l exchangeLabels) exchangeOptions {
+	route := attrRoute.String(knownRoute(l.route))
+	attrs := []attribute.KeyValue{route, attrMethod.String(knownMethod(l.method))}
+	if status := knownStatus(l.status); status != 0 {
+		attrs = append(attrs, attrStatus.Int(status))
+	}
+	attrs = label(attrs, attrErrorType, m.words.kinds.admit(l.errorType))
+	return exchangeOptions{duration: recordWith(attrs), overhead: recordWith([]attribute.KeyValue{route})}
+}
+
+func (m *Metrics) answerOptions(l answerLabels) answerOptions {
+	source := m.words.kinds.admit(l.source)
+	who := label(nil, attrProvider, m.words.providers.admit(l.provider))
+	who = label(who, attrModel, m.words.models.admit(l.model))
+	chat := with(who, attrOperation.String(operationChat))
+	counted := label(chat, attrUsageSource, source)
+	requests := label(who, attrUsageSource, source)
+	requests = label(requests, attrEndReason, m.words.kinds.admit(l.endReason))
+	return answerOptions{
+		requests:   addWith(requests),
+		duration:   recordWith(label(chat, attrErrorType, m.words.kinds.admit(l.errorType))),
+		firstToken: recordWith(chat),
+		input:      recordWith(with(counted, attrTokenType.String(tokenInput))),
+		output:     recordWith(with(counted, attrTokenType.String(tokenOutput))),
+	}
+}
+
+func (m *Metrics) tryOptions(l tryLabels) tryOptions {
+	outcome := m.words.kinds.admit(l.outcome)
+	who := label(nil, attrProvider, m.words.providers.admit(l.provider))
+	who = label(who, attrModel, m.words.models.admit(l.model))
+	duration := with(who, attrMethod.String("POST"))
+	if outcome != outcomeOK {
+		duration = label(duration, attrErrorType, outcome)
+	}
+	return tryOptions{attempts: addWith(label(who, attrOutcome, outcome)), duration: recordWith(duration)}
+}
+
+func (m *Metrics) limitOptions(l limitLabels) []metric.AddOption {
+	attrs := label(nil, attrLimit, m.words.kinds.admit(l.limit))
+	return addWith(label(attrs, attrDecision, m.words.kinds.admit(l.decision)))
+}
+
+// outcomeOK is upstream's word for an attempt that answered.
+const outcomeOK = "ok"
+
+// errorType says in one word from a fixed list what went wrong, or nothing.
+func (a *Access) errorType() string {
+	switch {
+	case a.ErrorType != "":
+		return a.ErrorType
+	case brokeOff(a.EndReason):
+		return a.EndReason
+	case a.Status >= 500:
+		return strconv.Itoa(knownStatus(a.Status))
+	}
+	return ""
+}
+
+// brokeOff reports whether an answer that had begun ended badly through no
+// doing of the client's.
+func brokeOff(endReason string) bool {
+	switch endReason {
+	case "", "completed", "client_gone", "refused":
+		return false
+	}
+	return true
+}
+
+// with returns attrs and one more; it never writes into attrs.
+func with(attrs []attribute.KeyValue, more attribute.KeyValue) []attribute.KeyValue {
+	return append(attrs[:len(attrs):len(attrs)], more)
+}
+
+// label is with, unless the value is empty: to Prometheus both are the same.
+func label(attrs []attribute.KeyValue, key attribute.Key, value string) []attribute.KeyValue {
+	if value == "" {
+		return attrs
+	}
+	return with(attrs, key.String(value))
+}
+
+func recordWith(attrs []attribute.KeyValue) []metric.RecordOption {
+	return []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(attrs...))}
+}
+
+func addWith(attrs []attribute.KeyValue) []metric.AddOption {
+	return []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(attrs...))}
+}
