@@ -28,9 +28,10 @@ type AttemptHead struct {
 
 // AttemptSpan is the CLIENT span of one attempt. One goroutine at a time may use it.
 type AttemptSpan struct {
-	ctx  context.Context
-	span trace.Span
-	send bool
+	ctx    context.Context
+	span   trace.Span
+	send   bool
+	stream bool
 }
 
 // Attempt starts the span of an attempt to let a provider answer.
@@ -46,7 +47,7 @@ func (s *RequestSpan) Attempt(h AttemptHead) *AttemptSpan {
 	if span.IsRecording() {
 		span.SetAttributes(attemptAttributes(&h)...)
 	}
-	return &AttemptSpan{ctx: ctx, span: span, send: s.traces.options.Send}
+	return &AttemptSpan{ctx: ctx, span: span, send: s.traces.options.Send, stream: h.Stream}
 }
 
 func attemptAttributes(h *AttemptHead) []attribute.KeyValue {
@@ -125,6 +126,9 @@ func (s *AttemptSpan) End(e AttemptEnd) {
 		return
 	}
 	if s.span.IsRecording() {
+		if !s.stream {
+			e.FirstChunk = 0
+		}
 		s.span.SetAttributes(attemptEndAttributes(&e)...)
 		if e.errorType() != "" {
 			s.span.SetStatus(codes.Error, "")

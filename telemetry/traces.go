@@ -33,6 +33,7 @@ func NewTraces(p trace.TracerProvider, o TraceOptions) *Traces {
 
 // RequestHead is what is known of a request when its span begins.
 type RequestHead struct {
+	RequestID               string
 	Method, Route           string // Route is one of Tollgate's, or "other"
 	Path                    string // only when it is one of Tollgate's own, else empty: a client's path may hold anything
 	Scheme                  string // "http" or "https"
@@ -50,6 +51,8 @@ type RequestSpan struct {
 	ctx    context.Context // carries the span to its attempts
 	span   trace.Span
 	began  time.Time
+
+	identified bool // the span has the request's id already
 }
 
 // The longest texts from outside that a span keeps, in bytes.
@@ -74,7 +77,7 @@ func (t *Traces) Begin(h RequestHead) *RequestSpan {
 	if span.IsRecording() {
 		span.SetAttributes(requestAttributes(h)...)
 	}
-	return &RequestSpan{traces: t, ctx: ctx, span: span, began: h.Began}
+	return &RequestSpan{traces: t, ctx: ctx, span: span, began: h.Began, identified: h.RequestID != ""}
 }
 
 func requestSpanName(h RequestHead) string {
@@ -89,8 +92,9 @@ func requestSpanName(h RequestHead) string {
 }
 
 func requestAttributes(h RequestHead) []attribute.KeyValue {
-	attrs := make([]attribute.KeyValue, 0, 10)
+	attrs := make([]attribute.KeyValue, 0, 12)
 	attrs = append(attrs, attrMethod.String(knownMethod(h.Method)))
+	attrs = appendText(attrs, attrRequestID, h.RequestID)
 	if route := knownRoute(h.Route); route != otherRoute {
 		attrs = append(attrs, attrRoute.String(route))
 	}
@@ -123,6 +127,9 @@ func (s *RequestSpan) End(a Access) {
 		return
 	}
 	if s.span.IsRecording() {
+		if s.identified {
+			a.RequestID = ""
+		}
 		s.span.SetAttributes(accessAttributes(&a)...)
 		if a.Status >= 500 || brokeOff(a.EndReason) {
 			s.span.SetStatus(codes.Error, "")
