@@ -7,7 +7,7 @@ FUZZTIME         ?= 10s
 GOLANGCI := bin/golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint fuzz generate check prove bench FORCE
+.PHONY: help build demo test lint fuzz chart generate check prove bench FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,11 @@ $(GOLANGCI)-$(GOLANGCI_VERSION):
 fuzz: ## every fuzz target for FUZZTIME each (10s)
 	scripts/fuzz $(FUZZTIME)
 
+chart: build ## lint the Helm chart, render it, and check what it renders; installs Helm into bin/
+	scripts/helm --install
+	scripts/chart
+	go test ./charts
+
 generate: ## config/schema.json from the Config types
 	go generate ./config
 
@@ -45,6 +50,7 @@ check: ## all that must hold before a change is merged
 	bin/tollgate config check -c config.yaml
 	$(MAKE) generate
 	git diff --exit-code -- config/schema.json
+	$(MAKE) chart
 	$(MAKE) test
 	go test -run Alloc ./... # once more without the race detector, which allocates itself
 	$(MAKE) fuzz FUZZTIME=3s

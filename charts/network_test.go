@@ -1,0 +1,155 @@
+package charts
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// TestSelectorsMeetThePods: what selects pods selects these, by ports that they have.
+func TestSelectorsMeetThePods(t *testing.T) {
+	f := func(file, name string) {
+		t.Helper()
+		r := render(t, valuesFile(t, file))
+		set := r.object("StatefulSet/" + name)
+		labels, _ := at(set, "spec.template.metadata.labels").(map[string]any)
+		selects := func(what string, selector any) {
+			t.Helper()
+			chosen, _ := selector.(map[string]any)
+			if len(chosen) == 0 {
+				t.Errorf("%s: %s selects everything", file, what)
+			}
+			for label, value := range chosen {
+				if labels[label] != value {
+					t.Errorf("%s: %s wants %s=%v, the pods have %v", file, what, label, value, labels[label])
+				}
+			}
+		}
+		selects("the StatefulSet", at(set, "spec.selector.matchLabels"))
+		for service, object := range r.ofKind("Service") {
+			selects("the Service "+service, at(object, "spec.selector"))
+			target := fmt.Sprint(at(object, "spec.ports.0.targetPort"))
+			if target != "http" && target != "admin" || at(object, "spec.ports.1") != nil {
+				t.Errorf("%s: the Service %s leads to the port %s", file, service, target)
+			}
+		}
+		for kind, path := range map[string]string{"PodDisruptionBudget": "spec.selector.matchLabels", "NetworkPolicy": "spec.podSelector.matchLabels"} {
+			for _, object := range r.ofKind(kind) {
+				selects("the "+kind, at(object, path))
+			}
+		}
+		r.want("StatefulSet/"+name, "spec.serviceName", name+"-headless")
+		r.want("Service/"+name+"-headless", "spec.clusterIP", "None")
+	}
+	f("defaults", "tollgate")
+	f("fleet", "tollgate")
+	f("everything", "llm-gate")
+}
+
+func TestServices(t *testing.T) {
+	r := render(t, "")
+	r.want("Service/tollgate", "spec.ports", "[{name: http, port: 80, targetPort: http}]")
+	r.want("Service/tollgate", "spec.type", "ClusterIP")
+	r.want("Service/tollgate-admin", "spec.ports", "[{name: admin, port: 8081, targetPort: admin}]")
+	r = render(t, valuesFile(t, "everything"))
+	r.want("Service/llm-gate", "spec.ports", "[{name: http, port: 8080, targetPort: http, nodePort: 30080}]")
+	r.want("Service/llm-gate", "spec.type", "LoadBalancer")
+	r.want("Service/llm-gate-admin", "spec.type", "ClusterIP")
+	r.want("Service/llm-gate-headless", "spec.type", "ClusterIP")
+}
+
+// TestOperatorsStayInside: nothing that leads in from outside names the admin Service or its port.
+func TestOperatorsStayInside(t *testing.T) {
+	r := render(t, valuesFile(t, "everything"))
+	for _, kind := range []string{"Ingress", "HTTPRoute"} {
+		for name, object := range r.ofKind(kind) {
+			if text := fmt.Sprint(at(object, "spec")); strings.Contains(text, "admin") || strings.Contains(text, "8081") {
+				t.Errorf("%s/%s: %s", kind, name, text)
+			}
+		}
+	}
+	backend := "{service: {name: llm-gate, port: {name: http}}}"
+	r.want("Ingress/llm-gate", "spec.rules", `
+- host: llm.example.com
+  http: {paths: [{path: /v1/, pathType: Prefix, backend: `+backend+`}]}
+- host: llm.example.org
+  http: {paths: [{path: /v1/chat/completions, pathType: Exact, backend: `+backend+`}]}`)
+	r.want("Ingress/llm-gate", "spec.ingressClassName", "nginx")
+	r.want("HTTPRoute/llm-gate", "spec.rules", `
+- matches: [{path: {type: PathPrefix, value: /v1}}]
+  timeouts: {request: 1800s}
+  backendRefs: [{name: llm-gate, port: 8080}]`)
+}
+
+func TestNetworkPolicy(t *testing.T) {
+	if all := render(t, "").ofKind("NetworkPolicy"); len(all) > 0 {
+		t.Errorf("there by default: %v", all)
+	}
+	r := render(t, "networkPolicy: {enabled: true}")
+	r.want("NetworkPolicy/tollgate", "spec.policyTypes", "[Ingress]")
+	r.want("NetworkPolicy/tollgate", "spec.ingress", "[{ports: [{port: http, protocol: TCP}]}]") // nobody reaches admin
+	r = render(t, "networkPolicy: {enabled: true, publicFrom: [{podSelector: {}}], adminFrom: [{podSelector: {matchLabels: {a: b}}}], egress: [{}]}")
+	r.want("NetworkPolicy/tollgate", "spec", `
+podSelector: {matchLabels: {app.kubernetes.io/name: tollgate, app.kubernetes.io/instance: tollgate}}
+policyTypes: [Ingress, Egress]
+ingress:
+- {ports: [{port: http, protocol: TCP}], from: [{podSelector: {}}]}
+- {ports: [{port: admin, protocol: TCP}], from: [{podSelector: {matchLabels: {a: b}}}]}
+egress: [{}]`)
+}
+
+func TestDisruptionBudget(t *testing.T) {
+	f := func(budget, path, want string) {
+		t.Helper()
+		r := render(t, "podDisruptionBudget: "+budget)
+		r.want("PodDisruptionBudget/tollgate", "spec."+path, want)
+	}
+	f("{}", "maxUnavailable", "1")
+	f("{}", "minAvailable", "")
+	f("{minAvailable: 2}", "minAvailable", "2")
+	f("{minAvailable: 2}", "maxUnavailable", "")
+	f("{maxUnavailable: 0}", "maxUnavailable", "0")
+	f("{maxUnavailable: 25%}", "maxUnavailable", "25%")
+	f("{enabled: false}", "selector", "")
+}
+
+// TestServiceMonitor: Prometheus finds the admin Service and no other.
+func TestServiceMonitor(t *testing.T) {
+	r := render(t, valuesFile(t, "everything"))
+	r.want("ServiceMonitor/llm-gate", "spec.endpoints.0.port", "admin")
+	r.want("ServiceMonitor/llm-gate", "spec.endpoints.0.path", "/metrics")
+	labels, _ := at(r.object("ServiceMonitor/llm-gate"), "metadata.labels").(map[string]any)
+	if labels["release"] != "prometheus" {
+		t.Errorf("labels %v, want release: prometheus", labels)
+	}
+	chosen, _ := at(r.object("ServiceMonitor/llm-gate"), "spec.selector.matchLabels").(map[string]any)
+	var found []string
+	for name, service := range r.ofKind("Service") {
+		labels, _ := at(service, "metadata.labels").(map[string]any)
+		match := true
+		for label, value := range chosen {
+			match = match && labels[label] == value
+		}
+		if match {
+			found = append(found, name)
+		}
+	}
+	if len(found) != 1 || found[0] != "llm-gate-admin" {
+		t.Errorf("it selects the Services %v", found)
+	}
+}
+
+func TestNames(t *testing.T) {
+	f := func(values, want string) {
+		t.Helper()
+		sets := render(t, values).ofKind("StatefulSet")
+		if sets[want] == nil {
+			t.Errorf("%s: got %v, want %s", values, sets, want)
+		}
+	}
+	f("", "tollgate")
+	f("nameOverride: llm", "tollgate-llm")
+	f("fullnameOverride: gw", "gw")
+	// Fifty characters: a revision's hash and "-headless" still fit into a label.
+	f("fullnameOverride: "+strings.Repeat("n", 70), strings.Repeat("n", 50))
+}
