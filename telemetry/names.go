@@ -29,4 +29,6 @@ const (
 	FieldError            = "error"
 	FieldCount            = "count"
 	FieldOption           = "option"
+	FieldEndpoint         = "endpoint"
+	FieldProtocol         = "protocol"
 )

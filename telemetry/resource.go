@@ -8,15 +8,24 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 )
 
-// newIdentity is who this process is: its name and version.
-// OTEL_RESOURCE_ATTRIBUTES adds to it, OTEL_SERVICE_NAME wins.
-func newIdentity(c Config, version string) (*resource.Resource, error) {
-	r, err := resource.New(context.Background(),
+// newIdentity is who serves: name and version, for the metric target_info.
+// OTEL_RESOURCE_ATTRIBUTES adds to it and wins over the configuration,
+// OTEL_SERVICE_NAME wins over both.
+func newIdentity(c Config, version string, more ...resource.Option) (*resource.Resource, error) {
+	options := append([]resource.Option{
 		resource.WithAttributes(semconv.ServiceName(c.ServiceName), semconv.ServiceVersion(version)),
-		resource.WithFromEnv(),
-	)
+	}, more...)
+	r, err := resource.New(context.Background(), append(options, resource.WithFromEnv())...)
 	if err != nil {
 		return nil, fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES: must be key=value pairs with commas between: %w", err)
 	}
 	return r, nil
+}
+
+// newResource is what every span says of this process: its identity, its host
+// and its Go version. The command line stays out: it may hold a secret.
+func newResource(c Config, version string) (*resource.Resource, error) {
+	return newIdentity(c, version,
+		resource.WithTelemetrySDK(), resource.WithHost(), resource.WithProcessPID(),
+		resource.WithProcessRuntimeName(), resource.WithProcessRuntimeVersion())
 }

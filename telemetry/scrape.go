@@ -1,13 +1,17 @@
 package telemetry
 
 import (
+	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	exporter "go.opentelemetry.io/otel/exporters/prometheus"
-	"go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/metric/noop"
+	sdk "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/exemplar"
 )
 
@@ -16,32 +20,49 @@ import (
 // than 512 models need at three providers each.
 const mostSeries = 4000
 
-// startMetrics makes a registry of its own: the global default one belongs to whoever imports it.
-func (t *Telemetry) startMetrics(c Config, version string) error {
+// startMetrics makes a registry of its own: the global default one belongs to
+// whoever imports it.
+func (t *Telemetry) startMetrics(c Config, version string, log *slog.Logger) error {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	reader, err := exporter.New(exporter.WithRegisterer(registry), exporter.WithoutScopeInfo())
+	provider, err := t.meterProvider(c, version, registry)
 	if err != nil {
-		return fmt.Errorf("metrics: %w", err)
-	}
-	identity, err := newIdentity(c, version)
-	if err != nil {
-		return err
-	}
-	provider := metric.NewMeterProvider(
-		metric.WithReader(reader),
-		metric.WithResource(identity),
-		metric.WithCardinalityLimit(mostSeries),
-		metric.WithExemplarFilter(exemplar.AlwaysOffFilter),
-	)
-	t.closers = append(t.closers, provider.Shutdown)
-	if t.metrics, err = NewMetrics(provider); err != nil {
 		return fmt.Errorf("metrics: %w", err)
 	}
 	t.handler = promhttp.HandlerFor(registry, promhttp.HandlerOpts{
 		EnableOpenMetrics:   true,
 		ErrorHandling:       promhttp.ContinueOnError,
+		ErrorLog:            errorLog{newReminder(func(a ...any) { log.Warn("scrape incomplete", a...) })},
 		MaxRequestsInFlight: 8,
 	})
-	return nil
+	t.metrics, err = NewMetrics(provider)
+	return err
 }
+
+func (t *Telemetry) meterProvider(c Config, version string, registry prometheus.Registerer) (metric.MeterProvider, error) {
+	if disabledByEnvironment() {
+		return noop.NewMeterProvider(), nil
+	}
+	identity, err := newIdentity(c, version)
+	if err != nil {
+		return nil, err
+	}
+	reader, err := exporter.New(exporter.WithRegisterer(registry), exporter.WithoutScopeInfo())
+	if err != nil {
+		return nil, err
+	}
+	provider := sdk.NewMeterProvider(
+		sdk.WithReader(reader),
+		sdk.WithResource(identity),
+		sdk.WithCardinalityLimit(mostSeries),
+		sdk.WithExemplarFilter(exemplar.AlwaysOffFilter),
+	)
+	t.ends = append(t.ends, provider.Shutdown)
+	return provider, nil
+}
+
+// errorLog hands promhttp's errors to the log.
+type errorLog struct{ *reminder }
+
+// Println implements promhttp.Logger.
+func (l errorLog) Println(v ...any) { l.remind(errors.New(fmt.Sprint(v...))) }

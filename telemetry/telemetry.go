@@ -5,6 +5,10 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"sync"
+
+	"go.opentelemetry.io/otel"
+	sdk "go.opentelemetry.io/otel/sdk/trace"
 )
 
 // Telemetry is the traces and metrics of one process.
@@ -12,7 +16,67 @@ type Telemetry struct {
 	traces  *Traces
 	metrics *Metrics
 	handler http.Handler
-	closers []func(context.Context) error
+
+	once sync.Once
+	ends []func(context.Context) error // in reverse order
+}
+
+// Start begins traces and metrics as configured and by the standard OTEL_*
+// variables. What it returns must be Shutdown. It takes over OpenTelemetry's
+// global error handler, which would write to standard error.
+func Start(c Config, version string, log *slog.Logger) (*Telemetry, error) {
+	reports := newReminder(func(a ...any) { log.Warn("OpenTelemetry reports an error", a...) })
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(reports.remind))
+	if disabledByEnvironment() {
+		log.Warn("no traces and no metrics of requests: the environment turns them off", FieldOption, envDisabled)
+	}
+	t := new(Telemetry)
+	if err := t.startMetrics(c, version, log); err != nil {
+		return nil, err
+	}
+	if err := t.startTraces(c, version, log); err != nil {
+		return nil, errors.Join(err, t.Shutdown(context.Background()))
+	}
+	return t, nil
+}
+
+// startTraces does nothing when there is nowhere to send traces.
+func (t *Telemetry) startTraces(c Config, version string, log *slog.Logger) error {
+	if disabledByEnvironment() {
+		return nil
+	}
+	to, err := destinationOf(c, log)
+	if to == nil || err != nil {
+		return err
+	}
+	about, err := newResource(c, version)
+	if err != nil {
+		return err
+	}
+	exporter, release, err := to.exporter()
+	if err != nil {
+		return err
+	}
+	queue := newPipeline(exporter, queueOptionsOf(log), log)
+	provider := sdk.NewTracerProvider(append(samplerOf(c), sdk.WithSpanProcessor(queue), sdk.WithResource(about))...)
+	t.ends = append(t.ends, func(ctx context.Context) error {
+		defer release()
+		// Not the provider's: with a ctx that is done it would stop nothing.
+		return errors.Join(queue.Shutdown(ctx), provider.Shutdown(context.WithoutCancel(ctx)))
+	})
+	t.traces = NewTraces(provider, TraceOptions{Accept: c.AcceptTraceContext, Send: c.SendTraceContext})
+	log.Info("traces are sent", FieldEndpoint, to.shown(), FieldProtocol, to.protocol)
+	return t.metrics.observeSpansLost(queue.lost)
+}
+
+// samplerOf is the configured sampler, or none where the environment names one
+// that the SDK knows.
+func samplerOf(c Config) []sdk.TracerProviderOption {
+	switch variable(envSampler) {
+	case "always_on", "always_off", "traceidratio", "parentbased_always_on", "parentbased_always_off", "parentbased_traceidratio":
+		return nil
+	}
+	return []sdk.TracerProviderOption{sdk.WithSampler(sdk.ParentBased(sdk.TraceIDRatioBased(c.SampleRatio)))}
 }
 
 // Traces returns nil when there is nowhere to send traces.
@@ -24,22 +88,14 @@ func (t *Telemetry) Metrics() *Metrics { return t.metrics }
 // MetricsHandler answers a scrape, as Prometheus text or OpenMetrics.
 func (t *Telemetry) MetricsHandler() http.Handler { return t.handler }
 
-// Shutdown sends what spans are left, until ctx is done, and ends everything
-// that Start began.
+// Shutdown sends the spans that wait, until ctx is done, and ends everything
+// that Start began. Only the first call does something.
 func (t *Telemetry) Shutdown(ctx context.Context) error {
 	var errs []error
-	for _, end := range t.closers {
-		errs = append(errs, end(ctx))
-	}
+	t.once.Do(func() {
+		for i := len(t.ends) - 1; i >= 0; i-- {
+			errs = append(errs, t.ends[i](ctx))
+		}
+	})
 	return errors.Join(errs...)
-}
-
-// Start begins traces and metrics as configured and by the standard OTEL_*
-// variables. What it returns must be Shutdown.
-func Start(c Config, version string, log *slog.Logger) (*Telemetry, error) {
-	t := new(Telemetry)
-	if err := t.startMetrics(c, version); err != nil {
-		return nil, err
-	}
-	return t, nil
 }
