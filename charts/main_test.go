@@ -40,9 +40,26 @@ func helm(arguments ...string) (stdout, stderr string, err error) {
 	return out.String(), complaint.String(), err
 }
 
+// inputs opens what Helm reads: go test takes a former pass for this one unless
+// a file has changed that the test itself has opened.
+func inputs(t *testing.T) {
+	t.Helper()
+	for _, pattern := range []string{"../scripts/helm", "../bin/helm-*", "tollgate/*", "tollgate/*/*"} {
+		paths, err := filepath.Glob(pattern)
+		for _, path := range paths {
+			file, openErr := os.Open(path)
+			err = errors.Join(err, openErr, file.Close())
+		}
+		if err != nil || len(paths) == 0 {
+			t.Fatalf("%s: %d files, %v", pattern, len(paths), err)
+		}
+	}
+}
+
 // template renders the chart as the release "tollgate" in the namespace "llm".
 func template(t *testing.T, values string) (stdout, stderr string, err error) {
 	t.Helper()
+	inputs(t)
 	path := filepath.Join(t.TempDir(), "values.yaml")
 	if err := os.WriteFile(path, []byte(values), 0o600); err != nil {
 		t.Fatal(err)
