@@ -21,6 +21,7 @@ func (x *exchange) answer(ctx *fasthttp.RequestCtx) error {
 			return err
 		}
 		s.close()
+		x.endAttempt()
 	}
 	header := &ctx.Response.Header
 	if len(s.dropped) > 0 {
@@ -46,7 +47,7 @@ func (x *exchange) WriteTo(w io.Writer) (n int64, err error) {
 	defer c.close()
 	defer func() {
 		if cause := recover(); cause != nil {
-			x.gateway.Log.Error("panic in an answer", telemetry.FieldRequestID, x.id, telemetry.FieldStack, string(debug.Stack()))
+			x.log().Error("panic in an answer", telemetry.FieldStack, string(debug.Stack()))
 			n, err = c.written, errPanic
 			if x.admitted {
 				_ = x.end(usage.EndUpstreamCut) // not the client's doing; settle logs what goes wrong

@@ -74,8 +74,14 @@ func (x *exchange) attempt() error {
 // tryAndReport makes one attempt and tells the breaker, also when it panics: a
 // permit that nobody reports would hold a place of a breaker that is probing.
 func (x *exchange) tryAndReport(a *upstream.Attempt, deadline time.Time) (outcome upstream.Outcome, err error) {
+	began := time.Now()
 	outcome = upstream.OutcomeAbandoned
-	defer func() { a.Report(outcome) }()
+	defer func() {
+		a.Report(outcome)
+		took := since(began)
+		x.abroad += took
+		x.gateway.Metrics.Attempt(a.Provider.Name, a.Model, outcome.String(), took)
+	}()
 	return x.try(a, deadline)
 }
 
@@ -90,12 +96,14 @@ func (x *exchange) nobodyLeft(err error) error {
 }
 
 // try makes one attempt. On OutcomeOK x.serving holds it; else it is closed.
-func (x *exchange) try(a *upstream.Attempt, deadline time.Time) (upstream.Outcome, error) {
+func (x *exchange) try(a *upstream.Attempt, deadline time.Time) (outcome upstream.Outcome, err error) {
+	outcome = upstream.OutcomeAbandoned // should this panic
 	version := x.rewriteFor(a.Candidate)
 	s := x.open(a.Candidate, version, deadline)
 	defer func() {
 		if x.serving != s {
 			s.close()
+			s.failed(outcome)
 		}
 	}()
 	limits := x.model.Timeouts
@@ -105,19 +113,22 @@ func (x *exchange) try(a *upstream.Attempt, deadline time.Time) (upstream.Outcom
 	} else {
 		s.alarm.set(limits.Answer, errAnswerLate)
 	}
-	response, err := x.gateway.Leg.Do(s.ctx, &upstream.Request{
+	request := upstream.Request{
 		Candidate:      a.Candidate,
 		Body:           version.body,
 		Stream:         x.document.Stream,
 		ConnectTimeout: limits.Connect,
-	})
-	if err != nil {
+	}
+	request.Trace.Parent, request.Trace.State = s.span.Traceparent()
+	if s.response, err = x.gateway.Leg.Do(s.ctx, &request); err != nil {
 		return s.outcomeOf(err), err
 	}
-	s.response = response
-	outcome, err := x.firstOf(s)
+	outcome, err = x.firstOf(s)
 	if outcome != upstream.OutcomeOK {
 		return outcome, err
+	}
+	if x.document.Stream {
+		s.firstChunk = since(s.began)
 	}
 	s.alarm.rest() // the client's time begins
 	x.serving = s

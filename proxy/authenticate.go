@@ -65,10 +65,20 @@ func (x *exchange) admit() error {
 func (x *exchange) take() error {
 	decision := x.gateway.Limiter.Take(x.key.ID, x.key.RequestsPerMinute)
 	x.showLimit(decision)
+	if decision.Limit > 0 {
+		x.gateway.Metrics.Limit("requests", decisionLabel(decision))
+	}
 	if !decision.Allowed {
 		return &rateError{limit: decision.Limit, retryAfter: decision.RetryAfter}
 	}
 	return nil
+}
+
+func decisionLabel(d ratelimit.Decision) string {
+	if d.Allowed {
+		return "allowed"
+	}
+	return "refused"
 }
 
 func (x *exchange) showLimit(d ratelimit.Decision) { x.limit, x.limited = d, true }

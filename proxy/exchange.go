@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"context"
 	"io"
 	"net"
 	"strconv"
@@ -51,6 +50,10 @@ type exchange struct {
 	lastOutcome upstream.Outcome
 	serving     *serving // the attempt that answers, once there is one
 
+	span     *telemetry.RequestSpan
+	abroad   time.Duration // how long the gateway waited for others: the client's body, providers
+	settling time.Duration // how long a stream's record took, after its first byte
+
 	record        usage.Record
 	maxCompletion int64      // the most tokens the client allowed; 0: it named no limit
 	prompt        promptText // for an estimate after the body was given back
@@ -58,7 +61,8 @@ type exchange struct {
 	delivered     bool       // content has reached the client
 
 	status    int
-	errorCode string
+	errorCode string // as the client saw it
+	errorType string // the same in Tollgate's own words, of which there are few
 	firstByte time.Duration
 	unread    io.Reader // what is left of a refused request's body
 	plain     []byte    // the answer, when it is not a stream
@@ -116,7 +120,7 @@ func (x *exchange) refuse(ctx *fasthttp.RequestCtx, err error) {
 		}
 	}
 	f := failureOf(err)
-	x.errorCode = f.Code
+	x.errorCode, x.errorType = f.Code, errorTypeOf(err, f)
 	x.plain = f.write(&ctx.Response)
 	x.send(ctx, len(x.plain))
 }
@@ -147,8 +151,7 @@ func (x *exchange) Close() error {
 	return nil
 }
 
-// finish releases everything the request held, exactly once, and writes its
-// access line.
+// finish releases everything the request held, exactly once, and reports it.
 func (x *exchange) finish() {
 	if x.finished {
 		return
@@ -156,10 +159,11 @@ func (x *exchange) finish() {
 	x.finished = true
 	// Deferred, so that a panic in one of them costs none of the others.
 	defer x.leave() // last: a shutdown waits for it
-	defer x.logAccess()
+	defer x.report()
 	defer x.letGo()
 	defer x.releaseBody()
 	if x.serving != nil {
+		defer x.endAttempt()
 		defer x.serving.close()
 	}
 	if x.admitted && !x.settled {
@@ -214,30 +218,4 @@ func (x *exchange) hold(n int) bool {
 func (x *exchange) letGo() {
 	x.gateway.bodyMemory.Add(-x.held)
 	x.held = 0
-}
-
-func (x *exchange) logAccess() {
-	a := telemetry.Access{
-		RequestID: x.id,
-		Method:    methodLabel(x.method),
-		Route:     x.route.String(),
-		Status:    x.status,
-		ErrorCode: x.errorCode,
-		Attempts:  x.attempts,
-		Duration:  since(x.accepted),
-		FirstByte: x.firstByte,
-	}
-	if x.key != nil {
-		a.Tenant, a.KeyID = x.key.Tenant, x.key.ID
-	}
-	if x.model != nil {
-		a.Model = x.model.Name
-	}
-	if x.admitted {
-		a.Provider = x.record.Provider
-		a.Stream = x.record.Stream
-		a.EndReason = string(x.record.EndReason)
-		a.UsageSource = string(x.record.Source)
-	}
-	telemetry.LogAccess(context.Background(), x.gateway.Log, a)
 }

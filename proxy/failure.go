@@ -113,6 +113,16 @@ func failureOf(err error) Failure {
 	return Failure{Status: 500, Type: typeServer, Code: "internal_error", Message: errPanic.Error()}
 }
 
+// errorTypeOf names the failure in Tollgate's own words: a provider's code may be
+// any text.
+func errorTypeOf(err error, f Failure) string {
+	var refusal *refusalError
+	if errors.As(err, &refusal) {
+		return "upstream_refused"
+	}
+	return f.Code
+}
+
 const (
 	typeInvalid   = "invalid_request_error"
 	typeRateLimit = "rate_limit_error"

@@ -38,7 +38,8 @@ type Spending interface {
 	Sum(ctx context.Context, q usage.Query) ([]usage.Row, error)
 }
 
-// Options are the parts that a Gateway joins. All are required.
+// Options are the parts that a Gateway joins. All are required, but for Traces
+// and Metrics: without them none are made.
 type Options struct {
 	Config    Config
 	Keys      *keys.Directory
@@ -49,6 +50,8 @@ type Options struct {
 	Spending  Spending
 	Prices    *usage.PriceBook
 	Estimator *usage.Estimator
+	Traces    *telemetry.Traces
+	Metrics   *telemetry.Metrics
 	Log       *slog.Logger
 }
 
@@ -111,7 +114,7 @@ func (g *Gateway) Handle(ctx *fasthttp.RequestCtx) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			// The stack names code, never the request: its text may be a prompt.
-			g.Log.Error("panic in a request", telemetry.FieldRequestID, x.id, telemetry.FieldStack, string(debug.Stack()))
+			x.log().Error("panic in a request", telemetry.FieldStack, string(debug.Stack()))
 			x.refuseAfterPanic(ctx)
 		}
 	}()
@@ -123,7 +126,9 @@ func (g *Gateway) Handle(ctx *fasthttp.RequestCtx) {
 // serve chooses what the request is about. Nothing of it is believed before
 // its head was checked byte by byte.
 func (g *Gateway) serve(ctx *fasthttp.RequestCtx, x *exchange) error {
-	if err := x.accept(ctx); err != nil {
+	err := x.accept(ctx)
+	x.trace(ctx)
+	if err != nil {
 		return err
 	}
 	if err := x.authenticate(ctx); err != nil {

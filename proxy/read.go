@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"time"
 
 	"tollgate/proxy/scan"
 
@@ -49,7 +50,10 @@ func (x *exchange) read(ctx *fasthttp.RequestCtx) error {
 	case stream == nil && length != 0:
 		return errBodyBroken
 	}
-	if err := x.fill(stream, length, limit); err != nil {
+	began := time.Now()
+	err := x.fill(stream, length, limit)
+	x.abroad += since(began)
+	if err != nil {
 		return err
 	}
 	x.bodyRead = true

@@ -131,7 +131,10 @@ func (r *relay) complete(done sse.Event) error {
 	if !r.s.tap.Finished(r.s.choices) {
 		return r.interrupt(errNotAnAnswer)
 	}
-	if err := r.x.end(r.s.endOfWhole()); err != nil {
+	began := time.Now()
+	err := r.x.end(r.s.endOfWhole())
+	r.x.settling = since(began)
+	if err != nil {
 		return r.tell(failureOf(err))
 	}
 	last := done.Raw
@@ -192,7 +195,7 @@ func (r *relay) interruption(cause error) (usage.EndReason, Failure) {
 
 // tell writes the error event, closing an event that stands open.
 func (r *relay) tell(f Failure) error {
-	r.x.errorCode = f.Code
+	r.x.errorCode, r.x.errorType = f.Code, f.Code
 	event := f.event()
 	switch {
 	case r.s.midEvent:

@@ -21,6 +21,8 @@ import (
 	"tollgate/usage"
 
 	"github.com/valyala/fasthttp/fasthttputil"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.uber.org/goleak"
 )
 
@@ -56,6 +58,8 @@ type rig struct {
 	dial   func() (net.Conn, error)
 	stop   func() // ends the server; the test's end calls it too
 	log    *lockedBuffer
+	spans  *spanLog
+	meters *sdkmetric.ManualReader
 }
 
 // rigOptions is what a test may want different.
@@ -65,6 +69,7 @@ type rigOptions struct {
 	spec      keys.Spec
 	recorder  func(Recorder) Recorder
 	perMinute int
+	traces    telemetry.TraceOptions
 	memory    bool // records in memory: thousands of fsyncs prove nothing more than one
 }
 
@@ -89,7 +94,7 @@ func (m *memoryRecorder) ByRequest(_ context.Context, id string) ([]usage.Record
 
 func newRig(t *testing.T, leg Leg, o rigOptions) *rig {
 	t.Helper()
-	r := &rig{t: t, log: new(lockedBuffer)}
+	r := &rig{t: t, log: new(lockedBuffer), spans: new(spanLog), meters: sdkmetric.NewManualReader()}
 	db, err := store.OpenBolt(t.TempDir())
 	must(t, err)
 	r.ledger, err = usage.OpenLedger(db)
@@ -117,13 +122,18 @@ func newRig(t *testing.T, leg Leg, o rigOptions) *rig {
 	if o.recorder != nil {
 		recorder = o.recorder(recorder)
 	}
+	metrics, err := telemetry.NewMetrics(sdkmetric.NewMeterProvider(sdkmetric.WithReader(r.meters)))
+	must(t, err)
 	r.gateway = New(Options{
-		Config: config, Keys: r.keys, Limiter: ratelimit.New(ratelimit.Config{Default: ratelimit.Limits{RequestsPerMinute: o.perMinute}}),
+		Traces:  telemetry.NewTraces(sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(r.spans)), o.traces),
+		Metrics: metrics,
+		Config:  config, Keys: r.keys, Limiter: ratelimit.New(ratelimit.Config{Default: ratelimit.Limits{RequestsPerMinute: o.perMinute}}),
 		Table: table, Leg: leg, Recorder: recorder, Spending: r.ledger, Prices: prices, Estimator: usage.NewEstimator(), Log: log,
 	})
 	r.serve()
 	t.Cleanup(func() {
 		r.stop()
+		r.spans.check(t)
 		must(t, r.ledger.Close())
 		must(t, db.Close())
 	})

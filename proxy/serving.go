@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"tollgate/proxy/sse"
+	"tollgate/telemetry"
 	"tollgate/upstream"
 	"tollgate/usage"
 )
@@ -27,6 +28,8 @@ type serving struct {
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
 	alarm    *alarm
+	span     *telemetry.AttemptSpan
+	began    time.Time
 	response *upstream.Response
 	choices  int // how many finish reasons make the answer complete
 
@@ -44,8 +47,10 @@ type serving struct {
 	// midEvent says that the last byte held or forwarded stands inside an oversize event.
 	midEvent bool
 	answer   []byte // a plain answer, whole
-	ended    bool   // the body was read to its end
-	closed   bool
+	// firstChunk is how long the first event that carries something took.
+	firstChunk time.Duration
+	ended      bool // the body was read to its end
+	closed     bool
 }
 
 // hasContent reports whether the answer so far holds anything for its reader.
@@ -84,6 +89,8 @@ func (x *exchange) open(c *upstream.Candidate, version rewriting, deadline time.
 		choices:  int(x.document.N),
 		asked:    x.document.IncludeUsage,
 		meter:    x.gateway.Estimator.NewMeter(counting),
+		span:     x.traceAttempt(c),
+		began:    time.Now(),
 	}
 	s.tap.Reset(s.meter)
 	s.ctx, s.cancel = context.WithCancelCause(x.gateway.running)

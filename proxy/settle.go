@@ -30,6 +30,7 @@ func (x *exchange) openRecord() {
 		Model:      x.model.Name,
 		Stream:     x.document.Stream,
 		AcceptedAt: x.accepted.UTC(),
+		TraceID:    x.span.TraceID(),
 	}
 	if x.document.MaxTokens > 0 {
 		x.maxCompletion = x.document.MaxTokens * max(1, x.document.N)
@@ -59,15 +60,14 @@ func (x *exchange) settle(answer usage.Answer) error {
 	r.EndReason, r.Source, r.Tokens = answer.End, verdict.Source, verdict.Tokens
 	r.Rejected = string(verdict.Quarantined)
 	r.EndedAt = time.Now().UTC()
-	log := x.gateway.Log.With(telemetry.FieldRequestID, x.id)
 	var err error
 	if verdict.Charged {
 		if r.Charge, r.ChargePrice, err = x.gateway.Prices.Charge(r.Model, verdict.Tokens, r.AcceptedAt); err != nil {
-			log.Error("charge not computed", telemetry.FieldError, err)
+			x.log().Error("charge not computed", telemetry.FieldError, err)
 		}
 	}
 	if r.Cost, r.CostPrice, err = x.gateway.Prices.Cost(r.Provider, r.UpstreamModel, verdict.Cost, r.AcceptedAt); err != nil {
-		log.Error("cost not computed", telemetry.FieldError, err)
+		x.log().Error("cost not computed", telemetry.FieldError, err)
 	}
 	// Not the request's context: a client that left still owes its record.
 	ctx, cancel := context.WithTimeout(context.Background(), recordTimeout)
@@ -75,7 +75,7 @@ func (x *exchange) settle(answer usage.Answer) error {
 	err = x.gateway.Recorder.Record(ctx, *r)
 	x.settled = true
 	if err != nil {
-		log.Error("usage record lost", telemetry.FieldError, err, telemetry.FieldEndReason, string(r.EndReason))
+		x.log().Error("usage record lost", telemetry.FieldError, err, telemetry.FieldEndReason, string(r.EndReason))
 		return errLedger
 	}
 	return nil
@@ -169,8 +169,7 @@ func (p promptText) count(e *usage.Estimator) int64 {
 // logAttempt leaves a line for an attempt that failed: the client sees only
 // the answer of the one that did not.
 func (x *exchange) logAttempt(a *upstream.Attempt, outcome upstream.Outcome) {
-	x.gateway.Log.Warn("attempt failed",
-		telemetry.FieldRequestID, x.id,
+	x.log().Warn("attempt failed",
 		telemetry.FieldModel, x.model.Name,
 		telemetry.FieldProvider, a.Provider.Name,
 		telemetry.FieldUpstream, strings.TrimSuffix(a.Endpoint.URL, "/"),
