@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"sync"
 
 	bolt "go.etcd.io/bbolt"
@@ -41,10 +39,7 @@ func NewBoltStore(db *bolt.DB) (*BoltStore, error) {
 			return err
 		}
 		return bucket.ForEach(func(id, raw []byte) error {
-			record, err := decode(raw)
-			if err == nil && record.Key.ID != string(id) {
-				err = errors.New("it is filed under another id")
-			}
+			record, err := decodeAs(string(id), raw)
 			if err != nil {
 				return fmt.Errorf("key %q: %w", id, err)
 			}
@@ -113,12 +108,7 @@ func (s *BoltStore) List(context.Context) ([]Record, error) {
 		all = append(all, record)
 	}
 	s.mu.RUnlock()
-	slices.SortFunc(all, func(a, b Record) int {
-		if byAge := a.Key.CreatedAt.Compare(b.Key.CreatedAt); byAge != 0 {
-			return byAge
-		}
-		return strings.Compare(a.Key.ID, b.Key.ID)
-	})
+	sortByAge(all)
 	return all, nil
 }
 

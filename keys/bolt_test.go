@@ -29,20 +29,6 @@ func newBoltStore(t testing.TB, db *bolt.DB) *BoltStore {
 	return s
 }
 
-func TestBoltStore(t *testing.T) {
-	testStore(t, func(t *testing.T) (Store, func() Store) {
-		dir := t.TempDir()
-		db := openBolt(t, dir)
-		return newBoltStore(t, db), func() Store {
-			if err := db.Close(); err != nil {
-				t.Fatal(err)
-			}
-			db = openBolt(t, dir)
-			return newBoltStore(t, db)
-		}
-	})
-}
-
 // With the file gone, what is known keeps working and what must be durable is refused.
 func TestBoltStoreWithoutItsFile(t *testing.T) {
 	db := openBolt(t, t.TempDir())

@@ -17,7 +17,7 @@ const schemaVersion = 1
 type document struct {
 	Version           int       `json:"v"`
 	ID                string    `json:"id"`
-	Digest            string    `json:"digest"` // base64url without padding
+	Digest            string    `json:"digest"`
 	Scheme            string    `json:"scheme"`
 	Last4             string    `json:"last4"`
 	Tenant            string    `json:"tenant"`
@@ -34,7 +34,7 @@ func encode(r Record) ([]byte, error) {
 	return json.Marshal(document{
 		Version:           schemaVersion,
 		ID:                r.Key.ID,
-		Digest:            base64.RawURLEncoding.EncodeToString(r.Digest[:]),
+		Digest:            r.Digest.text(),
 		Scheme:            r.Scheme,
 		Last4:             r.Key.Last4,
 		Tenant:            r.Key.Tenant,
@@ -45,6 +45,18 @@ func encode(r Record) ([]byte, error) {
 		ExpiresAt:         r.Key.ExpiresAt,
 		RevokedAt:         r.Key.RevokedAt,
 	})
+}
+
+// text is the digest as it is stored: base64url without padding.
+func (d Digest) text() string { return base64.RawURLEncoding.EncodeToString(d[:]) }
+
+// decodeAs reads the record that is stored under id.
+func decodeAs(id string, raw []byte) (Record, error) {
+	record, err := decode(raw)
+	if err == nil && record.Key.ID != id {
+		return Record{}, errors.New("it is filed under another id")
+	}
+	return record, err
 }
 
 // decode reads a stored record. It refuses what this binary cannot write back whole.

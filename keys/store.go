@@ -1,6 +1,10 @@
 package keys
 
-import "context"
+import (
+	"context"
+	"slices"
+	"strings"
+)
 
 // Record is one key as a Store keeps it.
 type Record struct {
@@ -38,4 +42,14 @@ type Registry interface {
 type Store interface {
 	Finder
 	Registry
+}
+
+// sortByAge puts records in the order of List.
+func sortByAge(records []Record) {
+	slices.SortFunc(records, func(a, b Record) int {
+		if byAge := a.Key.CreatedAt.Compare(b.Key.CreatedAt); byAge != 0 {
+			return byAge
+		}
+		return strings.Compare(a.Key.ID, b.Key.ID)
+	})
 }

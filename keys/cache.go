@@ -1,0 +1,182 @@
+package keys
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+)
+
+// CachedStore is what a replica remembers of a shared Store, which it stands in
+// front of. Only look-ups by digest are answered from memory, the calls of
+// operators go to the shared store.
+//
+// What it answers depends on when the shared store last confirmed the record:
+//
+//   - less than cache_ttl ago: the record, without a question;
+//   - longer ago: what the shared store says now. Where it fails, or is silent for patience, the record as it was,
+//     as long as it was confirmed less than outage_grace ago; the shared store is then not asked about this key again for cache_ttl;
+//   - never, or longer ago than both: what the shared store says now, or ErrUnavailable after questionTime at most.
+//
+// "No such key" is believed for cache_ttl as well, in a memory of its own, so
+// that no flood of made-up secrets can push out keys or reach the shared store more than once each.
+// A look-up that begins after Insert or Update returned sees the change; one made elsewhere is seen after cache_ttl at most.
+type CachedStore struct {
+	shared     Store
+	ttl, grace time.Duration
+	started    time.Time
+	known      *otter.Cache[Digest, *entry]
+	unknown    *otter.Cache[Digest, time.Duration] // when the shared store was asked, since started
+	counts     counters
+
+	lifetime context.Context // of all questions, which outlive the requests that asked them
+	end      context.CancelFunc
+	asking   sync.WaitGroup
+
+	mu        sync.Mutex
+	questions map[Digest]*question
+}
+
+// entry is one known key.
+type entry struct {
+	record    Record
+	confirmed time.Duration // when the shared store was asked for it, since started
+	askAgain  atomic.Int64  // the earliest time to do so after a failure, since started
+}
+
+// NewCachedStore returns the cache of shared with the size and the times of c,
+// which must be valid. Close it before what shared needs is closed.
+func NewCachedStore(shared Store, c Config) *CachedStore {
+	s := &CachedStore{
+		shared:    shared,
+		ttl:       c.CacheTTL,
+		grace:     c.OutageGrace,
+		started:   time.Now(),
+		known:     newMemory[*entry](c.CacheSize),
+		unknown:   newMemory[time.Duration](c.CacheSize),
+		questions: make(map[Digest]*question),
+	}
+	s.lifetime, s.end = context.WithCancel(context.Background())
+	return s
+}
+
+// newMemory is a map that keeps what is used most. Ages are the entries' own
+// affair, so otter needs neither a clock nor a timer; its upkeep is done by
+// whoever calls, so it needs no goroutine.
+func newMemory[V any](size int) *otter.Cache[Digest, V] {
+	return otter.Must(&otter.Options[Digest, V]{MaximumSize: size, Executor: func(upkeep func()) { upkeep() }})
+}
+
+// ByDigest implements Finder. It allocates nothing while the record is fresh.
+func (s *CachedStore) ByDigest(ctx context.Context, digest Digest) (Record, error) {
+	seen, how := s.recall(digest)
+	if how == undecided {
+		return s.ask(ctx, digest)
+	}
+	return s.answer(seen, how)
+}
+
+// ByID implements Finder: it asks the shared store.
+func (s *CachedStore) ByID(ctx context.Context, id string) (Record, error) {
+	return s.shared.ByID(ctx, id)
+}
+
+// List implements Registry: it asks the shared store.
+func (s *CachedStore) List(ctx context.Context) ([]Record, error) {
+	return s.shared.List(ctx)
+}
+
+// Insert implements Registry.
+func (s *CachedStore) Insert(ctx context.Context, record Record) error {
+	err := s.shared.Insert(ctx, record)
+	if err == nil {
+		s.forget(record.Digest)
+	}
+	return err
+}
+
+// Update implements Registry.
+func (s *CachedStore) Update(ctx context.Context, id string, change func(Key) Key) (*Key, error) {
+	// The digest is learned first: were it unknown after the change, the old record would have to stay in use.
+	record, err := s.shared.ByID(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	key, err := s.shared.Update(ctx, id, change)
+	if err == nil {
+		s.forget(record.Digest)
+	}
+	return key, err
+}
+
+// Close ends the questions that are under way and waits for them. Later look-ups are answered as in an outage.
+func (s *CachedStore) Close() {
+	s.mu.Lock()
+	s.end()
+	s.mu.Unlock()
+	s.asking.Wait()
+}
+
+// recall tells how the replica by itself would answer a look-up of digest now.
+// The entry is nil unless it may be used; undecided means that the shared store must be asked first.
+func (s *CachedStore) recall(digest Digest) (*entry, outcome) {
+	now := time.Since(s.started)
+	if e, ok := s.known.GetIfPresent(digest); ok {
+		switch age := now - e.confirmed; {
+		case age < s.ttl:
+			return e, fresh
+		case age >= s.grace:
+			return nil, undecided
+		case now < time.Duration(e.askAgain.Load()):
+			return e, stale
+		default:
+			return e, undecided
+		}
+	}
+	if asked, ok := s.unknown.GetIfPresent(digest); ok && now-asked < s.ttl {
+		return nil, unknown
+	}
+	return nil, undecided
+}
+
+// answer counts the look-up and ends it.
+func (s *CachedStore) answer(seen *entry, how outcome) (Record, error) {
+	s.counts[how].Add(1)
+	if how == unknown {
+		return Record{}, ErrNotFound
+	}
+	return seen.record, nil
+}
+
+// forget drops what is known of digest, and what a question that is under way will be told: it may be older than the change.
+func (s *CachedStore) forget(digest Digest) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.questions, digest)
+	s.known.Invalidate(digest)
+	s.unknown.Invalidate(digest)
+}
+
+// learn remembers what the shared store said, unless the key was changed here since it was asked.
+func (s *CachedStore) learn(digest Digest, q *question) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.questions[digest] != q {
+		return
+	}
+	delete(s.questions, digest)
+	switch {
+	case q.err == nil:
+		s.known.Set(digest, &entry{record: q.record, confirmed: q.asked})
+	case errors.Is(q.err, ErrNotFound):
+		s.known.Invalidate(digest)
+		s.unknown.Set(digest, q.asked)
+	default:
+		if e, ok := s.known.GetEntryQuietly(digest); ok {
+			e.Value.askAgain.Store(int64(time.Since(s.started) + s.ttl))
+		}
+	}
+}

@@ -1,0 +1,356 @@
+package keys
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// replica is a CachedStore in a bubble, over a shared store that the test commands.
+type replica struct {
+	*CachedStore
+	t      *testing.T
+	shared *fakeShared
+}
+
+// inBubble runs test with a replica with the default options. The shared store holds contractRecord(1).
+func inBubble(t *testing.T, name string, test func(t *testing.T, r replica)) {
+	t.Run(name, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			shared := newFakeShared(contractRecord(1))
+			test(t, replica{CachedStore: cached(t, shared, DefaultConfig()), t: t, shared: shared})
+		})
+	})
+}
+
+// look returns the name of the key, or the error, and how long the answer took.
+func (r replica) look(n int) (name string, took time.Duration, err error) {
+	began := time.Now()
+	record, err := r.ByDigest(r.t.Context(), contractRecord(n).Digest)
+	if took = time.Since(began); err == nil {
+		name = record.Key.Name
+	}
+	return name, took, err
+}
+
+// finds checks one look-up of contractRecord(n): its key's name, its time, and what it asked of the shared store.
+func (r replica) finds(n int, name string, took time.Duration, questions int) {
+	r.t.Helper()
+	got, gotTook, err := r.look(n)
+	asked := r.shared.questions()
+	if got != name || err != nil || gotTook != took || asked != questions {
+		r.t.Errorf("got %q, %v after %s and %d questions; want %q after %s and %d", got, err, gotTook, asked, name, took, questions)
+	}
+}
+
+// fails is finds for a look-up that ends in an error.
+func (r replica) fails(n int, want error, took time.Duration, questions int) {
+	r.t.Helper()
+	_, gotTook, err := r.look(n)
+	asked := r.shared.questions()
+	if !errors.Is(err, want) || gotTook != took || asked != questions {
+		r.t.Errorf("got %v after %s and %d questions; want %v after %s and %d", err, gotTook, asked, want, took, questions)
+	}
+}
+
+func (r replica) counted(want CacheStats) {
+	r.t.Helper()
+	if diff := cmp.Diff(want, r.Stats()); diff != "" {
+		r.t.Errorf("stats (-want +got):\n%s", diff)
+	}
+}
+
+// renamed is contractRecord(1) with another name.
+func renamed(name string) Record {
+	r := contractRecord(1)
+	r.Key.Name = name
+	return r
+}
+
+func rename(name string) func(Key) Key {
+	return func(k Key) Key { k.Name = name; return k }
+}
+
+func TestCacheBelievesForItsTTL(t *testing.T) {
+	inBubble(t, "a key", func(t *testing.T, r replica) {
+		r.finds(1, "ci", 0, 1)
+		r.shared.set(contractRecord(1).Digest, renamed("changed elsewhere"))
+		time.Sleep(time.Second - 1)
+		r.finds(1, "ci", 0, 0)
+		time.Sleep(time.Nanosecond)
+		r.finds(1, "changed elsewhere", 0, 1)
+		r.finds(1, "changed elsewhere", 0, 0)
+		r.counted(CacheStats{Fresh: 2, Refreshed: 2})
+	})
+	inBubble(t, "an unknown secret", func(t *testing.T, r replica) {
+		r.fails(2, ErrNotFound, 0, 1)
+		r.shared.set(contractRecord(2).Digest, contractRecord(2))
+		time.Sleep(time.Second - 1)
+		r.fails(2, ErrNotFound, 0, 0)
+		time.Sleep(time.Nanosecond)
+		r.finds(2, "ci", 0, 1)
+		r.counted(CacheStats{Unknown: 2, Refreshed: 1})
+	})
+	inBubble(t, "a key that was deleted", func(t *testing.T, r replica) {
+		r.finds(1, "ci", 0, 1)
+		r.shared.set(contractRecord(1).Digest, Record{})
+		time.Sleep(time.Second)
+		r.fails(1, ErrNotFound, 0, 1)
+		r.fails(1, ErrNotFound, 0, 0)
+		r.shared.answers(0, errDown)
+		time.Sleep(time.Second)
+		r.fails(1, ErrUnavailable, 0, 1)
+	})
+	inBubble(t, "an answer is as old as its question", func(t *testing.T, r replica) {
+		r.shared.answers(40*time.Millisecond, nil)
+		r.finds(1, "ci", 40*time.Millisecond, 1)
+		time.Sleep(960*time.Millisecond - 1)
+		r.finds(1, "ci", 0, 0)
+		time.Sleep(time.Nanosecond)
+		r.finds(1, "ci", 40*time.Millisecond, 1)
+	})
+}
+
+func TestCacheInAnOutage(t *testing.T) {
+	inBubble(t, "what is known works for the grace", func(t *testing.T, r replica) {
+		r.finds(1, "ci", 0, 1)
+		r.shared.answers(0, errDown)
+		for range 15*60 - 1 { // asked once per TTL, however many requests there are
+			time.Sleep(time.Second)
+			r.finds(1, "ci", 0, 1)
+			r.finds(1, "ci", 0, 0)
+			r.finds(1, "ci", 0, 0)
+		}
+		time.Sleep(time.Second - 1)
+		r.finds(1, "ci", 0, 0)
+		time.Sleep(time.Nanosecond)
+		r.fails(1, ErrUnavailable, 0, 1)
+		r.fails(1, errDown, 0, 1)
+		r.shared.answers(0, nil)
+		r.finds(1, "ci", 0, 1)
+		r.counted(CacheStats{Refreshed: 2, Stale: 3*899 + 1, Unavailable: 2})
+	})
+	inBubble(t, "what is not known is neither known nor unknown", func(t *testing.T, r replica) {
+		r.fails(3, ErrNotFound, 0, 1)
+		r.shared.answers(0, errDown)
+		r.fails(3, ErrNotFound, 0, 0)
+		r.fails(2, ErrUnavailable, 0, 1)
+		r.fails(2, errDown, 0, 1)
+		time.Sleep(time.Second)
+		r.fails(3, ErrUnavailable, 0, 1)
+		r.shared.answers(0, nil)
+		r.fails(3, ErrNotFound, 0, 1)
+		r.counted(CacheStats{Unknown: 3, Unavailable: 3})
+	})
+	inBubble(t, "a silent store costs little", func(t *testing.T, r replica) {
+		r.finds(1, "ci", 0, 1)
+		r.shared.answers(silent, nil)
+		r.fails(2, ErrUnavailable, 150*time.Millisecond, 1)
+		time.Sleep(time.Second)
+		r.finds(1, "ci", 50*time.Millisecond, 1)
+		r.finds(1, "ci", 0, 0) // while the question is still under way
+		time.Sleep(100 * time.Millisecond)
+		r.finds(1, "ci", 0, 0)
+		time.Sleep(time.Second)
+		r.finds(1, "ci", 50*time.Millisecond, 1)
+		r.counted(CacheStats{Refreshed: 1, Unavailable: 1, Stale: 4})
+	})
+	inBubble(t, "the end of an outage is noticed within the TTL", func(t *testing.T, r replica) {
+		r.finds(1, "ci", 0, 1)
+		time.Sleep(time.Second)
+		r.shared.answers(0, errDown)
+		r.finds(1, "ci", 0, 1)
+		r.shared.set(contractRecord(1).Digest, renamed("changed in the outage"))
+		r.shared.answers(0, nil)
+		time.Sleep(time.Second - 1)
+		r.finds(1, "ci", 0, 0)
+		time.Sleep(time.Nanosecond)
+		r.finds(1, "changed in the outage", 0, 1)
+	})
+	inBubble(t, "a slow answer is late, not lost", func(t *testing.T, r replica) {
+		r.finds(1, "ci", 0, 1)
+		r.shared.set(contractRecord(1).Digest, renamed("changed elsewhere"))
+		r.shared.answers(80*time.Millisecond, nil)
+		time.Sleep(time.Second)
+		r.finds(1, "ci", 50*time.Millisecond, 1)
+		time.Sleep(30 * time.Millisecond)
+		synctest.Wait()
+		r.finds(1, "changed elsewhere", 0, 0)
+	})
+}
+
+// Without a grace only the TTL is believed, and everybody waits for the shared store.
+func TestCacheWithoutGrace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := DefaultConfig()
+		c.OutageGrace = 0
+		shared := newFakeShared(contractRecord(1))
+		r := replica{CachedStore: cached(t, shared, c), t: t, shared: shared}
+		r.finds(1, "ci", 0, 1)
+		r.shared.answers(silent, nil)
+		time.Sleep(time.Second - 1)
+		r.finds(1, "ci", 0, 0)
+		time.Sleep(time.Nanosecond)
+		r.fails(1, ErrUnavailable, 150*time.Millisecond, 1)
+	})
+}
+
+// However many requests ask for one key at once, the shared store is asked once.
+func TestCacheAsksOnce(t *testing.T) {
+	f := func(name string, n int, want error) {
+		inBubble(t, name, func(t *testing.T, r replica) {
+			r.shared.answers(10*time.Millisecond, nil)
+			for round := range 3 {
+				var group sync.WaitGroup
+				for range 100 {
+					group.Go(func() {
+						if _, _, err := r.look(n); !errors.Is(err, want) {
+							t.Errorf("got %v, want %v", err, want)
+						}
+					})
+				}
+				group.Wait()
+				if got := r.shared.questions(); got != 1 {
+					t.Errorf("round %d: %d questions, want 1", round, got)
+				}
+				time.Sleep(time.Second)
+			}
+		})
+	}
+	f("a key", 1, nil)
+	f("an unknown secret", 2, ErrNotFound)
+}
+
+func TestCacheSeesItsOwnChanges(t *testing.T) {
+	update := func(r replica, name string) {
+		r.t.Helper()
+		if _, err := r.Update(r.t.Context(), contractRecord(1).Key.ID, rename(name)); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	inBubble(t, "at once", func(t *testing.T, r replica) {
+		r.fails(2, ErrNotFound, 0, 1)
+		mustInsert(t, r, contractRecord(2))
+		r.finds(2, "ci", 0, 1)
+		r.finds(1, "ci", 0, 1)
+		update(r, "changed")
+		r.finds(1, "changed", 0, 1)
+		update(r, "changed again")
+		r.finds(1, "changed again", 0, 1)
+	})
+	inBubble(t, "also when an older answer arrives later", func(t *testing.T, r replica) {
+		r.finds(1, "ci", 0, 1)
+		time.Sleep(time.Second)
+		r.shared.answers(40*time.Millisecond, nil)
+		var group sync.WaitGroup
+		group.Go(func() { _, _, _ = r.look(1) }) // its question reads the old record
+		synctest.Wait()
+		r.shared.answers(0, nil)
+		update(r, "changed")
+		r.finds(1, "changed", 0, 2) // it does not join the older question
+		group.Wait()                // the older answer has arrived
+		r.finds(1, "changed", 0, 0)
+		r.shared.answers(0, errDown)
+		time.Sleep(time.Second)
+		r.finds(1, "changed", 0, 1)
+	})
+	inBubble(t, "also when an older refusal arrives later", func(t *testing.T, r replica) {
+		r.shared.answers(40*time.Millisecond, nil)
+		var group sync.WaitGroup
+		group.Go(func() { _, _, _ = r.look(2) })
+		synctest.Wait()
+		r.shared.answers(0, nil)
+		mustInsert(t, r, contractRecord(2))
+		group.Wait()
+		r.finds(2, "ci", 0, 2)
+	})
+	inBubble(t, "a changed key is not served as it was, even in an outage", func(t *testing.T, r replica) {
+		r.finds(1, "ci", 0, 1)
+		update(r, "changed")
+		r.shared.answers(0, errDown)
+		r.fails(1, ErrUnavailable, 0, 1)
+	})
+	inBubble(t, "what failed changes nothing", func(t *testing.T, r replica) {
+		r.finds(1, "ci", 0, 1)
+		r.shared.answers(0, errDown)
+		if _, err := r.Update(t.Context(), contractRecord(1).Key.ID, rename("changed")); !errors.Is(err, errDown) {
+			t.Errorf("got %v", err)
+		}
+		if err := r.Insert(t.Context(), contractRecord(2)); !errors.Is(err, errDown) {
+			t.Errorf("got %v", err)
+		}
+		r.finds(1, "ci", 0, 0)
+	})
+}
+
+// The question goes on without the request that asked it: others wait for its answer.
+func TestCacheOutlivesItsCaller(t *testing.T) {
+	inBubble(t, "a key", func(t *testing.T, r replica) {
+		r.shared.answers(40*time.Millisecond, nil)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		defer cancel()
+		_, err := r.ByDigest(ctx, contractRecord(1).Digest)
+		if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, ErrUnavailable) {
+			t.Errorf("got %v, want ErrUnavailable and the end of the context", err)
+		}
+		r.finds(1, "ci", 30*time.Millisecond, 1)
+		r.finds(1, "ci", 0, 0)
+	})
+}
+
+func TestCacheIsClosed(t *testing.T) {
+	inBubble(t, "in the middle of a question", func(t *testing.T, r replica) {
+		r.finds(1, "ci", 0, 1)
+		r.shared.answers(silent, nil)
+		var group sync.WaitGroup
+		group.Go(func() { r.fails(2, context.Canceled, 10*time.Millisecond, 1) })
+		time.Sleep(10 * time.Millisecond)
+		r.Close()
+		group.Wait()
+		r.fails(2, ErrUnavailable, 0, 0)
+		r.finds(1, "ci", 0, 0)
+		time.Sleep(time.Second)
+		r.finds(1, "ci", 0, 0)
+		r.Close()
+	})
+}
+
+// A flood of made-up secrets neither pushes a key out nor grows the memory.
+func TestCacheInAFlood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const size = 200
+		c := DefaultConfig()
+		c.CacheSize = size
+		shared := newFakeShared(contractRecord(1))
+		r := replica{CachedStore: cached(t, shared, c), t: t, shared: shared}
+		r.finds(1, "ci", 0, 1)
+		for n := range 50 * size {
+			if _, _, err := r.look(n + 2); !errors.Is(err, ErrNotFound) {
+				t.Fatal(err)
+			}
+		}
+		r.shared.questions()
+		r.finds(1, "ci", 0, 0)
+		if got := r.unknown.EstimatedSize(); got > size {
+			t.Errorf("%d unknown secrets are remembered, want at most %d", got, size)
+		}
+		for n := range 10 * size {
+			shared.set(contractRecord(n+2).Digest, contractRecord(n+2))
+		}
+		time.Sleep(time.Second)
+		for n := range 10 * size {
+			r.finds(n+2, "ci", 0, 1)
+		}
+		if got := r.known.EstimatedSize(); got > size {
+			t.Errorf("%d keys are remembered, want at most %d", got, size)
+		}
+		if got := len(r.questions); got != 0 {
+			t.Errorf("%d questions were not forgotten", got)
+		}
+	})
+}

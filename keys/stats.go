@@ -1,0 +1,43 @@
+package keys
+
+import "sync/atomic"
+
+// CacheStats counts how look-ups by digest were answered since the start. A
+// look-up counts once. One that its caller gave up counts as unavailable, or stale.
+type CacheStats struct {
+	// Fresh were answered from memory.
+	Fresh uint64
+	// Refreshed were answered by the shared store.
+	Refreshed uint64
+	// Stale were answered from memory because the shared store failed or was slow: more than a few mean an outage.
+	Stale uint64
+	// Unknown were refused: the shared store has no such key, or had none within the last cache_ttl.
+	Unknown uint64
+	// Unavailable could not be answered.
+	Unavailable uint64
+}
+
+// outcome is how a look-up was answered.
+type outcome int
+
+const (
+	undecided outcome = iota
+	fresh
+	refreshed
+	stale
+	unknown
+	unavailable
+)
+
+type counters [unavailable + 1]atomic.Uint64
+
+// Stats returns the counts so far. It is cheap, and may be called at any time.
+func (s *CachedStore) Stats() CacheStats {
+	return CacheStats{
+		Fresh:       s.counts[fresh].Load(),
+		Refreshed:   s.counts[refreshed].Load(),
+		Stale:       s.counts[stale].Load(),
+		Unknown:     s.counts[unknown].Load(),
+		Unavailable: s.counts[unavailable].Load(),
+	}
+}

@@ -1,0 +1,162 @@
+package keys
+
+import (
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"tollgate/store/redistest"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/google/go-cmp/cmp"
+	"github.com/redis/go-redis/v9"
+)
+
+// Every Store keeps the contract, also behind a cache; those that replicas share keep more of it.
+func TestStores(t *testing.T) {
+	t.Run("bbolt", func(t *testing.T) { testStore(t, openContractBolt) })
+	f := func(name string, open func(*testing.T) func() Store) {
+		t.Run(name, func(t *testing.T) {
+			testStore(t, func(t *testing.T) (Store, func() Store) {
+				another := open(t)
+				return another(), another
+			})
+			testSharedStore(t, func(t *testing.T) (a, b Store) {
+				another := open(t)
+				return another(), another()
+			})
+		})
+	}
+	for name, empty := range sharedRedis(t) {
+		f(name, func(t *testing.T) func() Store {
+			client := empty(t)
+			return func() Store { return NewRedisStore(client) }
+		})
+		f("cached "+name, func(t *testing.T) func() Store {
+			client := empty(t)
+			return func() Store { return cached(t, NewRedisStore(client), DefaultConfig()) }
+		})
+	}
+}
+
+// testSharedStore is what the contract adds for a Store that others change as well. open returns two over the same empty data.
+func testSharedStore(t *testing.T, open func(*testing.T) (a, b Store)) {
+	for name, test := range map[string]func(t *testing.T, a, b Store){
+		"a key of the one is a key of the other":      sharedInsert,
+		"a change of the one is seen by the other":    sharedUpdate,
+		"insert never overwrites what another stored": sharedDuplicate,
+		"concurrent updates of both lose nothing":     sharedConcurrentUpdates,
+		"both list the same":                          sharedList,
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, b := open(t)
+			test(t, a, b)
+		})
+	}
+}
+
+func sharedInsert(t *testing.T, a, b Store) {
+	mustInsert(t, a, contractRecord(1))
+	wantStored(t, b, contractRecord(1))
+	mustInsert(t, b, contractRecord(2))
+	wantStored(t, a, contractRecord(2))
+}
+
+func sharedUpdate(t *testing.T, a, b Store) {
+	mustInsert(t, a, contractRecord(1))
+	want := contractRecord(1)
+	want.Key.RevokedAt = time.Date(2026, 2, 1, 0, 0, 0, 0, time.UTC)
+	if _, err := b.Update(t.Context(), want.Key.ID, revokedAt(want.Key.RevokedAt)); err != nil {
+		t.Fatal(err)
+	}
+	wantStored(t, a, want)
+	wantStored(t, b, want)
+}
+
+func sharedDuplicate(t *testing.T, a, b Store) {
+	mustInsert(t, a, contractRecord(1))
+	impostor := contractRecord(2)
+	impostor.Digest = contractRecord(1).Digest
+	for _, r := range []Record{contractRecord(1), impostor} {
+		if err := b.Insert(t.Context(), r); !errors.Is(err, ErrDuplicate) {
+			t.Errorf("Insert: got %v, want ErrDuplicate", err)
+		}
+	}
+	wantStored(t, b, contractRecord(1))
+}
+
+func sharedConcurrentUpdates(t *testing.T, a, b Store) {
+	mustInsert(t, a, contractRecord(1))
+	const callers = 8
+	var group sync.WaitGroup
+	for n := range callers {
+		group.Go(func() {
+			s := []Store{a, b}[n%2]
+			_, err := s.Update(t.Context(), contractRecord(1).Key.ID, func(k Key) Key { k.RequestsPerMinute++; return k })
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	want := contractRecord(1)
+	want.Key.RequestsPerMinute = callers
+	wantStored(t, a, want)
+	wantStored(t, b, want)
+}
+
+func sharedList(t *testing.T, a, b Store) {
+	mustInsert(t, a, contractRecord(2), contractRecord(1))
+	mustInsert(t, b, contractRecord(3))
+	want := []Record{contractRecord(1), contractRecord(2), contractRecord(3)}
+	for _, s := range []Store{a, b} {
+		got, err := s.List(t.Context())
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Errorf("List: %v (-want +got):\n%s", err, diff)
+		}
+	}
+}
+
+func openContractBolt(t *testing.T) (Store, func() Store) {
+	dir := t.TempDir()
+	db := openBolt(t, dir)
+	return newBoltStore(t, db), func() Store {
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		db = openBolt(t, dir)
+		return newBoltStore(t, db)
+	}
+}
+
+// cached is a cache over shared that ends with the test.
+func cached(t testing.TB, shared Store, c Config) *CachedStore {
+	t.Helper()
+	s := NewCachedStore(shared, c)
+	t.Cleanup(s.Close)
+	return s
+}
+
+// sharedRedis are kinds of Redis that a fleet may have. Each function empties its own and returns a client, one that
+// is patient: a busy machine is no outage.
+func sharedRedis(t *testing.T) map[string]func(*testing.T) redis.UniversalClient {
+	mini, server, cluster := miniredis.RunT(t), redistest.Start(t), redistest.StartCluster(t)
+	clients := map[string]redis.UniversalClient{
+		"miniredis":     redis.NewClient(&redis.Options{Addr: mini.Addr(), DisableIdentity: true}),
+		"redis-server":  redis.NewClient(server.Options()),
+		"redis cluster": redis.NewClusterClient(&redis.ClusterOptions{Addrs: cluster.Addresses(), DisableIdentity: true}),
+	}
+	emptiers := make(map[string]func(*testing.T) redis.UniversalClient)
+	for name, client := range clients {
+		t.Cleanup(func() { _ = client.Close() })
+		emptiers[name] = func(t *testing.T) redis.UniversalClient {
+			t.Helper()
+			if err := client.Del(t.Context(), redisRecords, redisDigests).Err(); err != nil {
+				t.Fatal(err)
+			}
+			return client
+		}
+	}
+	return emptiers
+}
