@@ -28,5 +28,8 @@
 // request's own seed, and on nothing else: asking again with other limits or
 // stop sequences cuts the same text.
 //
+// Load generators need a provider that costs next to nothing and judges
+// nothing: that is StartFast's.
+//
 // A Simulator and everything it hands out are safe for concurrent use.
 package simulator
