@@ -32,6 +32,7 @@ type AttemptSpan struct {
 	span   trace.Span
 	send   bool
 	stream bool
+	attrs  []attribute.KeyValue // handed to the span at its end, all at once
 }
 
 // Attempt starts the span of an attempt to let a provider answer.
@@ -44,14 +45,16 @@ func (s *RequestSpan) Attempt(h AttemptHead) *AttemptSpan {
 	}
 	ctx, span := s.traces.tracer.Start(s.ctx, operationChat+" "+clean(h.Model, longestText),
 		trace.WithSpanKind(trace.SpanKindClient), trace.WithTimestamp(h.Began))
+	a := &AttemptSpan{ctx: ctx, span: span, send: s.traces.options.Send, stream: h.Stream}
 	if span.IsRecording() {
-		span.SetAttributes(attemptAttributes(&h)...)
+		a.attrs = attemptAttributes(&h)
 	}
-	return &AttemptSpan{ctx: ctx, span: span, send: s.traces.options.Send, stream: h.Stream}
+	return a
 }
 
 func attemptAttributes(h *AttemptHead) []attribute.KeyValue {
-	attrs := make([]attribute.KeyValue, 0, 16)
+	const most = 26 // with those of the end
+	attrs := make([]attribute.KeyValue, 0, most)
 	attrs = append(attrs, attrOperation.String(operationChat), attrStream.Bool(h.Stream), attrAttempt.Int(h.Number))
 	attrs = appendText(attrs, attrProvider, h.Provider)
 	attrs = appendText(attrs, attrModel, h.Model)
@@ -129,7 +132,7 @@ func (s *AttemptSpan) End(e AttemptEnd) {
 		if !s.stream {
 			e.FirstChunk = 0
 		}
-		s.span.SetAttributes(attemptEndAttributes(&e)...)
+		s.span.SetAttributes(appendAttemptEnd(s.attrs, &e)...)
 		if e.errorType() != "" {
 			s.span.SetStatus(codes.Error, "")
 		}
@@ -147,8 +150,7 @@ func (e *AttemptEnd) errorType() string {
 	return ""
 }
 
-func attemptEndAttributes(e *AttemptEnd) []attribute.KeyValue {
-	attrs := make([]attribute.KeyValue, 0, 12)
+func appendAttemptEnd(attrs []attribute.KeyValue, e *AttemptEnd) []attribute.KeyValue {
 	attrs = appendText(attrs, attrOutcome, e.Outcome)
 	attrs = appendText(attrs, attrErrorType, e.errorType())
 	if e.Status > 0 {

@@ -13,10 +13,10 @@ type instruments struct {
 	answerDuration   metric.Float64Histogram
 	firstToken       metric.Float64Histogram
 	tokenUsage       metric.Int64Histogram
-	requests         metric.Int64Counter
+	requests         *tallies
 	clientDuration   metric.Float64Histogram
-	attempts         metric.Int64Counter
-	limitDecisions   metric.Int64Counter
+	attempts         *tallies
+	limitDecisions   *tallies
 	activeRequests   metric.Int64ObservableUpDownCounter
 	storeUp          metric.Int64ObservableGauge
 	keyLookups       metric.Int64ObservableCounter
@@ -71,10 +71,10 @@ func (b *builder) tokens(name, description string) metric.Int64Histogram {
 	return h
 }
 
-func (b *builder) counter(name, unit, description string) metric.Int64Counter {
-	c, err := b.meter.Int64Counter(name, metric.WithUnit(unit), metric.WithDescription(description))
+func (b *builder) counter(name, unit, description string) *tallies {
+	t, err := newTallies(b.meter, b.observedCounter(name, unit, description))
 	b.check(err)
-	return c
+	return t
 }
 
 func (b *builder) observedCounter(name, unit, description string) metric.Int64ObservableCounter {

@@ -19,22 +19,22 @@ type Metrics struct {
 	exchanges *series[exchangeLabels, exchangeOptions]
 	answers   *series[answerLabels, answerOptions]
 	tries     *series[tryLabels, tryOptions]
-	limits    *series[limitLabels, []metric.AddOption]
+	limits    *series[limitLabels, *tally]
 }
 
 // NewMetrics makes the instruments. Start does it for the program.
 func NewMetrics(p metric.MeterProvider) (*Metrics, error) {
-	const few, many = 256, 2048 // combinations of labels whose options are kept ready
+	const few, many = 64, 2048 // combinations of labels; beyond, all are other
 	meter := p.Meter(scope)
 	made, err := newInstruments(meter)
 	if err != nil {
 		return nil, err
 	}
 	m := &Metrics{meter: meter, instruments: made, words: newWords()}
-	m.exchanges = newSeries(many, m.exchangeOptions)
-	m.answers = newSeries(many, m.answerOptions)
-	m.tries = newSeries(many, m.tryOptions)
-	m.limits = newSeries(few, m.limitOptions)
+	m.exchanges = newSeries(many, m.exchangeOptions, exchangeLabels{method: otherValue, route: otherRoute})
+	m.answers = newSeries(many, m.answerOptions, answerLabels{provider: otherValue, model: otherValue})
+	m.tries = newSeries(many, m.tryOptions, tryLabels{provider: otherValue, model: otherValue, outcome: otherValue})
+	m.limits = newSeries(few, m.limitTally, limitLabels{limit: otherValue, decision: otherValue})
 	return m, nil
 }
 
@@ -53,7 +53,7 @@ func (m *Metrics) Request(a Access) {
 		return
 	}
 	answer := m.answers.of(answerLabels{provider: a.Provider, model: a.Model, errorType: a.errorType(), endReason: a.EndReason, source: a.UsageSource})
-	m.requests.Add(ctx, 1, answer.requests...)
+	answer.requests.add()
 	m.answerDuration.Record(ctx, a.Duration.Seconds(), answer.duration...)
 	if a.Stream && a.FirstByte > 0 {
 		m.firstToken.Record(ctx, a.FirstByte.Seconds(), answer.firstToken...)
@@ -72,10 +72,9 @@ func (m *Metrics) Attempt(provider, model, outcome string, took time.Duration) {
 	if m == nil {
 		return
 	}
-	ctx := context.Background()
 	try := m.tries.of(tryLabels{provider: provider, model: model, outcome: outcome})
-	m.attempts.Add(ctx, 1, try.attempts...)
-	m.clientDuration.Record(ctx, took.Seconds(), try.duration...)
+	try.attempts.add()
+	m.clientDuration.Record(context.Background(), took.Seconds(), try.duration...)
 }
 
 // Limit counts a limiter's decision: limit says which, such as "requests",
@@ -84,7 +83,7 @@ func (m *Metrics) Limit(limit, decision string) {
 	if m == nil {
 		return
 	}
-	m.limitDecisions.Add(context.Background(), 1, m.limits.of(limitLabels{limit: limit, decision: decision})...)
+	m.limits.of(limitLabels{limit: limit, decision: decision}).add()
 }
 
 // ObserveInFlight reports how many chat completions are in progress. f is

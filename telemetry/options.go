@@ -32,11 +32,11 @@ type (
 type (
 	exchangeOptions struct{ duration, overhead []metric.RecordOption }
 	answerOptions   struct {
-		requests                            []metric.AddOption
+		requests                            *tally
 		duration, firstToken, input, output []metric.RecordOption
 	}
 	tryOptions struct {
-		attempts []metric.AddOption
+		attempts *tally
 		duration []metric.RecordOption
 	}
 )
@@ -60,7 +60,7 @@ func (m *Metrics) answerOptions(l answerLabels) answerOptions {
 	requests := label(who, attrUsageSource, source)
 	requests = label(requests, attrEndReason, m.words.kinds.admit(l.endReason))
 	return answerOptions{
-		requests:   addWith(requests),
+		requests:   m.requests.of(requests),
 		duration:   recordWith(label(chat, attrErrorType, m.words.kinds.admit(l.errorType))),
 		firstToken: recordWith(chat),
 		input:      recordWith(with(counted, attrTokenType.String(tokenInput))),
@@ -76,12 +76,12 @@ func (m *Metrics) tryOptions(l tryLabels) tryOptions {
 	if outcome != outcomeOK {
 		duration = label(duration, attrErrorType, outcome)
 	}
-	return tryOptions{attempts: addWith(label(who, attrOutcome, outcome)), duration: recordWith(duration)}
+	return tryOptions{attempts: m.attempts.of(label(who, attrOutcome, outcome)), duration: recordWith(duration)}
 }
 
-func (m *Metrics) limitOptions(l limitLabels) []metric.AddOption {
+func (m *Metrics) limitTally(l limitLabels) *tally {
 	attrs := label(nil, attrLimit, m.words.kinds.admit(l.limit))
-	return addWith(label(attrs, attrDecision, m.words.kinds.admit(l.decision)))
+	return m.limitDecisions.of(label(attrs, attrDecision, m.words.kinds.admit(l.decision)))
 }
 
 // outcomeOK is upstream's word for an attempt that answered.
@@ -125,8 +125,4 @@ func label(attrs []attribute.KeyValue, key attribute.Key, value string) []attrib
 
 func recordWith(attrs []attribute.KeyValue) []metric.RecordOption {
 	return []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(attrs...))}
-}
-
-func addWith(attrs []attribute.KeyValue) []metric.AddOption {
-	return []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(attrs...))}
 }

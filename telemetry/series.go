@@ -11,21 +11,27 @@ import (
 // combination copies the map, which happens a few times in a process's life.
 type series[K comparable, V any] struct {
 	build func(K) V
-	limit int // combinations kept; further ones are built each time
+	limit int // combinations kept
+	rest  V   // for all others
 
 	mu   sync.Mutex
 	seen atomic.Pointer[map[K]V]
 }
 
-func newSeries[K comparable, V any](limit int, build func(K) V) *series[K, V] {
-	s := &series[K, V]{build: build, limit: limit}
-	s.seen.Store(&map[K]V{})
+// newSeries returns series that build for a new combination, and for other when there are too many.
+func newSeries[K comparable, V any](limit int, build func(K) V, other K) *series[K, V] {
+	s := &series[K, V]{build: build, limit: limit, rest: build(other)}
+	s.seen.Store(&map[K]V{other: s.rest})
 	return s
 }
 
 func (s *series[K, V]) of(key K) V {
-	if v, ok := (*s.seen.Load())[key]; ok {
+	seen := *s.seen.Load()
+	if v, ok := seen[key]; ok {
 		return v
+	}
+	if len(seen) >= s.limit {
+		return s.rest
 	}
 	return s.add(key)
 }
@@ -37,12 +43,12 @@ func (s *series[K, V]) add(key K) V {
 	if v, ok := seen[key]; ok {
 		return v
 	}
-	v := s.build(key)
-	if len(seen) < s.limit {
-		grown := make(map[K]V, len(seen)+1)
-		maps.Copy(grown, seen)
-		grown[key] = v
-		s.seen.Store(&grown)
+	if len(seen) >= s.limit {
+		return s.rest
 	}
-	return v
+	grown := make(map[K]V, len(seen)+1)
+	maps.Copy(grown, seen)
+	grown[key] = s.build(key)
+	s.seen.Store(&grown)
+	return grown[key]
 }

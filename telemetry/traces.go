@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"strconv"
@@ -51,8 +52,8 @@ type RequestSpan struct {
 	ctx    context.Context // carries the span to its attempts
 	span   trace.Span
 	began  time.Time
-
-	identified bool // the span has the request's id already
+	id     string
+	attrs  []attribute.KeyValue // handed to the span at its end, all at once
 }
 
 // The longest texts from outside that a span keeps, in bytes.
@@ -74,10 +75,11 @@ func (t *Traces) Begin(h RequestHead) *RequestSpan {
 		ctx = propagation.TraceContext{}.Extract(ctx, received{h.Traceparent, h.Tracestate})
 	}
 	ctx, span := t.tracer.Start(ctx, requestSpanName(h), trace.WithSpanKind(trace.SpanKindServer), trace.WithTimestamp(h.Began))
+	s := &RequestSpan{traces: t, ctx: ctx, span: span, began: h.Began, id: h.RequestID}
 	if span.IsRecording() {
-		span.SetAttributes(requestAttributes(h)...)
+		s.attrs = requestAttributes(h)
 	}
-	return &RequestSpan{traces: t, ctx: ctx, span: span, began: h.Began, identified: h.RequestID != ""}
+	return s
 }
 
 func requestSpanName(h RequestHead) string {
@@ -92,9 +94,9 @@ func requestSpanName(h RequestHead) string {
 }
 
 func requestAttributes(h RequestHead) []attribute.KeyValue {
-	attrs := make([]attribute.KeyValue, 0, 12)
+	const most = 18 // with those of the end
+	attrs := make([]attribute.KeyValue, 0, most)
 	attrs = append(attrs, attrMethod.String(knownMethod(h.Method)))
-	attrs = appendText(attrs, attrRequestID, h.RequestID)
 	if route := knownRoute(h.Route); route != otherRoute {
 		attrs = append(attrs, attrRoute.String(route))
 	}
@@ -127,10 +129,8 @@ func (s *RequestSpan) End(a Access) {
 		return
 	}
 	if s.span.IsRecording() {
-		if s.identified {
-			a.RequestID = ""
-		}
-		s.span.SetAttributes(accessAttributes(&a)...)
+		a.RequestID = cmp.Or(a.RequestID, s.id)
+		s.span.SetAttributes(appendAccess(s.attrs, &a)...)
 		if a.Status >= 500 || brokeOff(a.EndReason) {
 			s.span.SetStatus(codes.Error, "")
 		}
@@ -138,8 +138,7 @@ func (s *RequestSpan) End(a Access) {
 	s.span.End(trace.WithTimestamp(s.began.Add(a.Duration)))
 }
 
-func accessAttributes(a *Access) []attribute.KeyValue {
-	attrs := make([]attribute.KeyValue, 0, 8)
+func appendAccess(attrs []attribute.KeyValue, a *Access) []attribute.KeyValue {
 	if a.Status > 0 {
 		attrs = append(attrs, attrStatus.Int(a.Status))
 	}

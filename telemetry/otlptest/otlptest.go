@@ -67,17 +67,16 @@ func Start(t testing.TB) *Receiver {
 	var wait sync.WaitGroup
 	t.Cleanup(wait.Wait)
 
+	forHTTP, forGRPC := listen(t), listen(t)
+	r.http, r.grpc = forHTTP.Addr(), forGRPC.Addr()
+
 	web := &http.Server{Handler: http.HandlerFunc(r.serveHTTP), ReadHeaderTimeout: 10 * time.Second}
-	l := listen(t)
-	r.http = l.Addr()
-	wait.Go(func() { _ = web.Serve(l) })
+	wait.Go(func() { _ = web.Serve(forHTTP) })
 	t.Cleanup(func() { _ = web.Close() })
 
 	rpc := grpc.NewServer()
 	collector.RegisterTraceServiceServer(rpc, r)
-	l = listen(t)
-	r.grpc = l.Addr()
-	wait.Go(func() { _ = rpc.Serve(l) })
+	wait.Go(func() { _ = rpc.Serve(forGRPC) })
 	t.Cleanup(rpc.Stop)
 	return r
 }
