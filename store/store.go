@@ -1,9 +1,16 @@
 // Package store answers one question: where does a replica keep what must
-// survive it? It opens the embedded store, one bbolt file in the data folder,
-// that keys and usage each keep their own buckets in. The Redis client of a
-// fleet joins it here, so that no leaf opens a connection of its own.
+// survive it? OpenBolt opens the embedded store, one bbolt file in the data
+// folder, that keys and usage each keep their own buckets in. OpenRedis makes the
+// client of the Redis that the replicas of a fleet share. No leaf opens a file or a
+// connection of its own: a leaf is handed the handle and keeps its own keys in it.
 //
-// The handles it returns are safe for concurrent use; whoever opened one closes it.
+// Redis may be slow, silent or gone at any time, and the gateway goes on without
+// it. So every call is short, and one circuit breaker for the process makes calls
+// that cannot succeed fail at once. Their error wraps ErrRedisDown: whoever gets it
+// does what it does without Redis, and whoever gets any other has a bug to report.
+//
+// The handles are safe for concurrent use. Whoever opened one closes it, after
+// the last of those it was handed to has stopped.
 package store
 
 import (

@@ -1,0 +1,124 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"tollgate/telemetry"
+)
+
+// watch greets the server, and probes it while the breaker is open, so that
+// Redis is seen to work again also where no calls come. It returns when ctx ends.
+func (r *Redis) watch(ctx context.Context) {
+	defer close(r.watched)
+	r.greet(ctx)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.breaker.opened:
+		}
+		for !r.Up() && sleep(ctx, breakerTimeout) {
+			_ = r.probe(ctx)
+		}
+	}
+}
+
+// greet asks until the server works, and says what is wrong with it.
+func (r *Redis) greet(ctx context.Context) {
+	err := r.probe(ctx)
+	if err != nil && ctx.Err() == nil {
+		r.log.Error("redis cannot be used yet: it is tried again until it can", telemetry.FieldError, advise(err))
+	}
+	for met := err == nil; !met; met = r.probe(ctx) == nil {
+		if !sleep(ctx, breakerTimeout) {
+			return
+		}
+	}
+	if err != nil {
+		r.log.Info("redis can be used now")
+	}
+	r.inspect(ctx)
+}
+
+// probeKey is a key that nobody writes.
+const probeKey = "tollgate:probe"
+
+// probe makes a call like any other, which the breaker counts. Deleting what is
+// not there changes nothing, and yet meets every reason not to serve: a PING
+// would be answered by a replica, and by a Cluster that is down.
+func (r *Redis) probe(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, longestCall)
+	defer cancel()
+	r.sweep(ctx)
+	err := r.Del(ctx, probeKey).Err()
+	if _, answered := err.(redis.Error); answered && judge(err) == nil { //nolint:errorlint // as in judge
+		return nil // such as NOPERM: a user may be kept to certain keys
+	}
+	return err
+}
+
+// sweep drops the idle connections that a server left behind when it ended. The
+// client tries them before it dials, and cannot see that they are dead where
+// they are encrypted: each would cost a call, and an open breaker lets but one through.
+func (r *Redis) sweep(ctx context.Context) {
+	node := func(ctx context.Context, client *redis.Client) error {
+		for range poolSize {
+			if err := client.Do(ctx, "client", "id").Err(); !hungUp(err) {
+				return err
+			}
+		}
+		return nil
+	}
+	switch client := r.UniversalClient.(type) {
+	case *redis.Client:
+		_ = node(ctx, client)
+	case *redis.ClusterClient:
+		_ = client.ForEachShard(ctx, node)
+	}
+}
+
+// hungUp reports whether a connection was found closed when it was used.
+func hungUp(err error) bool {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "dial" {
+		return false
+	}
+	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, net.ErrClosed)
+}
+
+// inspect warns of a server that works and is yet not what the gateway needs.
+func (r *Redis) inspect(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, longestCall)
+	defer cancel()
+	info, err := r.Info(ctx).Result()
+	if err != nil {
+		return // the user may not ask, or an outage has begun, which is logged
+	}
+	has := func(line string) bool { return strings.Contains(info, "\n"+line) }
+	if has("maxmemory_policy:") && !has("maxmemory_policy:noeviction") {
+		r.log.Warn("redis may evict keys when its memory is full, and with them API keys and limits: set its maxmemory-policy to noeviction")
+	}
+	if _, single := r.UniversalClient.(*redis.Client); single && has("cluster_enabled:1") {
+		r.log.Error("redis is a node of a Cluster, and most calls will be sent elsewhere: set store.redis.cluster: true")
+	}
+}
+
+// sleep reports whether the time has passed before ctx ended.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
