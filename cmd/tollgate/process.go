@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"sync/atomic"
@@ -13,7 +12,6 @@ import (
 	"tollgate/config"
 	"tollgate/keys"
 	"tollgate/proxy"
-	"tollgate/ratelimit"
 	"tollgate/store"
 	"tollgate/telemetry"
 	"tollgate/upstream"
@@ -22,8 +20,12 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// adminGrace is how long the operators' API may take to finish what it is doing.
-const adminGrace = 5 * time.Second
+const (
+	// adminGrace is how long the operators' API may take to finish what it is doing.
+	adminGrace = 5 * time.Second
+	// flushGrace is how long a collector may take to accept the last traces.
+	flushGrace = 5 * time.Second
+)
 
 // process is one running gateway: what serve and demo start. It is started by
 // start and ended by wait or stop.
@@ -32,7 +34,10 @@ type process struct {
 	log    *slog.Logger
 	keys   *keys.Directory
 
+	telemetry *telemetry.Telemetry
 	db        *bolt.DB
+	redis     *store.Redis      // nil: the keys are in db
+	cache     *keys.CachedStore // in front of redis
 	ledger    *usage.Ledger
 	table     *upstream.Table
 	transport *upstream.Transport
@@ -53,83 +58,6 @@ func start(c *config.Config, log *slog.Logger) (*process, error) {
 	go func() { p.served <- p.public.Serve(p.publicListener) }()
 	go func() { p.served <- p.operators.Serve(p.adminListener) }()
 	return p, nil
-}
-
-// open builds the house from the ground up.
-func (p *process) open() (err error) {
-	c := p.config
-	if p.db, err = store.OpenBolt(c.DataDir); err != nil {
-		return err
-	}
-	if p.ledger, err = usage.OpenLedger(p.db); err != nil {
-		return err
-	}
-	keyStore, err := keys.NewBoltStore(p.db)
-	if err != nil {
-		return err
-	}
-	p.keys = keys.New(keyStore, c.Keys)
-	if err := p.warnOfPepper(); err != nil {
-		return err
-	}
-	if p.table, err = upstream.NewTable(c.Upstream, p.log); err != nil {
-		return err
-	}
-	prices, err := usage.NewPriceBook(c.Usage)
-	if err != nil {
-		return err
-	}
-	p.transport = upstream.NewTransport(upstream.TransportOptions{})
-	estimator := usage.NewEstimator()
-	estimator.Load() // now, so that no request waits for the vocabulary
-	p.public = proxy.NewServer(proxy.New(proxy.Options{
-		Config:    c.Server,
-		Keys:      p.keys,
-		Limiter:   ratelimit.New(c.Limits),
-		Table:     p.table,
-		Leg:       p.transport,
-		Recorder:  p.ledger,
-		Spending:  p.ledger,
-		Prices:    prices,
-		Estimator: estimator,
-		Log:       p.log,
-	}))
-	return p.listen()
-}
-
-// warnOfPepper says so when keys.pepper is not the one that keys were stored with.
-func (p *process) warnOfPepper() error {
-	void, err := p.keys.Mispeppered(context.Background())
-	if err != nil {
-		return err
-	}
-	if void > 0 {
-		p.log.Warn("keys are void: keys.pepper is not the one they were stored with; put it back, or issue new keys", "keys", void)
-	}
-	return nil
-}
-
-// listen opens both listeners, so that an address in use is an error of start.
-func (p *process) listen() (err error) {
-	token, err := admin.LoadToken(p.config.Admin, p.config.DataDir)
-	if err != nil {
-		return err
-	}
-	p.operators = admin.New(admin.Options{
-		Keys:      p.keys,
-		Usage:     p.ledger,
-		Upstreams: p.table,
-		Token:     token,
-		Ready:     func() bool { return !p.draining.Load() },
-		Log:       p.log,
-	})
-	if p.publicListener, err = net.Listen("tcp", p.config.Server.Listen); err != nil {
-		return fmt.Errorf("server.listen %q: %w: choose another address, or end the process that holds it", p.config.Server.Listen, err)
-	}
-	if p.adminListener, err = net.Listen("tcp", p.config.Admin.Listen); err != nil {
-		return fmt.Errorf("admin.listen %q: %w: choose another address, or end the process that holds it", p.config.Admin.Listen, err)
-	}
-	return nil
 }
 
 func (p *process) publicAddress() string { return p.publicListener.Addr().String() }
@@ -175,17 +103,37 @@ func (p *process) close() error {
 	if p.transport != nil {
 		p.transport.Close()
 	}
+	if p.cache != nil {
+		p.cache.Close()
+	}
+	if p.redis != nil {
+		errs = append(errs, p.redis.Close())
+	}
 	if p.ledger != nil {
 		errs = append(errs, p.ledger.Close())
 	}
 	if p.db != nil {
 		errs = append(errs, p.db.Close())
 	}
+	p.flush()
 	if err := errors.Join(errs...); err != nil {
 		p.log.Error("closing", telemetry.FieldError, err)
 		return err
 	}
 	return nil
+}
+
+// flush hands the last spans to the collector. A collector that is away is no
+// reason to fail.
+func (p *process) flush() {
+	if p.telemetry == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), flushGrace)
+	defer cancel()
+	if err := p.telemetry.Shutdown(ctx); err != nil {
+		p.log.Warn("the last traces were not delivered", telemetry.FieldError, err)
+	}
 }
 
 // closeListeners ends a Serve that began only after its Shutdown, too.

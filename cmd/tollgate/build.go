@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"time"
+
+	"tollgate/admin"
+	"tollgate/keys"
+	"tollgate/proxy"
+	"tollgate/ratelimit"
+	"tollgate/store"
+	"tollgate/telemetry"
+	"tollgate/upstream"
+	"tollgate/usage"
+)
+
+// open builds the house from the ground up.
+func (p *process) open() (err error) {
+	c := p.config
+	if p.telemetry, err = telemetry.Start(c.Telemetry, version, p.log); err != nil {
+		return err
+	}
+	if p.db, err = store.OpenBolt(c.DataDir); err != nil {
+		return err
+	}
+	if p.ledger, err = usage.OpenLedger(p.db); err != nil {
+		return err
+	}
+	if err := p.openKeys(); err != nil {
+		return err
+	}
+	if p.table, err = upstream.NewTable(c.Upstream, p.log); err != nil {
+		return err
+	}
+	p.transport = upstream.NewTransport(upstream.TransportOptions{})
+	gateway, err := p.newGateway()
+	if err != nil {
+		return err
+	}
+	p.public = proxy.NewServer(gateway)
+	if err := p.observe(); err != nil {
+		return err
+	}
+	return p.listen()
+}
+
+// openKeys opens the directory of keys: in the fleet's Redis where there is one,
+// else in the embedded store.
+func (p *process) openKeys() error {
+	embedded, err := keys.NewBoltStore(p.db)
+	if err != nil {
+		return err
+	}
+	if !p.config.Store.Shared() {
+		p.keys = keys.New(embedded, p.config.Keys)
+		return p.warnOfPepper()
+	}
+	if p.redis, err = store.OpenRedis(p.config.Store.Redis, p.log); err != nil {
+		return err
+	}
+	p.cache = keys.NewCachedStore(keys.NewRedisStore(p.redis), p.config.Keys)
+	p.keys = keys.New(p.cache, p.config.Keys)
+	p.warnOfLeftKeys(embedded)
+	if err := p.warnOfPepper(); err != nil {
+		// Not a reason to stay away: Redis may be back before the first request.
+		p.log.Warn("keys.pepper could not be checked against the keys in Redis", telemetry.FieldError, err)
+	}
+	return nil
+}
+
+// checkTime bounds the look at all keys that a start takes.
+const checkTime = 5 * time.Second
+
+// warnOfPepper says so when keys.pepper is not the one that keys were stored with.
+func (p *process) warnOfPepper() error {
+	ctx, cancel := context.WithTimeout(context.Background(), checkTime)
+	defer cancel()
+	void, err := p.keys.Mispeppered(ctx)
+	if err != nil {
+		return err
+	}
+	if void > 0 {
+		p.log.Warn("keys are void: keys.pepper is not the one they were stored with; put it back, or issue new keys", "keys", void)
+	}
+	return nil
+}
+
+// warnOfLeftKeys says so when this replica was alone once, and issued keys that
+// the fleet does not know.
+func (p *process) warnOfLeftKeys(embedded *keys.BoltStore) {
+	left, err := embedded.List(context.Background())
+	if err == nil && len(left) > 0 {
+		p.log.Warn("keys in data_dir are not used, because store.redis is set: issue them anew", "keys", len(left))
+	}
+}
+
+func (p *process) newGateway() (*proxy.Gateway, error) {
+	prices, err := usage.NewPriceBook(p.config.Usage)
+	if err != nil {
+		return nil, err
+	}
+	estimator := usage.NewEstimator()
+	estimator.Load() // now, so that no request waits for the vocabulary
+	return proxy.New(proxy.Options{
+		Config:    p.config.Server,
+		Keys:      p.keys,
+		Limiter:   ratelimit.New(p.config.Limits),
+		Table:     p.table,
+		Leg:       p.transport,
+		Recorder:  p.ledger,
+		Spending:  p.ledger,
+		Prices:    prices,
+		Estimator: estimator,
+		Traces:    p.telemetry.Traces(),
+		Metrics:   p.telemetry.Metrics(),
+		Log:       p.log,
+	}), nil
+}
+
+// observe adds to the metrics what is read when somebody scrapes.
+func (p *process) observe() error {
+	metrics := p.telemetry.Metrics()
+	if err := metrics.ObserveInFlight(func() int64 { return int64(p.public.InFlight()) }); err != nil {
+		return err
+	}
+	if p.redis == nil {
+		return nil
+	}
+	if err := metrics.ObserveStoreUp(p.redis.Up); err != nil {
+		return err
+	}
+	return metrics.ObserveKeyLookups(func() map[string]uint64 {
+		s := p.cache.Stats()
+		return map[string]uint64{
+			"fresh": s.Fresh, "refreshed": s.Refreshed, "stale": s.Stale, "unknown": s.Unknown, "unavailable": s.Unavailable,
+		}
+	})
+}
+
+// listen opens both listeners, so that an address in use is an error of start.
+func (p *process) listen() (err error) {
+	token, err := admin.LoadToken(p.config.Admin, p.config.DataDir)
+	if err != nil {
+		return err
+	}
+	p.operators = admin.New(admin.Options{
+		Keys:      p.keys,
+		Usage:     p.ledger,
+		Upstreams: p.table,
+		Metrics:   p.telemetry.MetricsHandler(),
+		Token:     token,
+		Ready:     func() bool { return !p.draining.Load() },
+		Log:       p.log,
+	})
+	if p.publicListener, err = net.Listen("tcp", p.config.Server.Listen); err != nil {
+		return fmt.Errorf("server.listen %q: %w: choose another address, or end the process that holds it", p.config.Server.Listen, err)
+	}
+	if p.adminListener, err = net.Listen("tcp", p.config.Admin.Listen); err != nil {
+		return fmt.Errorf("admin.listen %q: %w: choose another address, or end the process that holds it", p.config.Admin.Listen, err)
+	}
+	return nil
+}
