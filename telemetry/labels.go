@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"unicode"
@@ -77,6 +78,14 @@ func knownStatus(status int) int {
 		return status / 100 * 100
 	}
 	return 0
+}
+
+// failedStatus is a 5xx as an error.type.
+func failedStatus(status int) string {
+	if status = knownStatus(status); status != 0 {
+		return strconv.Itoa(status)
+	}
+	return otherValue
 }
 
 // vocabulary bounds the values of a label that come from configuration: the

@@ -44,7 +44,8 @@ func (m *Metrics) Request(a Access) {
 		return
 	}
 	ctx := context.Background()
-	exchange := m.exchanges.of(exchangeLabels{method: a.Method, route: a.Route, status: a.Status, errorType: a.errorType()})
+	failed := a.errorType()
+	exchange := m.exchanges.of(exchangeLabels{method: knownMethod(a.Method), route: knownRoute(a.Route), status: knownStatus(a.Status), errorType: failed})
 	m.serverDuration.Record(ctx, a.Duration.Seconds(), exchange.duration...)
 	if a.Overhead > 0 {
 		m.overheadDuration.Record(ctx, a.Overhead.Seconds(), exchange.overhead...)
@@ -52,7 +53,7 @@ func (m *Metrics) Request(a Access) {
 	if !a.Admitted {
 		return
 	}
-	answer := m.answers.of(answerLabels{provider: a.Provider, model: a.Model, errorType: a.errorType(), endReason: a.EndReason, source: a.UsageSource})
+	answer := m.answers.of(answerLabels{provider: a.Provider, model: a.Model, errorType: failed, endReason: a.EndReason, source: a.UsageSource})
 	answer.requests.add()
 	m.answerDuration.Record(ctx, a.Duration.Seconds(), answer.duration...)
 	if a.Stream && a.FirstByte > 0 {

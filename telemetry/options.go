@@ -1,8 +1,6 @@
 package telemetry
 
 import (
-	"strconv"
-
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 )
@@ -17,9 +15,9 @@ func newWords() words {
 	return words{providers: newVocabulary(providers), models: newVocabulary(models), kinds: newVocabulary(kinds)}
 }
 
-// The labels of one measurement, as they were handed in.
+// The labels of one measurement.
 type (
-	exchangeLabels struct {
+	exchangeLabels struct { // all but errorType from this package's own lists
 		method, route, errorType string
 		status                   int
 	}
@@ -42,10 +40,10 @@ type (
 )
 
 func (m *Metrics) exchangeOptions(l exchangeLabels) exchangeOptions {
-	route := attrRoute.String(knownRoute(l.route))
-	attrs := []attribute.KeyValue{route, attrMethod.String(knownMethod(l.method))}
-	if status := knownStatus(l.status); status != 0 {
-		attrs = append(attrs, attrStatus.Int(status))
+	route := attrRoute.String(l.route)
+	attrs := []attribute.KeyValue{route, attrMethod.String(l.method)}
+	if l.status != 0 {
+		attrs = append(attrs, attrStatus.Int(l.status))
 	}
 	attrs = label(attrs, attrErrorType, m.words.kinds.admit(l.errorType))
 	return exchangeOptions{duration: recordWith(attrs), overhead: recordWith([]attribute.KeyValue{route})}
@@ -95,7 +93,7 @@ func (a *Access) errorType() string {
 	case brokeOff(a.EndReason):
 		return a.EndReason
 	case a.Status >= 500:
-		return strconv.Itoa(knownStatus(a.Status))
+		return failedStatus(a.Status)
 	}
 	return ""
 }

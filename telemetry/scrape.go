@@ -27,7 +27,7 @@ func (t *Telemetry) startMetrics(c Config, version string, log *slog.Logger) err
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	provider, err := t.meterProvider(c, version, registry)
 	if err != nil {
-		return fmt.Errorf("metrics: %w", err)
+		return err
 	}
 	t.handler = promhttp.HandlerFor(registry, promhttp.HandlerOpts{
 		EnableOpenMetrics:   true,
@@ -49,7 +49,7 @@ func (t *Telemetry) meterProvider(c Config, version string, registry prometheus.
 	}
 	reader, err := exporter.New(exporter.WithRegisterer(registry), exporter.WithoutScopeInfo())
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("metrics: %w", err)
 	}
 	provider := sdk.NewMeterProvider(
 		sdk.WithReader(reader),

@@ -1,0 +1,25 @@
+//go:build !race
+
+package telemetry
+
+import "testing"
+
+// The race detector allocates on its own, so this one runs without it.
+func TestMeasurementsDoNotAllocate(t *testing.T) {
+	m := newTestMetrics(t)
+	measure(m)
+	if n := testing.AllocsPerRun(1000, func() { measure(m) }); n != 0 {
+		t.Errorf("%v allocations for the measurements of one request, want 0", n)
+	}
+}
+
+func TestNoTracesDoNotAllocate(t *testing.T) {
+	var traces *Traces
+	if n := testing.AllocsPerRun(1000, func() {
+		span := traces.Begin(RequestHead{Method: "POST"})
+		span.Attempt(AttemptHead{Provider: "starmagic"}).End(AttemptEnd{Outcome: "ok"})
+		span.End(Access{Status: 200})
+	}); n != 0 {
+		t.Errorf("%v allocations for the spans of nobody, want 0", n)
+	}
+}
