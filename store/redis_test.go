@@ -331,11 +331,7 @@ func TestFailoverBySentinels(t *testing.T) {
 	r, lines := open(t, c)
 	outageOf(t, r, lines, func() {
 		set.Master.Kill()
-		for _, s := range set.Sentinels {
-			if clients := s.Client(t).ClientList(t.Context()).Val(); strings.Contains(clients, "name=tollgate") {
-				s.Pause()
-			}
-		}
+		silence(t, set.Sentinels)
 	}, func() {})
 	if got := set.Replica.Client(t).Get(t.Context(), "k").Val(); got != "w" {
 		t.Errorf("the new master has %q", got)
@@ -372,4 +368,18 @@ func TestSilentServer(t *testing.T) {
 	if err := r.Get(context.Background(), "k").Err(); !errors.Is(err, ErrRedisDown) || time.Since(began) > 5*time.Second {
 		t.Errorf("%v after %s", err, time.Since(began))
 	}
+}
+
+// silence pauses the Sentinel that the client asks, to which it subscribes.
+func silence(t *testing.T, sentinels []*redistest.Server) {
+	t.Helper()
+	for _, s := range sentinels {
+		for client := range strings.Lines(s.Client(t).ClientList(t.Context()).Val()) {
+			if strings.Contains(client, "name=tollgate") && strings.Contains(client, "cmd=subscribe") {
+				s.Pause()
+				return
+			}
+		}
+	}
+	t.Fatal("the client listens to no Sentinel")
 }
