@@ -85,3 +85,50 @@ func TestDeadKeptConnection(t *testing.T) {
 	f("one byte written", strings.Repeat("x", 100), 1, 1)
 	f("half of a long body written", long, 50<<10, 1)
 }
+
+// countingConn counts what is written at a time.
+type countingConn struct {
+	net.Conn
+	writes *atomic.Int64
+}
+
+func (c countingConn) Write(p []byte) (int, error) {
+	c.writes.Add(1)
+	return c.Conn.Write(p)
+}
+
+// TestSmallRequestIsOneWrite holds the leg to one system call, and one packet,
+// for what most requests are. (A longer body needs more.)
+func TestSmallRequestIsOneWrite(t *testing.T) {
+	f := func(size int, want int64) {
+		t.Helper()
+		var writes atomic.Int64
+		s := served(t, func(w http.ResponseWriter, r *http.Request) {
+			got, _ := io.ReadAll(r.Body)
+			_, _ = w.Write(got)
+		})
+		transport := newTransport(t, TransportOptions{})
+		dial := transport.http.DialContext
+		transport.http.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := dial(ctx, network, address)
+			return countingConn{conn, &writes}, err
+		}
+		body := strings.Repeat("x", size)
+		answer, err := transport.Do(t.Context(), &Request{Candidate: at(t, s.URL), Body: []byte(body)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(answer.Body)
+		if err != nil || string(got) != body {
+			t.Errorf("%d bytes came back, want %d (%v)", len(got), size, err)
+		}
+		_ = answer.Body.Close()
+		if n := writes.Load(); n > want {
+			t.Errorf("%d bytes took %d writes, want %d", size, n, want)
+		}
+	}
+	f(0, 1)
+	f(300, 1)
+	f(smallBody, 1)
+	f(smallBody+1, 2)
+}

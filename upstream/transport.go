@@ -1,14 +1,12 @@
 package upstream
 
 import (
-	"bytes"
 	"context"
 	"crypto/x509"
 	"errors"
 	"io"
 	"maps"
 	"net/http"
-	"sync"
 	"time"
 )
 
@@ -112,28 +110,24 @@ func (t *Transport) Do(ctx context.Context, r *Request) (*Response, error) {
 		return nil, &ConnectError{endpoint.URL, errOff}
 	}
 	url, header := endpoint.wire(r.Stream)
-	body := &outgoing{rest: r.Body}
+	body := newLoan(r.Body)
 	request := (&http.Request{
 		Method:        http.MethodPost,
 		URL:           url,
 		Header:        r.Trace.on(header),
-		Body:          body,
+		Body:          body.reader(),
 		ContentLength: int64(len(r.Body)),
 		// With GetBody, net/http sends a POST again when the kept connection it
 		// chose turns out to be dead before a byte was written: nobody can have
 		// charged for that. In every other case the request may have arrived;
 		// whether to ask again is decided above, where the budget is. (A header
 		// Idempotency-Key would let net/http decide; none is ever sent.)
-		GetBody: func() (io.ReadCloser, error) {
-			body.drop()
-			body = &outgoing{rest: r.Body}
-			return body, nil
-		},
+		GetBody: func() (io.ReadCloser, error) { return body.reader(), nil },
 	}).WithContext(connectWithin(ctx, r.ConnectTimeout))
 	// RoundTrip, not Client.Do: a redirect would carry the credential elsewhere.
 	answer, err := t.http.RoundTrip(request) //nolint:bodyclose // the body is handed to the caller, who closes it
 	if err != nil {
-		body.drop()
+		body.end()
 		return nil, err
 	}
 	body.keep()
@@ -149,48 +143,3 @@ func (t *Transport) Do(ctx context.Context, r *Request) (*Response, error) {
 
 // Close closes the idle connections; busy ones close when their answers end.
 func (t *Transport) Close() { t.http.CloseIdleConnections() }
-
-// outgoing is a request body that can be taken back. net/http may go on reading
-// it after RoundTrip has returned: after a failure, and when a provider answers
-// before it has read everything. Tollgate's buffers are reused for other
-// tenants by then.
-type outgoing struct {
-	mu   sync.Mutex
-	rest []byte
-}
-
-// Read implements io.Reader.
-func (o *outgoing) Read(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if len(o.rest) == 0 {
-		return 0, io.EOF
-	}
-	n := copy(p, o.rest)
-	o.rest = o.rest[n:]
-	return n, nil
-}
-
-// Close implements io.Closer.
-func (o *outgoing) Close() error {
-	o.drop()
-	return nil
-}
-
-// drop lets go of what was not sent. A request cut short does not look whole to
-// the provider: its length was announced.
-func (o *outgoing) drop() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.rest = nil
-}
-
-// keep copies what was not sent yet, which is nothing unless the provider
-// answered early.
-func (o *outgoing) keep() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if len(o.rest) > 0 {
-		o.rest = bytes.Clone(o.rest)
-	}
-}
