@@ -104,6 +104,9 @@ func (x *exchange) number(name string) *float64 {
 // endAttempt ends the span of the attempt that answered. It is idempotent.
 func (x *exchange) endAttempt() {
 	s := x.serving
+	if s.span == nil {
+		return
+	}
 	end := telemetry.AttemptEnd{
 		Outcome:       upstream.OutcomeOK.String(),
 		Status:        fasthttp.StatusOK,
