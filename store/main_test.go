@@ -8,12 +8,12 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
+	"tollgate/store/redistest"
 )
 
 func TestMain(m *testing.M) {
 	SilenceRedisLog()
-	goleak.VerifyTestMain(m)
+	redistest.VerifyTestMain(m)
 }
 
 // logged is a log whose lines can be read while it is written to.
