@@ -20,8 +20,8 @@ type SentinelSet struct {
 	Sentinels []*Server
 }
 
-// StartSentinels starts a master, its replica and count Sentinels, all of which
-// must agree on a new master but one, and waits until they know each other.
+// StartSentinels starts a master, its replica and count Sentinels, the majority of
+// which must agree on a new master, and waits until they know each other.
 func StartSentinels(t testing.TB, count int, list ...Option) *SentinelSet {
 	t.Helper()
 	o := optionsOf(list)
