@@ -39,6 +39,10 @@ models:
       - {provider: starmagic, model: gemini-2.5-flash-lite, weight: 3}
       - {provider: theturbo,  model: gemini-2.0-flash,      weight: 1}
       - {provider: evolink,   model: gemini-3-pro-preview,  tier: 2}
+  in-turn:
+    targets:
+      - {provider: theturbo,  model: gemini-2.0-flash}
+      - {provider: starmagic, model: gemini-2.5-flash-lite, tier: 2}
   fourth: {targets: [{provider: fourth, model: vendor/large}]}
 prices:
   - {model: gemini-2.5-flash-lite, from: 2026-01-01, input: "0.10", cached_input: "0.025", output: "0.40"}
@@ -48,7 +52,16 @@ prices:
 costs:
   - {provider: starmagic, model: gemini-2.5-flash-lite, from: 2026-01-01, input: "0.08", output: "0.32"}
 limits: {default: {requests_per_minute: "${REQUESTS_PER_MINUTE:-600}"}}
-telemetry: {log_level: "${LOG_LEVEL:-info}", log_format: json}
+telemetry:
+  otlp: {endpoint: "${COLLECTOR:-}", protocol: "${COLLECTOR_PROTOCOL:-grpc}"}
+  accept_trace_context: "${ACCEPT_TRACE_CONTEXT:-true}"
+  send_trace_context: "${SEND_TRACE_CONTEXT:-false}"
+  log_level: "${LOG_LEVEL:-info}"
+  log_format: json
+`
+
+// sharedStore is added to the configuration of a gateway whose environment names a REDIS.
+const sharedStore = `store: {redis: {addresses: ["${REDIS}"], password: "${REDIS_PASSWORD:-}"}}
 `
 
 // providerKey is the credential that all simulated providers demand.
@@ -97,15 +110,34 @@ func newFleet(t *testing.T, changes environment) *fleet {
 	})
 	f.env = environment{"SIMULATOR": running.URL(), "PROVIDER_KEY": providerKey, "DATA_DIR": t.TempDir()}
 	maps.Copy(f.env, changes)
-	f.gateway = serve(t, configuration, f.env)
+	f.start(t)
 	return f
+}
+
+// start starts the gateway.
+func (f *fleet) start(t *testing.T) {
+	t.Helper()
+	config := configuration
+	if f.env["REDIS"] != "" {
+		config += sharedStore
+	}
+	f.gateway = serve(t, config, f.env)
+}
+
+// beside starts another gateway, in front of the same providers and with data of its own.
+func (f *fleet) beside(t *testing.T) *fleet {
+	t.Helper()
+	other := &fleet{providers: f.providers, env: maps.Clone(f.env)}
+	other.env["DATA_DIR"] = t.TempDir()
+	other.start(t)
+	return other
 }
 
 // restart starts the gateway anew on the same data.
 func (f *fleet) restart(t *testing.T) {
 	t.Helper()
 	f.stop(t)
-	f.gateway = serve(t, configuration, f.env)
+	f.start(t)
 }
 
 // behave changes how providers answer; all of them when none is named.

@@ -28,6 +28,7 @@ type logLine struct {
 	Listen    string `json:"listen"`
 	Admin     string `json:"admin"`
 	RequestID string `json:"request_id"`
+	TraceID   string `json:"trace_id"`
 	EndReason string `json:"end_reason"`
 }
 
@@ -143,13 +144,19 @@ func (g *gateway) get(t *testing.T, path string) (status int, body string) {
 	return response.StatusCode, string(raw)
 }
 
-// operate runs one of the operator's commands against this gateway, as on the
-// gateway's own machine, and returns what it printed.
+// run runs one of the operator's commands against this gateway, as on the
+// gateway's own machine, to its end.
+func (g *gateway) run(t *testing.T, args ...string) (exitCode int, p *process) {
+	t.Helper()
+	p = launch(t, nil, append(args, "--admin", g.admin, "--data-dir", g.dataDir)...)
+	return p.exit(t, patience), p
+}
+
+// operate runs a command that must succeed, and returns what it printed.
 func (g *gateway) operate(t *testing.T, args ...string) string {
 	t.Helper()
-	args = append(args, "--admin", g.admin, "--data-dir", g.dataDir)
-	p := launch(t, nil, args...)
-	if code := p.exit(t, patience); code != 0 {
+	code, p := g.run(t, args...)
+	if code != 0 {
 		t.Fatalf("tollgate %s: exit code %d: %s", strings.Join(args, " "), code, p.stderr.String())
 	}
 	return p.stdout.String()
@@ -167,6 +174,7 @@ func (g *gateway) operateJSON(t *testing.T, into any, args ...string) {
 // record is a usage record in the form that scripts rely on.
 type record struct {
 	RequestID        string    `json:"request_id"`
+	TraceID          string    `json:"trace_id"`
 	Kind             string    `json:"kind"`
 	Attempt          int       `json:"attempt"`
 	Tenant           string    `json:"tenant"`

@@ -19,6 +19,10 @@ import (
 // patience bounds every single wait of a test; it is used up only when something hangs.
 const patience = 30 * time.Second
 
+// proving reports whether the tests may take their time: with TOLLGATE_PROVE=1
+// those that last as long as they are told to last longer.
+func proving() bool { return os.Getenv("TOLLGATE_PROVE") == "1" }
+
 // binary is the gateway under test. TestMain builds it before any test runs.
 var binary string
 

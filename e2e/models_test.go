@@ -40,7 +40,7 @@ func TestModels(t *testing.T) {
 			c.plain(t.Context(), ask(name, "hello")).refused(t, refused{404, "invalid_request_error", "model_not_found", "model"})
 		}
 	}
-	all := []string{"fourth", "gemini-2.0-flash", "gemini-2.5-flash-lite", "gemini-3-pro-preview", "gemini-flash"}
+	all := []string{"fourth", "gemini-2.0-flash", "gemini-2.5-flash-lite", "gemini-3-pro-preview", "gemini-flash", "in-turn"}
 	check("", all, []string{"gpt-5", "gemini-2.5-flash", "gemini-flash2"})
 	check("gemini-2.*", all[1:3], []string{"fourth", "gemini-3-pro-preview", "gemini-flash", "gemini-2.5-flash"})
 	check("gemini-flash,fourth", []string{"fourth", "gemini-flash"}, []string{"gemini-2.0-flash", "gemini-2.5-flash-lite"})

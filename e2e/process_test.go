@@ -134,3 +134,19 @@ func within(t *testing.T, d time.Duration) context.Context {
 	t.Cleanup(cancel)
 	return ctx
 }
+
+// until looks again and again until it finds what it waits for, and returns how
+// long that took.
+func until(t *testing.T, what string, longest time.Duration, found func() bool) time.Duration {
+	t.Helper()
+	began := time.Now()
+	look := time.NewTicker(10 * time.Millisecond)
+	defer look.Stop()
+	for !found() {
+		if time.Since(began) > longest {
+			t.Fatalf("waited %s in vain for %s", longest, what)
+		}
+		<-look.C
+	}
+	return time.Since(began)
+}

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"hash/crc32"
 	"math"
 	"net/http"
@@ -87,8 +88,11 @@ func checksum(text string) string {
 }
 
 // unknownSecret has the form of a secret and was never issued.
-func unknownSecret() string {
-	body := "tg_" + strings.Repeat("Zz", 16)
+func unknownSecret() string { return unissuedSecret(0) }
+
+// unissuedSecret is one of many such secrets.
+func unissuedSecret(number int) string {
+	body := fmt.Sprintf("tg_%s%08d", strings.Repeat("Zz", 12), number)
 	return body + checksum(body)
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -75,15 +76,8 @@ func TestSecretsStaySecret(t *testing.T) {
 	}
 
 	files := f.stored(t)
-	for name, text := range map[string]string{"the log": f.stderr.String(), "the error bodies": bodies.String(), "the data folder": files} {
-		for what, secret := range map[string]string{"the tenant's secret": key.Secret, "the provider's key": providerKey, "the prompt": canary} {
-			for _, form := range forms(secret) {
-				if at := strings.Index(text, form); at >= 0 {
-					t.Errorf("%s holds %s: ...%q...", name, what, text[max(0, at-200):min(len(text), at+len(form)+50)])
-				}
-			}
-		}
-	}
+	search(t, map[string]string{"the log": f.stderr.String(), "the error bodies": bodies.String(), "the data folder": files},
+		map[string]string{"the tenant's secret": key.Secret, "the provider's key": providerKey, "the prompt": canary})
 }
 
 // stored is every file of the data folder, one behind the other.
@@ -107,10 +101,28 @@ func (f *fleet) stored(t *testing.T) string {
 	return all.String()
 }
 
-// forms are the ways in which a secret could be written down: plainly, in
-// hexadecimal, and in base64 wherever in a longer text it may stand.
+// search looks for secrets, in every form, in places by their names.
+func search(t *testing.T, places, secrets map[string]string) {
+	t.Helper()
+	for place, text := range places {
+		if text == "" {
+			t.Errorf("%s: nothing to look through", place)
+		}
+		for what, secret := range secrets {
+			for _, form := range forms(secret) {
+				if at := strings.Index(text, form); at >= 0 {
+					t.Errorf("%s: holds %s: ...%q...", place, what, text[max(0, at-200):min(len(text), at+len(form)+50)])
+				}
+			}
+		}
+	}
+}
+
+// forms are the ways in which a secret could be written down: plainly, escaped
+// for a URL, in hexadecimal, and in base64 wherever in a longer text it may stand.
 func forms(secret string) []string {
-	list := []string{secret, hex.EncodeToString([]byte(secret)), strings.ToUpper(hex.EncodeToString([]byte(secret)))}
+	hexadecimal := hex.EncodeToString([]byte(secret))
+	list := []string{secret, url.QueryEscape(secret), url.PathEscape(secret), hexadecimal, strings.ToUpper(hexadecimal)}
 	for shift := range 3 {
 		whole := base64.RawStdEncoding.EncodeToString([]byte(strings.Repeat("x", shift) + secret))
 		inner := whole[(shift*8+5)/6 : len(whole)-2] // without the characters that the neighbours have a part in
