@@ -114,6 +114,14 @@ func TestCacheBelievesForItsTTL(t *testing.T) {
 		time.Sleep(time.Nanosecond)
 		r.finds(1, "ci", 40*time.Millisecond, 1)
 	})
+	inBubble(t, "a refusal is as old as its question", func(t *testing.T, r replica) {
+		r.shared.answers(40*time.Millisecond, nil)
+		r.fails(2, ErrNotFound, 40*time.Millisecond, 1)
+		time.Sleep(960*time.Millisecond - 1)
+		r.fails(2, ErrNotFound, 0, 0)
+		time.Sleep(time.Nanosecond)
+		r.fails(2, ErrNotFound, 40*time.Millisecond, 1)
+	})
 }
 
 func TestCacheInAnOutage(t *testing.T) {
@@ -224,6 +232,15 @@ func TestCacheAsksOnce(t *testing.T) {
 	}
 	f("a key", 1, nil)
 	f("an unknown secret", 2, ErrNotFound)
+	inBubble(t, "when the answer comes just before the question", func(t *testing.T, r replica) {
+		r.finds(1, "ci", 0, 1)
+		r.fails(2, ErrNotFound, 0, 1)
+		for n, want := range map[int]outcome{1: fresh, 2: unknown} {
+			if q, _, how := r.join(contractRecord(n).Digest); q != nil || how != want {
+				t.Errorf("record %d: asked again %v, outcome %d, want %d", n, q != nil, how, want)
+			}
+		}
+	})
 }
 
 func TestCacheSeesItsOwnChanges(t *testing.T) {
@@ -317,6 +334,15 @@ func TestCacheIsClosed(t *testing.T) {
 		time.Sleep(time.Second)
 		r.finds(1, "ci", 0, 0)
 		r.Close()
+	})
+	inBubble(t, "once all questions have ended", func(t *testing.T, _ replica) {
+		began := time.Now()
+		s := NewCachedStore(funcStore{answer: func() (Record, error) { time.Sleep(time.Second); return Record{}, errDown }}, DefaultConfig())
+		_, err := s.ByDigest(t.Context(), Digest{})
+		s.Close()
+		if took := time.Since(began); !errors.Is(err, ErrUnavailable) || took != time.Second {
+			t.Errorf("got %v, closed after %s, want ErrUnavailable and 1s", err, took)
+		}
 	})
 }
 

@@ -5,6 +5,20 @@
 // keeps the records. A secret is shown once and never stored: a dump of the store
 // holds digests and last-four characters only.
 //
+// A replica on its own has a BoltStore: one file, all of it in memory as well,
+// never stale. The replicas of a fleet share a RedisStore, each behind a CachedStore:
+//
+//	Directory    checksum, digest, expiry, revocation: judged at each request, in an outage too
+//	CachedStore  what this replica has learned, and how long ago
+//	RedisStore   what is true
+//
+// So a replica knows a new key at the first request that carries it, what was
+// changed through itself at once, and what was changed elsewhere after
+// keys.cache_ttl at most. While Redis does not answer, it serves the keys that it
+// confirmed within keys.outage_grace; of all others it knows nothing, and says
+// ErrUnavailable, never that they are wrong. A key revoked at one replica just
+// before an outage may therefore work at another until Redis is back, or the grace is over.
+//
 // A Directory and a Store are safe for concurrent use. A Key is shared by all who
 // were handed it and is never modified after it was returned: read it, keep it,
 // never write to it.

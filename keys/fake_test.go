@@ -119,3 +119,11 @@ func (f *fakeShared) Update(ctx context.Context, id string, change func(Key) Key
 func (f *fakeShared) List(context.Context) ([]Record, error) {
 	return nil, errors.New("nobody lists here")
 }
+
+// funcStore makes up its answer to each look-up by digest.
+type funcStore struct {
+	brokenStore
+	answer func() (Record, error)
+}
+
+func (s funcStore) ByDigest(context.Context, Digest) (Record, error) { return s.answer() }

@@ -5,12 +5,14 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"tollgate/store"
+	"tollgate/store/redistest"
 	"tollgate/telemetry"
 )
 
@@ -56,14 +58,60 @@ func TestNoSecretLeaks(t *testing.T) {
 	}
 }
 
-// wantNoTrace looks for the canary's middle, in plain, hex and the three alignments of base64.
+// Nor may a dump of a shared store, or what a broken one is reported with.
+func TestNoSecretLeaksIntoRedis(t *testing.T) {
+	for _, pepper := range []telemetry.Secret{"", testPepper} {
+		server := redistest.Start(t)
+		c := DefaultConfig()
+		c.Pepper = pepper
+		s := cached(t, NewRedisStore(openRedis(t, server)), c)
+		d := New(s, c)
+		var canaries, ids []string
+		for range 3 {
+			key, secret := create(t, d, Spec{Tenant: "acme", Name: "ci", Models: []string{"gpt-*"}})
+			wantAdmitted(t, d, secret, key)
+			canaries, ids = append(canaries, string(secret)), append(ids, key.ID)
+		}
+		if _, err := d.Revoke(t.Context(), ids[0]); err != nil {
+			t.Fatal(err)
+		}
+		wantRefused(t, d, []byte(canaries[0]), ErrRevoked)
+		wantRefused(t, d, []byte(sample), ErrUnknown)
+		stored := server.Everything(t)
+		for _, id := range ids {
+			if !strings.Contains(stored, id) {
+				t.Fatal("the search looks at the wrong server")
+			}
+		}
+		server.Kill()
+		s.forget(d.digester.digest([]byte(canaries[1])))
+		_, failure := d.Authenticate(t.Context(), []byte(canaries[1]))
+		if pepper != "" {
+			canaries = append(canaries, pepper.Reveal())
+		}
+		for _, canary := range append(canaries, sample) {
+			wantNoTrace(t, "the store", []byte(stored), canary)
+			wantNoTrace(t, "errors", []byte(failure.Error()), canary)
+		}
+	}
+}
+
+// wantNoTrace looks for the canary's middle, in plain, hex, percent signs and the three alignments of both base64 alphabets.
 func wantNoTrace(t *testing.T, where string, text []byte, canary string) {
 	t.Helper()
 	middle := canary[6 : len(canary)-6]
-	disguises := []string{middle, strings.ToUpper(middle), hex.EncodeToString([]byte(middle))}
+	inHex := hex.EncodeToString([]byte(middle))
+	var inPercent strings.Builder
+	for _, c := range []byte(middle) {
+		fmt.Fprintf(&inPercent, "%%%02x", c)
+	}
+	disguises := []string{
+		middle, strings.ToUpper(middle), url.QueryEscape(middle),
+		inHex, strings.ToUpper(inHex), inPercent.String(), strings.ToUpper(inPercent.String()),
+	}
 	for i := range 3 {
-		encoded := base64.RawStdEncoding.EncodeToString([]byte(middle[i : len(middle)-len(middle[i:])%3]))
-		disguises = append(disguises, encoded)
+		aligned := []byte(middle[i : len(middle)-len(middle[i:])%3])
+		disguises = append(disguises, base64.RawStdEncoding.EncodeToString(aligned), base64.RawURLEncoding.EncodeToString(aligned))
 	}
 	for _, d := range disguises {
 		if bytes.Contains(text, []byte(d)) {

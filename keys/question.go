@@ -20,8 +20,9 @@ var (
 	errClosed = errors.New("the key cache is closed")
 )
 
-// question is one look-up in the shared store, for all requests that need its answer.
-// It is put under the store's own lifetime: the first of them may be gone before the answer is there.
+// question is one look-up in the shared store, for all requests that need its answer. It is put within the store's own
+// lifetime: the first of them may be gone before the answer is there. There are never more of them than requests came
+// within questionTime. What golang.org/x/sync/singleflight lacks is to take a question back together with its answer.
 type question struct {
 	asked  time.Duration // since the CachedStore started
 	done   chan struct{} // closed when record and err are final

@@ -229,3 +229,34 @@ func TestLongListIsWhole(t *testing.T) {
 		}
 	}
 }
+
+// A client that asked Sentinels in vain may join their "nothing here" with its own failure. That is an outage, not an unknown key.
+func TestRedisStoreTellsAnOutageFromAnAnswer(t *testing.T) {
+	client := redis.NewClient(&redis.Options{Addr: "sentinels"})
+	t.Cleanup(func() { _ = client.Close() })
+	client.AddHook(failing{errors.Join(redis.Nil, errDown)})
+	s := NewRedisStore(client)
+	_, byDigest := s.ByDigest(t.Context(), contractRecord(1).Digest)
+	_, byID := s.ByID(t.Context(), contractRecord(1).Key.ID)
+	for _, err := range []error{byDigest, byID} {
+		if !errors.Is(err, ErrUnavailable) || errors.Is(err, ErrNotFound) {
+			t.Errorf("got %v, want ErrUnavailable", err)
+		}
+	}
+}
+
+// failing is a hook that answers every command with an error.
+type failing struct{ err error }
+
+func (f failing) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (f failing) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+func (f failing) ProcessHook(redis.ProcessHook) redis.ProcessHook {
+	return func(_ context.Context, cmd redis.Cmder) error {
+		cmd.SetErr(f.err)
+		return f.err
+	}
+}

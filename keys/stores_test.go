@@ -141,10 +141,13 @@ func cached(t testing.TB, shared Store, c Config) *CachedStore {
 // sharedRedis are kinds of Redis that a fleet may have. Each function empties its own and returns a client, one that
 // is patient: a busy machine is no outage.
 func sharedRedis(t *testing.T) map[string]func(*testing.T) redis.UniversalClient {
-	mini, server, cluster := miniredis.RunT(t), redistest.Start(t), redistest.StartCluster(t)
+	mini, server, cluster, sentinels := miniredis.RunT(t), redistest.Start(t), redistest.StartCluster(t), redistest.StartSentinels(t, 1)
 	clients := map[string]redis.UniversalClient{
-		"miniredis":     redis.NewClient(&redis.Options{Addr: mini.Addr(), DisableIdentity: true}),
-		"redis-server":  redis.NewClient(server.Options()),
+		"miniredis":    redis.NewClient(&redis.Options{Addr: mini.Addr(), DisableIdentity: true}),
+		"redis-server": redis.NewClient(server.Options()),
+		"redis behind sentinels": redis.NewFailoverClient(&redis.FailoverOptions{
+			MasterName: redistest.MasterName, SentinelAddrs: sentinels.Addresses(), DisableIdentity: true,
+		}),
 		"redis cluster": redis.NewClusterClient(&redis.ClusterOptions{Addrs: cluster.Addresses(), DisableIdentity: true}),
 	}
 	emptiers := make(map[string]func(*testing.T) redis.UniversalClient)
