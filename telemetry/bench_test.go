@@ -52,8 +52,8 @@ func BenchmarkMetricsParallel(b *testing.B) {
 	})
 }
 
-// trace makes the spans of one streamed request with one attempt.
-func trace1(t *Traces) {
+// traceOne makes the spans of one streamed request with one attempt.
+func traceOne(t *Traces) {
 	began := time.Now()
 	span := t.Begin(RequestHead{
 		RequestID: "0192f0c1-2345-7abc-8def-0123456789ab", Method: "POST", Route: "/v1/chat/completions", Path: "/v1/chat/completions",
@@ -81,7 +81,7 @@ func BenchmarkTraces(b *testing.B) {
 			traces := NewTraces(provider, TraceOptions{Accept: true})
 			b.ReportAllocs()
 			for b.Loop() {
-				trace1(traces)
+				traceOne(traces)
 			}
 		})
 	}
@@ -90,7 +90,7 @@ func BenchmarkTraces(b *testing.B) {
 	b.Run("off", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			trace1(nil)
+			traceOne(nil)
 		}
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -218,6 +219,35 @@ func TestSeriesAreBounded(t *testing.T) {
 	}
 	if sum != 6000 {
 		t.Errorf("%d requests are counted, want 6000: a bound must not lose one", sum)
+	}
+}
+
+func TestConcurrentMeasurementsAreAllCounted(t *testing.T) {
+	tel := start(t, DefaultConfig())
+	m := tel.Metrics()
+	const workers, rounds = 8, 500
+	var wait sync.WaitGroup
+	for range workers {
+		wait.Go(func() {
+			for i := range rounds {
+				m.Attempt("starmagic", fmt.Sprintf("model-%d", i%100), "ok", time.Second) // new combinations, met by all at once
+				m.Limit("requests", "allowed")
+			}
+		})
+	}
+	for range 10 {
+		scrape(t, tel)
+	}
+	wait.Wait()
+	text := scrape(t, tel)
+	for _, want := range []string{
+		`tollgate_limit_decisions_total{tollgate_decision="allowed",tollgate_limit="requests"} 4000`,
+		`tollgate_attempts_total{gen_ai_provider_name="starmagic",gen_ai_request_model="model-42",tollgate_outcome="ok"} 40`,
+		`http_client_request_duration_seconds_count{gen_ai_provider_name="starmagic",gen_ai_request_model="model-99",http_request_method="POST"} 40`,
+	} {
+		if !strings.Contains(text, want+"\n") {
+			t.Errorf("no %s", want)
+		}
 	}
 }
 

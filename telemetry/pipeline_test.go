@@ -10,6 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"tollgate/telemetry/otlptest"
+
 	"go.opentelemetry.io/otel"
 	sdk "go.opentelemetry.io/otel/sdk/trace"
 	"go.uber.org/goleak"
@@ -167,6 +169,20 @@ func TestShutdownLeavesNoGoroutine(t *testing.T) {
 	f("http")
 }
 
+func TestShutdownClosesConnections(t *testing.T) {
+	f := func(protocol string, address func(*otlptest.Receiver) string) {
+		t.Helper()
+		receiver := otlptest.Start(t)
+		before := goleak.IgnoreCurrent()
+		c := DefaultConfig()
+		c.OTLP = OTLPConfig{Endpoint: address(receiver), Protocol: protocol}
+		sentBy(t, c, receiver)
+		goleak.VerifyNone(t, before) // the collector still listens
+	}
+	f("grpc", (*otlptest.Receiver).GRPCURL)
+	f("http", (*otlptest.Receiver).HTTPURL)
+}
+
 func TestLostSpansAreCounted(t *testing.T) {
 	refusing, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -191,7 +207,7 @@ func TestLostSpansAreCounted(t *testing.T) {
 		}
 		time.Sleep(time.Millisecond)
 	}
-	if strings.Contains(scrape(t, tel), "queue_full\"} 0") == false {
+	if !strings.Contains(scrape(t, tel), `tollgate_spans_lost_total{error_type="queue_full"} 0`) {
 		t.Error("a reason that has not happened is not shown as 0")
 	}
 }

@@ -54,8 +54,10 @@ func TestClientsTraceContext(t *testing.T) {
 	f(false, someParent, "vendor=1", false, "")
 	f(true, "", "vendor=1", false, "")
 	f(true, someParent, "", true, "")
-	f(true, someParent, "not a list", true, "") // W3C Trace Context, section 3.3.1: traceparent stands alone
-	f(true, someParent, "a="+strings.Repeat("x", 600), true, "")
+	f(true, someParent, "not a list", true, "")                                                                                 // W3C Trace Context, section 3.3.1: traceparent stands alone
+	const member = "=" + "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx" // 101 bytes
+	f(true, someParent, "a"+member+",b"+member+",c"+member, true, "a"+member+",b"+member+",c"+member)
+	f(true, someParent, "a"+member+",b"+member+",c"+member+",d"+member+",e"+member+",f"+member, true, "") // too long to carry on
 	f(true, "00-"+strings.ToUpper(someTrace)+"-b7ad6b7169203331-01", "", false, "")
 	f(true, "00-00000000000000000000000000000000-b7ad6b7169203331-01", "", false, "")
 	f(true, "00-"+someTrace+"-0000000000000000-01", "", false, "")
