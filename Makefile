@@ -7,7 +7,7 @@ FUZZTIME         ?= 10s
 GOLANGCI := bin/golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint fuzz chart generate check prove bench FORCE
+.PHONY: help build demo test lint fuzz chart generate check prove bench microbench FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,7 +59,11 @@ prove: ## what takes longer: every test five times over, every fuzz target for a
 	go test -race -count=5 ./...
 	$(MAKE) fuzz FUZZTIME=1m
 
-bench: ## the packages' own benchmarks: time and allocations of the hot paths
+bench: ## what a request costs, beside nginx: under 10 minutes, on a quiet machine
+	scripts/bench-deps
+	go run ./bench $(BENCH)
+
+microbench: ## the packages' own benchmarks: time and allocations of the hot paths
 	go test -run '^$$' -bench . -benchmem ./...
 
 FORCE:

@@ -1,0 +1,251 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"sync/atomic"
+	"time"
+)
+
+// An answer is what is known of one after it was read.
+type answer struct {
+	size   int64 // of the body in bytes, without the transfer coding
+	lines  int64
+	stream bool      // in chunks, and ended by doneEvent
+	began  time.Time // when the first byte of the body was there
+}
+
+// doneEvent is the last event of every stream.
+const doneEvent = "data: [DONE]\n\n"
+
+// same compares what does not depend on time.
+func (a answer) same(b answer) error {
+	if a.size != b.size || a.lines != b.lines || a.stream != b.stream {
+		return fmt.Errorf("an answer of %d bytes, %d lines, complete stream: %t; the provider itself sends %d bytes, %d lines, %t",
+			a.size, a.lines, a.stream, b.size, b.lines, b.stream)
+	}
+	return nil
+}
+
+// A meter counts what has come, while it comes. Many clients share one.
+type meter struct {
+	begun atomic.Int64 // answers whose body has begun
+	ended atomic.Int64 // answers that were complete
+	lines atomic.Int64 // of bodies; an event has two
+}
+
+// A client is one connection that is kept, and a reader of answers that takes
+// nothing but what it must: HTTP/1.1, 200, a body of known length or in
+// chunks. It allocates nothing and belongs to one goroutine.
+type client struct {
+	conn     net.Conn
+	buffer   []byte
+	from, to int // buffer[from:to] has come and is not yet taken
+	meter    *meter
+	answer   answer
+	tail     []byte // the last bytes of the body
+}
+
+// clientBuffer holds an answer's head, and the many events that one read may bring.
+const clientBuffer = 32 << 10
+
+func newClient(conn net.Conn, m *meter) *client {
+	return &client{conn: conn, buffer: make([]byte, clientBuffer), meter: m, tail: make([]byte, 0, 2*len(doneEvent))}
+}
+
+// exchange sends a request and reads its answer to the end.
+func (c *client) exchange(request []byte) (answer, error) {
+	if c.from != c.to {
+		return answer{}, errors.New("bytes came behind the end of an answer")
+	}
+	if _, err := c.conn.Write(request); err != nil {
+		return answer{}, err
+	}
+	return c.read()
+}
+
+func (c *client) read() (answer, error) {
+	c.answer, c.tail = answer{}, c.tail[:0]
+	length, err := c.head()
+	switch {
+	case err != nil:
+	case length >= 0:
+		err = c.body(length)
+	default:
+		err = c.chunks()
+		c.answer.stream = string(c.tail) == doneEvent
+	}
+	if err != nil {
+		return c.answer, err
+	}
+	c.meter.ended.Add(1)
+	return c.answer, nil
+}
+
+// head reads up to the empty line and returns the body's length, inChunks for
+// one that tells its length as it comes.
+func (c *client) head() (int64, error) {
+	for {
+		unread := c.buffer[c.from:c.to]
+		if end := bytes.Index(unread, []byte("\r\n\r\n")); end >= 0 {
+			c.from += end + len("\r\n\r\n")
+			length, err := parseHead(unread[:end+len("\r\n")])
+			if err != nil {
+				return 0, fmt.Errorf("%w:\n%s", err, unread[:min(len(unread), 800)])
+			}
+			return length, nil
+		}
+		if err := c.fill(); err != nil {
+			return 0, err
+		}
+	}
+}
+
+const inChunks = -1
+
+var (
+	errNot200  = errors.New("an answer that is not HTTP/1.1 200")
+	errFraming = errors.New("an answer whose length is not told in one way")
+)
+
+// parseHead reads a head whose every line ends in CR LF.
+func parseHead(head []byte) (int64, error) {
+	if !bytes.HasPrefix(head, []byte("HTTP/1.1 200")) || len(head) < 14 || head[12] != ' ' && head[12] != '\r' {
+		return 0, errNot200
+	}
+	var length int64
+	told := 0
+	for line := range bytes.SplitSeq(head, []byte("\r\n")) {
+		name, value, _ := bytes.Cut(line, []byte(":"))
+		value = bytes.Trim(value, " \t")
+		switch {
+		case bytes.EqualFold(name, []byte("Content-Length")):
+			n, err := number(value, 10)
+			if err != nil {
+				return 0, err
+			}
+			length = n
+			told++
+		case bytes.EqualFold(name, []byte("Transfer-Encoding")):
+			if !bytes.EqualFold(value, []byte("chunked")) {
+				return 0, errFraming
+			}
+			length = inChunks
+			told++
+		}
+	}
+	if told != 1 {
+		return 0, errFraming
+	}
+	return length, nil
+}
+
+// chunks reads a body in chunks, up to the empty line behind the last one.
+func (c *client) chunks() error {
+	for {
+		size, err := c.chunkSize()
+		if err != nil {
+			return err
+		}
+		if size == 0 {
+			return c.lineEnd() // a trailer would be news
+		}
+		if err := c.body(size); err != nil {
+			return err
+		}
+		if err := c.lineEnd(); err != nil {
+			return err
+		}
+	}
+}
+
+func (c *client) chunkSize() (int64, error) {
+	for {
+		unread := c.buffer[c.from:c.to]
+		if end := bytes.Index(unread, []byte("\r\n")); end >= 0 {
+			c.from += end + len("\r\n")
+			return number(unread[:end], 16)
+		}
+		if err := c.fill(); err != nil {
+			return 0, err
+		}
+	}
+}
+
+func (c *client) lineEnd() error {
+	for c.to-c.from < len("\r\n") {
+		if err := c.fill(); err != nil {
+			return err
+		}
+	}
+	if c.buffer[c.from] != '\r' || c.buffer[c.from+1] != '\n' {
+		return fmt.Errorf("a chunk that goes on behind its length, with %q", c.buffer[c.from:min(c.to, c.from+20)])
+	}
+	c.from += len("\r\n")
+	return nil
+}
+
+// body takes so many bytes.
+func (c *client) body(length int64) error {
+	for length > 0 {
+		if c.from == c.to {
+			if err := c.fill(); err != nil {
+				return err
+			}
+		}
+		n := min(length, int64(c.to-c.from))
+		c.take(c.buffer[c.from : c.from+int(n)])
+		c.from += int(n)
+		length -= n
+	}
+	return nil
+}
+
+func (c *client) take(part []byte) {
+	if c.answer.size == 0 {
+		c.answer.began = time.Now()
+		c.meter.begun.Add(1)
+	}
+	lines := int64(bytes.Count(part, []byte{'\n'}))
+	c.meter.lines.Add(lines)
+	c.answer.lines += lines
+	c.answer.size += int64(len(part))
+	c.tail = append(c.tail, part[max(0, len(part)-len(doneEvent)):]...)
+	c.tail = append(c.tail[:0], c.tail[max(0, len(c.tail)-len(doneEvent)):]...)
+}
+
+// fill reads what has come, and waits for it.
+func (c *client) fill() error {
+	if c.from > 0 {
+		c.to = copy(c.buffer, c.buffer[c.from:c.to])
+		c.from = 0
+	}
+	if c.to == len(c.buffer) {
+		return errors.New("a head or a chunk's length without an end")
+	}
+	n, err := c.conn.Read(c.buffer[c.to:])
+	c.to += n
+	if n > 0 {
+		return nil
+	}
+	return fmt.Errorf("in the middle of an answer: %w", err)
+}
+
+// number reads 1 to 15 digits, without a sign or anything else.
+func number(text []byte, base int64) (int64, error) {
+	const digits = "0123456789abcdef"
+	var n int64
+	for _, b := range text {
+		digit := int64(bytes.IndexByte([]byte(digits), b|0x20))
+		if digit < 0 || digit >= base {
+			return 0, fmt.Errorf("%q is not a length", text)
+		}
+		n = n*base + digit
+	}
+	if len(text) == 0 || len(text) > 15 {
+		return 0, fmt.Errorf("%q is not a length", text)
+	}
+	return n, nil
+}
