@@ -260,3 +260,17 @@ func (f failing) ProcessHook(redis.ProcessHook) redis.ProcessHook {
 		return f.err
 	}
 }
+
+// What a look-up costs that the cache does not answer.
+func BenchmarkRedisStoreByDigest(b *testing.B) {
+	s := NewRedisStore(redistest.Start(b).Client(b))
+	if err := s.Insert(b.Context(), contractRecord(1)); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := s.ByDigest(b.Context(), contractRecord(1).Digest); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
