@@ -69,7 +69,6 @@ func StartCluster(t testing.TB, list ...Option) *Cluster {
 	for i, node := range c.Nodes {
 		first, last := i*slots/clusterNodes, (i+1)*slots/clusterNodes-1
 		client := node.Client(t)
-		host, port, _ := strings.Cut(c.Nodes[0].address, ":")
 		must := func(args ...any) {
 			t.Helper()
 			if err := client.Do(ctx, args...).Err(); err != nil {
@@ -78,13 +77,40 @@ func StartCluster(t testing.TB, list ...Option) *Cluster {
 		}
 		must("CLUSTER", "SET-CONFIG-EPOCH", i+1)
 		must("CLUSTER", "ADDSLOTSRANGE", first, last)
-		must("CLUSTER", "MEET", host, port, c.Nodes[0].busPort)
 	}
 	for _, node := range c.Nodes {
-		node.poll("the Cluster", func() (string, error) { return node.Client(t).ClusterInfo(ctx).Result() },
-			"cluster_state:ok", fmt.Sprintf("cluster_size:%d", clusterNodes))
+		c.await(node)
 	}
 	return c
+}
+
+// await waits until the node knows the whole Cluster. It introduces the nodes again now and then: on a busy machine the
+// first handshake may have timed out.
+func (c *Cluster) await(node *Server) {
+	node.t.Helper()
+	client := node.Client(node.t)
+	const again = 100 // polls
+	asked := 0
+	node.poll("the Cluster", func() (string, error) {
+		if asked++; asked%again == 1 {
+			if err := c.introduce(); err != nil {
+				return "", err
+			}
+		}
+		return client.ClusterInfo(context.Background()).Result()
+	}, "cluster_state:ok", fmt.Sprintf("cluster_size:%d", clusterNodes))
+}
+
+// introduce tells every other node about the first; what one knows, all learn.
+func (c *Cluster) introduce() error {
+	first := c.Nodes[0]
+	host, port, _ := strings.Cut(first.address, ":")
+	for _, node := range c.Nodes[1:] {
+		if err := node.Client(node.t).Do(context.Background(), "CLUSTER", "MEET", host, port, first.busPort).Err(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Addresses are the nodes' host:port.
