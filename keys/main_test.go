@@ -4,11 +4,10 @@ import (
 	"testing"
 
 	"tollgate/store"
-
-	"go.uber.org/goleak"
+	"tollgate/store/redistest"
 )
 
 func TestMain(m *testing.M) {
 	store.SilenceRedisLog()
-	goleak.VerifyTestMain(m)
+	redistest.VerifyTestMain(m)
 }
