@@ -48,7 +48,7 @@ func TestInterrupted(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	ctx, cancel := context.WithCancelCause(t.Context())
 	defer cancel(nil)
-	stderr := &trigger{mark: "Tollgate  about", run: func() {
+	stderr := &trigger{mark: "nginx     about", run: func() {
 		time.AfterFunc(time.Second, func() { cancel(fmt.Errorf("enough")) })
 	}}
 	err := run(ctx, []string{"-only", "plain-300", "-duration", "1m"}, &bytes.Buffer{}, stderr)
