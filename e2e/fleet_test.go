@@ -64,8 +64,9 @@ telemetry:
 const sharedStore = `store: {redis: {addresses: ["${REDIS}"], password: "${REDIS_PASSWORD:-}"}}
 `
 
-// providerKey is the credential that all simulated providers demand.
-const providerKey = "sk-provider-4f7d1c9a2b6e8035"
+// providerKey is the credential that all simulated providers demand. Its marks
+// look different where they are escaped.
+const providerKey = "sk-provider+4f7d1c9a/2b6e8035"
 
 // tariff is what one token costs, in nano-dollars: a price of $0.10 for a
 // million tokens is 100 of them for each.

@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	"tollgate/simulator"
+
+	"github.com/openai/openai-go/v3/option"
 )
 
 // streaming begins a stream with this prompt and returns once the provider has
@@ -146,9 +149,11 @@ func TestClientLeaves(t *testing.T) {
 			prompt := "Please do not stop before I leave, " + t.Name()
 			ctx, leave := context.WithCancel(within(t, patience))
 			defer leave()
-			ended := make(chan *answer, 1)
-			go func() { ended <- c.stream(ctx, ask(model, prompt)) }()
-			f.delivering(t, prompt)
+			ended, reading := make(chan *answer, 1), make(chan struct{})
+			go func() { ended <- c.stream(ctx, ask(model, prompt), onceRead(reading)) }()
+			if !wait(ctx, reading) {
+				t.Fatal("the client has nothing to read")
+			}
 			leave()
 			a := receive(t, ended)
 			if !errors.Is(a.err, context.Canceled) || a.text() == "" {
@@ -166,6 +171,34 @@ func TestClientLeaves(t *testing.T) {
 		})
 	}
 }
+
+// onceRead closes reading when the client asks for more of its answer, having
+// read some of it several times.
+func onceRead(reading chan struct{}) option.RequestOption {
+	const several = 8
+	return option.WithMiddleware(func(r *http.Request, next option.MiddlewareNext) (*http.Response, error) {
+		response, err := next(r)
+		if err != nil {
+			return response, err
+		}
+		reads, body := 0, response.Body
+		response.Body = struct {
+			io.Reader
+			io.Closer
+		}{readFunc(func(p []byte) (int, error) {
+			if reads++; reads == several {
+				close(reading)
+			}
+			return body.Read(p)
+		}), body}
+		return response, nil
+	})
+}
+
+// readFunc is a function that reads.
+type readFunc func([]byte) (int, error)
+
+func (f readFunc) Read(p []byte) (int, error) { return f(p) }
 
 // TestKilled ends the gateway as hard as the system can, in the middle of a
 // stream: every answer that a client has whole is on the bill all the same.

@@ -42,8 +42,9 @@ func launch(t *testing.T, env environment, args ...string) *process {
 		t.Fatal(err)
 	}
 	go func() {
-		defer close(p.ended)
 		_ = p.command.Wait() // exit reads how it ended
+		close(p.ended)
+		_, _ = p.stderr.Write(nil) // wakes who waits for a line that will not come
 	}()
 	t.Cleanup(func() {
 		_ = p.command.Process.Kill()

@@ -3,10 +3,12 @@ package e2e
 import (
 	"encoding/base64"
 	"encoding/hex"
+	"fmt"
 	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,6 +16,9 @@ import (
 
 	"github.com/openai/openai-go/v3/option"
 )
+
+// promptCanary is a prompt that looks different wherever it is escaped.
+const promptCanary = "xylophone canary/of the+prompt"
 
 // TestSecretsStaySecret runs requests that go well and requests that go wrong in
 // every way, with the most talkative log there is. Afterwards no secret stands
@@ -128,5 +133,25 @@ func forms(secret string) []string {
 		inner := whole[(shift*8+5)/6 : len(whole)-2] // without the characters that the neighbours have a part in
 		list = append(list, inner, strings.NewReplacer("+", "-", "/", "_").Replace(inner))
 	}
-	return list
+	slices.Sort(list)
+	return slices.Compact(list) // most secrets look the same where they are escaped
+}
+
+// TestSearchFinds hides a secret in each way that the tests look for.
+func TestSearchFinds(t *testing.T) {
+	t.Parallel()
+	for _, secret := range []string{providerKey, redisPassword, unknownSecret(), promptCanary} {
+		for before := range 4 {
+			text := strings.Repeat("?", before) + secret + "?>"
+			for name, hidden := range map[string]string{
+				"plain": text, "hex": hex.EncodeToString([]byte(text)), "HEX": fmt.Sprintf("%X", text), "query": url.QueryEscape(text), "path": url.PathEscape(text),
+				"base64": base64.StdEncoding.EncodeToString([]byte(text)), "base64 without padding": base64.RawStdEncoding.EncodeToString([]byte(text)),
+				"base64 for URLs": base64.URLEncoding.EncodeToString([]byte(text)), "base64 for URLs without padding": base64.RawURLEncoding.EncodeToString([]byte(text)),
+			} {
+				if !slices.ContainsFunc(forms(secret), func(form string) bool { return strings.Contains(hidden, form) }) {
+					t.Errorf("%s: %q is not found in %q", name, secret, hidden)
+				}
+			}
+		}
+	}
 }
