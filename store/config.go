@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 
 	"tollgate/telemetry"
 )
@@ -44,6 +45,11 @@ func DefaultConfig() Config { return Config{} }
 // Shared reports whether the replicas share a Redis.
 func (c Config) Shared() bool { return len(c.Redis.Addresses) > 0 }
 
+// clustered reports whether the addresses are a Cluster's.
+func (c RedisConfig) clustered() bool {
+	return c.MasterName == "" && (c.Cluster || len(c.Addresses) > 1)
+}
+
 // maxDB bounds the database number; Redis has 16 unless it was told otherwise.
 const maxDB = 1 << 20
 
@@ -53,15 +59,17 @@ func (c Config) Validate() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("store.redis."+format, args...)) }
 	for i, address := range r.Addresses {
-		if host, port, err := net.SplitHostPort(address); err != nil || host == "" || port == "" {
+		switch host, port, err := net.SplitHostPort(address); {
+		case strings.Contains(address, "@"), strings.Contains(address, "://"): // it is not shown: it may hold a password
+			bad("addresses[%d]: must be host:port such as \"redis:6379\"; a URL or a login does not belong there: use username, password, db and tls", i)
+		case err != nil, host == "", port == "":
 			bad("addresses[%d]: must be host:port such as \"redis:6379\", got %q", i, address)
 		}
 	}
 	if r.DB < 0 || r.DB > maxDB {
 		bad("db: must be between 0 and %d, got %d", maxDB, r.DB)
 	}
-	clustered := r.MasterName == "" && (r.Cluster || len(r.Addresses) > 1)
-	if clustered && r.DB != 0 {
+	if r.clustered() && r.DB != 0 {
 		bad("db: must be 0 for a Cluster, which has no other, got %d", r.DB)
 	}
 	if r.Cluster && r.MasterName != "" {
@@ -73,7 +81,8 @@ func (c Config) Validate() error {
 	if r.TLSCA != "" && !r.TLS {
 		bad("tls: must be true where tls_ca is set")
 	}
-	if !c.Shared() && (r.Cluster || r.MasterName != "" || r.Username != "" || r.TLS) {
+	// A password alone is no mistake: whoever runs the gateway may set its variable everywhere.
+	if !c.Shared() && (r.Cluster || r.MasterName != "" || r.Username != "" || r.DB != 0 || r.TLS) {
 		bad("addresses: must name a server where other options of store.redis are set")
 	}
 	return errors.Join(errs...)

@@ -28,5 +28,11 @@ func TestConfigNamesWhatIsWrong(t *testing.T) {
 		"store.redis.cluster: a master_name says that the addresses are Sentinels, so they cannot be a Cluster's; drop one of the two")
 	f(RedisConfig{Addresses: one, SentinelPassword: "p"}, "store.redis.master_name: must be set where a Sentinel's login is")
 	f(RedisConfig{Addresses: one, TLSCA: "ca.pem"}, "store.redis.tls: must be true where tls_ca is set")
+	const login = `store.redis.addresses[0]: must be host:port such as "redis:6379"; a URL or a login does not belong there: use username, password, db and tls`
+	f(RedisConfig{Addresses: []string{"redis://:s3cret@redis:6379"}}, login)
+	f(RedisConfig{Addresses: []string{"rediss://redis"}}, login)
+	f(RedisConfig{Addresses: []string{":s3cret@redis:6379"}}, login)
+	f(RedisConfig{Addresses: []string{"s3cret@redis:6379"}}, login)
+	f(RedisConfig{DB: 1}, "store.redis.addresses: must name a server where other options of store.redis are set")
 	f(RedisConfig{TLS: true}, "store.redis.addresses: must name a server where other options of store.redis are set")
 }

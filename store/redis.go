@@ -102,11 +102,6 @@ func (r *Redis) Close() error {
 // Redis logs when it goes down and why.
 func SilenceRedisLog() { redis.SetLogger(&logging.VoidLogger{}) }
 
-// clustered reports whether the addresses are a Cluster's.
-func (c RedisConfig) clustered() bool {
-	return c.MasterName == "" && (c.Cluster || len(c.Addresses) > 1)
-}
-
 func newClient(c RedisConfig, tlsConfig *tls.Config) redis.UniversalClient {
 	o := &redis.UniversalOptions{
 		Addrs:                 c.Addresses,
