@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"context"
+	"net/http"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -56,7 +57,7 @@ func (m *Metrics) Request(a Access) {
 	answer := m.answers.of(answerLabels{provider: a.Provider, model: a.Model, errorType: failed, endReason: a.EndReason, source: a.UsageSource})
 	answer.requests.add()
 	m.answerDuration.Record(ctx, a.Duration.Seconds(), answer.duration...)
-	if a.Stream && a.FirstByte > 0 {
+	if a.Stream && a.FirstByte > 0 && a.Status == http.StatusOK { // an error's body has a first byte too
 		m.firstToken.Record(ctx, a.FirstByte.Seconds(), answer.firstToken...)
 	}
 	if a.Tokens.Prompt > 0 {

@@ -50,6 +50,10 @@ func TestScrape(t *testing.T) {
 		Admitted: true, Stream: true, EndReason: "upstream_cut", UsageSource: "partial", Tokens: Tokens{Prompt: 9},
 		Duration: time.Second, FirstByte: time.Millisecond,
 	})
+	m.Request(Access{ // a stream that was asked for and never came: the error's first byte is no token
+		Method: "POST", Route: "/v1/chat/completions", Status: 504, ErrorType: "upstream_timeout", Model: "gemini-flash", Provider: "starmagic",
+		Attempts: 1, Admitted: true, Stream: true, EndReason: "upstream_failed", UsageSource: "none", Duration: 8 * time.Second, FirstByte: 8 * time.Second,
+	})
 	for _, err := range []error{
 		m.ObserveInFlight(func() int64 { return 3 }),
 		m.ObserveStoreUp(func() bool { return true }),
@@ -68,9 +72,11 @@ func TestScrape(t *testing.T) {
 		`gen_ai_client_token_usage_sum{gen_ai_operation_name="chat",gen_ai_provider_name="starmagic",gen_ai_request_model="gemini-flash",gen_ai_token_type="output",tollgate_usage_source="upstream"} 480`,
 		`gen_ai_server_request_duration_seconds_count{error_type="upstream_cut",gen_ai_operation_name="chat",gen_ai_provider_name="evolink",gen_ai_request_model="gemini-flash"} 1`,
 		`gen_ai_server_request_duration_seconds_count{error_type="upstream_error",gen_ai_operation_name="chat",gen_ai_provider_name="theturbo",gen_ai_request_model="gemini-flash"} 1`,
+		`gen_ai_server_request_duration_seconds_count{error_type="upstream_timeout",gen_ai_operation_name="chat",gen_ai_provider_name="starmagic",gen_ai_request_model="gemini-flash"} 1`,
 		`gen_ai_server_request_duration_seconds_count{gen_ai_operation_name="chat",gen_ai_provider_name="starmagic",gen_ai_request_model="gemini-flash"} 1`,
 		`gen_ai_server_request_duration_seconds_sum{error_type="upstream_cut",gen_ai_operation_name="chat",gen_ai_provider_name="evolink",gen_ai_request_model="gemini-flash"} 1`,
 		`gen_ai_server_request_duration_seconds_sum{error_type="upstream_error",gen_ai_operation_name="chat",gen_ai_provider_name="theturbo",gen_ai_request_model="gemini-flash"} 4`,
+		`gen_ai_server_request_duration_seconds_sum{error_type="upstream_timeout",gen_ai_operation_name="chat",gen_ai_provider_name="starmagic",gen_ai_request_model="gemini-flash"} 8`,
 		`gen_ai_server_request_duration_seconds_sum{gen_ai_operation_name="chat",gen_ai_provider_name="starmagic",gen_ai_request_model="gemini-flash"} 2`,
 		`gen_ai_server_time_to_first_token_seconds_count{gen_ai_operation_name="chat",gen_ai_provider_name="evolink",gen_ai_request_model="gemini-flash"} 1`,
 		`gen_ai_server_time_to_first_token_seconds_count{gen_ai_operation_name="chat",gen_ai_provider_name="starmagic",gen_ai_request_model="gemini-flash"} 1`,
@@ -84,10 +90,12 @@ func TestScrape(t *testing.T) {
 		`http_server_request_duration_seconds_count{error_type="invalid_api_key",http_request_method="GET",http_response_status_code="401",http_route="/v1/models"} 1`,
 		`http_server_request_duration_seconds_count{error_type="upstream_cut",http_request_method="POST",http_response_status_code="200",http_route="/v1/chat/completions"} 1`,
 		`http_server_request_duration_seconds_count{error_type="upstream_error",http_request_method="POST",http_response_status_code="502",http_route="/v1/chat/completions"} 1`,
+		`http_server_request_duration_seconds_count{error_type="upstream_timeout",http_request_method="POST",http_response_status_code="504",http_route="/v1/chat/completions"} 1`,
 		`http_server_request_duration_seconds_count{http_request_method="POST",http_response_status_code="200",http_route="/v1/chat/completions"} 1`,
 		`http_server_request_duration_seconds_sum{error_type="invalid_api_key",http_request_method="GET",http_response_status_code="401",http_route="/v1/models"} 0.001`,
 		`http_server_request_duration_seconds_sum{error_type="upstream_cut",http_request_method="POST",http_response_status_code="200",http_route="/v1/chat/completions"} 1`,
 		`http_server_request_duration_seconds_sum{error_type="upstream_error",http_request_method="POST",http_response_status_code="502",http_route="/v1/chat/completions"} 4`,
+		`http_server_request_duration_seconds_sum{error_type="upstream_timeout",http_request_method="POST",http_response_status_code="504",http_route="/v1/chat/completions"} 8`,
 		`http_server_request_duration_seconds_sum{http_request_method="POST",http_response_status_code="200",http_route="/v1/chat/completions"} 2`,
 		`target_info{service_name="tollgate",service_version="1.2.3"} 1`,
 		`tollgate_attempts_total{gen_ai_provider_name="starmagic",gen_ai_request_model="gemini-2.5-flash-lite",tollgate_outcome="ok"} 1`,
@@ -100,6 +108,7 @@ func TestScrape(t *testing.T) {
 		`tollgate_overhead_duration_seconds_sum{http_route="/v1/chat/completions"} 0.0003`,
 		`tollgate_requests_total{gen_ai_provider_name="evolink",gen_ai_request_model="gemini-flash",tollgate_end_reason="upstream_cut",tollgate_usage_source="partial"} 1`,
 		`tollgate_requests_total{gen_ai_provider_name="starmagic",gen_ai_request_model="gemini-flash",tollgate_end_reason="completed",tollgate_usage_source="upstream"} 1`,
+		`tollgate_requests_total{gen_ai_provider_name="starmagic",gen_ai_request_model="gemini-flash",tollgate_end_reason="upstream_failed",tollgate_usage_source="none"} 1`,
 		`tollgate_requests_total{gen_ai_provider_name="theturbo",gen_ai_request_model="gemini-flash",tollgate_end_reason="upstream_failed",tollgate_usage_source="none"} 1`,
 		`tollgate_store_up 1`,
 	}
