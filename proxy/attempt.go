@@ -78,9 +78,7 @@ func (x *exchange) tryAndReport(a *upstream.Attempt, deadline time.Time) (outcom
 	outcome = upstream.OutcomeAbandoned
 	defer func() {
 		a.Report(outcome)
-		took := since(began)
-		x.abroad += took
-		x.gateway.Metrics.Attempt(a.Provider.Name, a.Model, outcome.String(), took)
+		x.gateway.Metrics.Attempt(a.Provider.Name, a.Model, outcome.String(), since(began))
 	}()
 	return x.try(a, deadline)
 }
@@ -101,6 +99,7 @@ func (x *exchange) try(a *upstream.Attempt, deadline time.Time) (outcome upstrea
 	version := x.rewriteFor(a.Candidate)
 	s := x.open(a.Candidate, version, deadline)
 	defer func() {
+		x.abroad += s.waited
 		if x.serving != s {
 			s.close()
 			s.failed(outcome)
@@ -120,7 +119,10 @@ func (x *exchange) try(a *upstream.Attempt, deadline time.Time) (outcome upstrea
 		ConnectTimeout: limits.Connect,
 	}
 	request.Trace.Parent, request.Trace.State = s.span.Traceparent()
-	if s.response, err = x.gateway.Leg.Do(s.ctx, &request); err != nil {
+	asked := time.Now()
+	s.response, err = x.gateway.Leg.Do(s.ctx, &request)
+	s.waited += since(asked)
+	if err != nil {
 		return s.outcomeOf(err), err
 	}
 	outcome, err = x.firstOf(s)

@@ -161,6 +161,27 @@ func TestRefusalIsSanitised(t *testing.T) {
 	}
 }
 
+// TestKeysInDisguise are words that a provider may have made of a credential.
+func TestKeysInDisguise(t *testing.T) {
+	f := func(word string, want bool) {
+		t.Helper()
+		if got := looksSecret(word); got != want {
+			t.Errorf("%q: %t, want %t", word, got, want)
+		}
+	}
+	f("sk-provider-4f7d1c9a2b6e8035", true)
+	f(`"sk-provider%2B4f7d1c9a%2F2b"`, true)
+	f(`("sk-short")`, true)
+	f("[sk-short],", true)
+	f("%73%6b%2d%70%72%6f%76%69%64%65%72", true)
+	f("c2stcHJvdmlkZXItNGY3ZDFjOWE=", true)
+	f("736b2d70726f7669646572", true)
+	f("temperature", false)
+	f("task-force", false)
+	f("gemini-2.5-flash-lite-preview", false)
+	f("100%", false)
+}
+
 // TestRefusalFields is what may be shown of a refusal's type, code and param.
 func TestRefusalFields(t *testing.T) {
 	f := func(is func(string) bool, s string, want bool) {

@@ -110,7 +110,7 @@ func looksSecret(word string) bool {
 			digits++
 		case unicode.IsLetter(r):
 			letters++
-		case r == '-' || r == '_' || r == '+' || r == '/' || r == '=' || r == '.':
+		case r == '-' || r == '_' || r == '+' || r == '/' || r == '=' || r == '.' || r == '%': // the last for what is escaped
 		default:
 			run, digits, letters = 0, 0, 0
 			continue
@@ -119,11 +119,14 @@ func looksSecret(word string) bool {
 			return !isModelName(word)
 		}
 	}
-	return strings.HasPrefix(word, "sk-") || strings.Contains(word, "://")
+	return strings.HasPrefix(strings.Trim(word, punctuation), "sk-") || strings.Contains(word, "://")
 }
+
+// punctuation is what may stand around a word.
+const punctuation = "\"'`.,:;()[]{}<>="
 
 // isModelName spares the words that refusals are mostly about.
 func isModelName(word string) bool {
-	word = strings.Trim(word, "\"'`.,:;()")
+	word = strings.Trim(word, punctuation)
 	return len(word) <= 48 && (strings.HasPrefix(word, "gemini-") || strings.HasPrefix(word, "gpt-"))
 }

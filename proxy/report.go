@@ -109,10 +109,10 @@ func (x *exchange) endAttempt() {
 	}
 	end := telemetry.AttemptEnd{
 		Outcome:       upstream.OutcomeOK.String(),
-		Status:        fasthttp.StatusOK,
+		Status:        s.response.Status,
 		FirstChunk:    s.firstChunk,
-		ResponseID:    s.tap.ID(),
-		ResponseModel: s.tap.Model(),
+		ResponseID:    s.unlessSecret(s.tap.ID()),
+		ResponseModel: s.unlessSecret(s.tap.Model()),
 		FinishReasons: s.tap.FinishReasons(),
 		Tokens:        tokensOf(x.record.Tokens),
 		Reported:      x.record.Source == usage.SourceUpstream,

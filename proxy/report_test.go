@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -296,4 +297,48 @@ func (r *rig) counters() []string {
 	}
 	slices.Sort(lines)
 	return lines
+}
+
+// TestProvidersDoNotSpeakOfCredentials lets a provider put the key that it was
+// asked with into its id and its model: neither spans nor records repeat it.
+func TestProvidersDoNotSpeakOfCredentials(t *testing.T) {
+	const key = "provider-key-starmagic"
+	f := func(request string, answer func() *upstream.Response) {
+		t.Helper()
+		r := newRig(t, legFunc(func(context.Context, *upstream.Request) (*upstream.Response, error) { return answer(), nil }), rigOptions{})
+		got := r.ask(request)
+		r.idle()
+		if record := r.record(got); record.UpstreamID != "" || strings.Contains(record.Rejected, key) {
+			t.Errorf("the record has upstream id %q and rejected usage %q", record.UpstreamID, record.Rejected)
+		}
+		for _, a := range r.spans.find(t, trace.SpanKindClient).Attributes() {
+			if strings.Contains(a.Value.String(), key) {
+				t.Errorf("the span has %s=%s", a.Key, a.Value.String())
+			}
+		}
+	}
+	echo := strings.NewReplacer(`"id":"s1"`, `"id":"`+key+`","model":"`+key+`"`, `"id":"a1"`, `"id":"`+key+`","model":"`+key+`"`, `"prompt_tokens":3`, `"prompt_tokens":-3,"key":"`+key+`"`)
+	if echo.Replace(someAnswer) == someAnswer || echo.Replace(someStream) == someStream {
+		t.Fatal("nothing is echoed")
+	}
+	f(plainAlias, func() *upstream.Response { return plainAnswer(200, echo.Replace(someAnswer)) })
+	f(streamAlias, func() *upstream.Response { return streamAnswer(strings.NewReader(echo.Replace(someStream))) })
+}
+
+// TestOverheadOfLargeAnswers has an answer whose checking takes the gateway some
+// time: that is its own, not the provider's.
+func TestOverheadOfLargeAnswers(t *testing.T) {
+	large := strings.Replace(someAnswer, `"hi"`, `"`+strings.Repeat("words and more words ", 400_000)+`"`, 1)
+	r := newRig(t, answering(large), rigOptions{})
+	if got := r.ask(plainAlias); got.status != 200 {
+		t.Fatalf("%d %.200s", got.status, got.body)
+	}
+	r.idle()
+	m := regexp.MustCompile(`"overhead_ms":([0-9.]+)`).FindStringSubmatch(r.log.String())
+	if m == nil {
+		t.Fatalf("no overhead: %.500s", r.log)
+	}
+	if overhead, err := strconv.ParseFloat(m[1], 64); err != nil || overhead < 4 {
+		t.Errorf("reading and checking 8 MB is called %s ms of the gateway's own", m[1])
+	}
 }

@@ -30,6 +30,9 @@ type serving struct {
 	alarm    *alarm
 	span     *telemetry.AttemptSpan
 	began    time.Time
+	endpoint *upstream.Endpoint
+	// waited is how long the provider was waited for, until the attempt was decided.
+	waited   time.Duration
 	response *upstream.Response
 	choices  int // how many finish reasons make the answer complete
 
@@ -91,6 +94,7 @@ func (x *exchange) open(c *upstream.Candidate, version rewriting, deadline time.
 		meter:    x.gateway.Estimator.NewMeter(counting),
 		span:     x.traceAttempt(c),
 		began:    time.Now(),
+		endpoint: c.Endpoint,
 	}
 	s.tap.Reset(s.meter)
 	s.ctx, s.cancel = context.WithCancelCause(x.gateway.running)
@@ -199,7 +203,9 @@ func (s *serving) readBounded(hold func(n int) bool) ([]byte, error) {
 		}
 		body = append(make([]byte, 0, size), body...)
 		for len(body) < cap(body) {
+			began := time.Now()
 			n, err := s.response.Body.Read(body[len(body):cap(body)])
+			s.waited += since(began)
 			body = body[:len(body)+n]
 			switch {
 			case len(body) > limit:
@@ -234,8 +240,19 @@ func (s *serving) awaitEvent() (upstream.Outcome, error) {
 		case end != nil:
 			return s.outcomeOf(end), end
 		}
+		began := time.Now()
 		_, end = s.framer.Fill(s.response.Body)
+		s.waited += since(began)
 	}
+}
+
+// unlessSecret is a provider's text, or nothing where it holds the credential that
+// the provider was asked with.
+func (s *serving) unlessSecret(text string) string {
+	if s.endpoint != nil && s.endpoint.Reveals(text) {
+		return ""
+	}
+	return text
 }
 
 // holdBack takes the events in memory, up to the one that decides the attempt.

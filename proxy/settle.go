@@ -47,7 +47,7 @@ func (x *exchange) end(reason usage.EndReason) error {
 	if s := x.serving; s != nil {
 		answer.Reported = s.tap.Usage()
 		answer.Delivered = x.delivered
-		x.record.UpstreamID = s.tap.ID()
+		x.record.UpstreamID = s.unlessSecret(s.tap.ID())
 	}
 	return x.settle(answer)
 }
@@ -59,6 +59,9 @@ func (x *exchange) settle(answer usage.Answer) error {
 	r := &x.record
 	r.EndReason, r.Source, r.Tokens = answer.End, verdict.Source, verdict.Tokens
 	r.Rejected = string(verdict.Quarantined)
+	if x.serving != nil {
+		r.Rejected = x.serving.unlessSecret(r.Rejected)
+	}
 	r.EndedAt = time.Now().UTC()
 	var err error
 	if verdict.Charged {

@@ -76,7 +76,7 @@ func (b *builder) pool(name string, c ProviderConfig) pool {
 				continue
 			}
 			p.endpoints = append(p.endpoints, &Endpoint{
-				URL: base.String(), Credential: credentialLabel(i, key), Weight: weight, wire: newWire(base, key),
+				URL: base.String(), Credential: credentialLabel(i, key), Weight: weight, wire: newWire(base, key), reveals: newReveals(key),
 			})
 			p.shares = append(p.shares, float64(weight)/on)
 			total += float64(weight) / on

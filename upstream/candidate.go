@@ -3,7 +3,9 @@ package upstream
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
+	"strings"
 
 	"tollgate/telemetry"
 )
@@ -28,11 +30,16 @@ type Endpoint struct {
 	// Weight is the address's configured weight.
 	Weight int
 
-	wire wire // nil: off
+	wire    wire // nil: off
+	reveals func(text string) bool
 }
 
 // Off reports whether the endpoint has no credential, so that it is never asked.
 func (e *Endpoint) Off() bool { return e.wire == nil }
+
+// Reveals reports whether text holds the endpoint's credential, as it is or escaped
+// for a URL: a provider may put anything into what it says, its caller's key too.
+func (e *Endpoint) Reveals(text string) bool { return e.reveals != nil && e.reveals(text) }
 
 // String returns the address and the credential's label.
 func (e *Endpoint) String() string { return e.URL + " key " + e.Credential }
@@ -42,6 +49,14 @@ func (e *Endpoint) String() string { return e.URL + " key " + e.Credential }
 // function because the header holds the credential: package fmt finds its way
 // into every other unexported field, but shows of a function only the address.
 type wire func(stream bool) (*url.URL, http.Header)
+
+// newReveals looks for a credential. Like wire it is a function, for the same reason.
+func newReveals(key telemetry.Secret) func(text string) bool {
+	forms := []string{key.Reveal(), url.QueryEscape(key.Reveal()), url.PathEscape(key.Reveal())}
+	return func(text string) bool {
+		return slices.ContainsFunc(forms, func(form string) bool { return strings.Contains(text, form) })
+	}
+}
 
 // newWire prepares the requests of a valid base address.
 func newWire(base *url.URL, key telemetry.Secret) wire {

@@ -229,3 +229,22 @@ func FuzzEndpointURL(f *testing.F) {
 		}
 	})
 }
+
+func TestEndpointKnowsItsCredential(t *testing.T) {
+	e := &Endpoint{reveals: newReveals("sk-a+b/c")}
+	f := func(text string, want bool) {
+		t.Helper()
+		if got := e.Reveals(text); got != want {
+			t.Errorf("%q: %t, want %t", text, got, want)
+		}
+	}
+	f("sk-a+b/c", true)
+	f(`{"id":"sk-a+b/c"}`, true)
+	f("key=sk-a%2Bb%2Fc&x", true)
+	f("sk-a+b%2Fc", true)
+	f("sk-a", false)
+	f("", false)
+	if (&Endpoint{}).Reveals("anything") {
+		t.Error("an endpoint that is off has a credential")
+	}
+}
