@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 
 	"tollgate/telemetry"
 )
@@ -31,6 +32,9 @@ func (c Config) Validate() error {
 	}
 	if n := len(c.Token); n > 0 && n < minToken {
 		errs = append(errs, fmt.Errorf("admin.token: must be empty or at least %d characters, got %d", minToken, n))
+	}
+	if strings.ContainsFunc(c.Token.Reveal(), func(r rune) bool { return r <= ' ' || r > '~' }) {
+		errs = append(errs, errors.New("admin.token: must be printable ASCII without spaces; does its file end with a line break?"))
 	}
 	return errors.Join(errs...)
 }

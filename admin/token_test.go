@@ -111,6 +111,7 @@ func TestConfig(t *testing.T) {
 	}
 	f(DefaultConfig(), "<nil>")
 	f(Config{Listen: ":0", Token: testToken}, "<nil>")
+	f(Config{Listen: ":0", Token: testToken + "\n"}, "admin.token: must be printable ASCII without spaces; does its file end with a line break?")
 	f(Config{Listen: "8081", Token: "short-canary"},
 		`admin.listen: must be host:port such as "127.0.0.1:8081", got "8081"`+"\n"+"admin.token: must be empty or at least 16 characters, got 12")
 }

@@ -312,6 +312,27 @@ func TestAmountsAreTakenAsWritten(t *testing.T) {
 	f(`"${N}.50"`, "7.50")
 }
 
+// Programs that write YAML write small numbers with an exponent.
+func TestNumbersWithExponents(t *testing.T) {
+	f := func(text string, want float64) {
+		t.Helper()
+		got, err := decodeSample("ratio: "+text, testEnvironment())
+		if err != nil || got.Ratio != want {
+			t.Errorf("%s: %g, %v; want %g", text, got.Ratio, err, want)
+		}
+	}
+	f("1e-05", 0.00001)
+	f("1E2", 100)
+	f("5.0e-1", 0.5)
+	f("-2e+1", -20)
+	if _, err := decodeSample(`ratio: "1e-05"`, testEnvironment()); err == nil {
+		t.Error("text in quotes is no number")
+	}
+	if got, err := decodeSample(`name: "1e5"`, testEnvironment()); err != nil || got.Name != "1e5" {
+		t.Errorf("a quoted name: %q, %v", got.Name, err)
+	}
+}
+
 func TestReferencesThatLeadNowhere(t *testing.T) {
 	f := func(value, want string) {
 		t.Helper()
@@ -362,14 +383,14 @@ func TestLoad(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	write(key, "a token from a file\n")
+	write(key, "a-token-from-a-file\n")
 	write(path, "admin: {token: \"${file:"+key+"}\", listen: \"127.0.0.1:${TOLLGATE_TEST_PORT}\"}\n")
 	t.Setenv("TOLLGATE_TEST_PORT", "9999")
 	c, err := Load(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Admin.Token.Reveal() != "a token from a file" || c.Admin.Listen != "127.0.0.1:9999" {
+	if c.Admin.Token.Reveal() != "a-token-from-a-file" || c.Admin.Listen != "127.0.0.1:9999" {
 		t.Errorf("got the token %q and the address %q", c.Admin.Token.Reveal(), c.Admin.Listen)
 	}
 

@@ -14,6 +14,7 @@ import (
 	"tollgate/telemetry"
 
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/token"
 )
 
 // scalar is one value as the file writes it and as it reads once its references are replaced.
@@ -41,6 +42,9 @@ func (d *decoder) scalar(p place, into reflect.Value) {
 func (d *decoder) readScalar(node ast.Node) (scalar, error) {
 	switch n := node.(type) {
 	case *ast.StringNode:
+		if n.GetToken().Type == token.StringType && exponent.MatchString(n.Value) {
+			return scalar{written: n.Value, text: n.Value}, nil
+		}
 		return d.expandString(n.Value)
 	case *ast.LiteralNode:
 		return d.expandString(n.Value.Value)
@@ -50,6 +54,10 @@ func (d *decoder) readScalar(node ast.Node) (scalar, error) {
 	}
 	return scalar{}, fmt.Errorf("must be a single value, got %s", nodeKind(node))
 }
+
+// exponent is a number that YAML's core schema knows and the parser takes for
+// text: other programs write small numbers so.
+var exponent = regexp.MustCompile(`^-?[0-9]+[eE][-+]?[0-9]+$`)
 
 func (d *decoder) expandString(written string) (scalar, error) {
 	v := scalar{written: written, text: written, isString: true}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -44,6 +45,9 @@ neither checked nor remembered, there is no /_truth.`,
   curl http://127.0.0.1:9090/_truth`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if cmd.Flags().Changed("events-per-write") && (!s.fast || s.options.Behaviour.Gap > 0) {
+				return &usageError{errors.New("--events-per-write is for --fast without --gap")}
+			}
 			return s.run(cmd.Context(), stdout)
 		},
 	}

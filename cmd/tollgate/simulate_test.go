@@ -30,3 +30,15 @@ func TestSimulateFast(t *testing.T) {
 		t.Errorf("it printed %q, want one line", got.stdout)
 	}
 }
+
+func TestSimulateRefusesWhatItWouldIgnore(t *testing.T) {
+	f := func(args ...string) {
+		t.Helper()
+		got := tollgate(t, append([]string{"simulate"}, args...)...)
+		if got.code != exitUsage || !strings.Contains(got.stderr, "--events-per-write is for --fast without --gap") {
+			t.Errorf("%q: exit code %d, %s", args, got.code, got.stderr)
+		}
+	}
+	f("--events-per-write", "2")
+	f("--fast", "--gap", "1ms", "--events-per-write", "2")
+}
