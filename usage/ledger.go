@@ -33,12 +33,8 @@ func (r *rejection) Unwrap() error { return r.err }
 // ErrClosed says that the ledger was closed and takes no more records.
 var ErrClosed = errors.New("the usage ledger is closed")
 
-const (
-	// maxWaiting bounds the records that wait for a commit; beyond it Record waits for a place.
-	maxWaiting = 4096
-	// maxBatch bounds a transaction, so that nobody waits for an endless one.
-	maxBatch = 1024
-)
+// maxWaiting bounds the records that wait for a commit; beyond it Record waits for a place.
+const maxWaiting = 4096
 
 // Ledger keeps usage records, each exactly once, and their totals by day. One
 // goroutine commits for everybody who waits, so that many records share one fsync.
@@ -62,7 +58,11 @@ type pending struct {
 // newLedger starts the committer over a storage.
 func newLedger(s storage) *Ledger {
 	l := &Ledger{storage: s, waiting: make(chan *pending, maxWaiting), drained: make(chan struct{})}
-	go l.commitAll()
+	c := &committer{storage: s, waiting: l.waiting}
+	go func() {
+		defer close(l.drained)
+		c.run()
+	}()
 	return l
 }
 
@@ -138,56 +138,4 @@ func (l *Ledger) Close() error {
 	l.closing.Unlock()
 	<-l.drained
 	return nil
-}
-
-// commitAll is the committer: it takes all that wait, commits them together, and
-// meanwhile the next ones gather. It ends when the queue is closed and empty.
-func (l *Ledger) commitAll() {
-	defer close(l.drained)
-	batch := make([]*pending, 0, maxBatch)
-	for first := range l.waiting {
-		batch = append(batch[:0], first)
-		batch = l.gather(batch)
-		l.commit(batch)
-		clear(batch)
-	}
-}
-
-// gather adds what waits already; it never waits for more.
-func (l *Ledger) gather(batch []*pending) []*pending {
-	for len(batch) < maxBatch {
-		select {
-		case p, open := <-l.waiting:
-			if !open {
-				return batch
-			}
-			batch = append(batch, p)
-		default:
-			return batch
-		}
-	}
-	return batch
-}
-
-// commit writes a batch and tells everybody in it. A record that the storage rejects
-// must not take the others with it: they are written without it.
-func (l *Ledger) commit(batch []*pending) {
-	for len(batch) > 0 {
-		records := make([]Record, len(batch))
-		for i, p := range batch {
-			records[i] = p.record
-		}
-		// Not the callers' contexts: a client that left must not undo its own bill.
-		err := l.storage.write(context.Background(), records)
-		var rejected *rejection
-		if errors.As(err, &rejected) {
-			batch[rejected.index].committed <- rejected.err
-			batch = append(batch[:rejected.index], batch[rejected.index+1:]...)
-			continue
-		}
-		for _, p := range batch {
-			p.committed <- err
-		}
-		return
-	}
 }
