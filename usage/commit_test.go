@@ -49,6 +49,23 @@ func TestClientThatIsAloneWaitsForNobody(t *testing.T) {
 	})
 }
 
+// Two who met once are not yet a crowd.
+func TestCommitAfterALoneOneDoesNotWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLedger(takes(5 * time.Millisecond))
+		defer l.Close()
+		began := time.Now()
+		var other sync.WaitGroup
+		other.Go(func() { record(t, l, 0) })
+		time.Sleep(time.Millisecond)
+		record(t, l, 1)
+		if took := time.Since(began); took != 10*time.Millisecond {
+			t.Errorf("two records, the second while the first was committed, took %s, want 2 commits of 5ms", took)
+		}
+		other.Wait()
+	})
+}
+
 // They are at work for different times, all shorter than a commit: each commit takes
 // them all, instead of those who happen to be ready.
 func TestRecordersThatComeBackShareACommit(t *testing.T) {
