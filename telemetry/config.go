@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 )
 
 // Config is the `telemetry` section of config.yaml.
@@ -12,11 +13,11 @@ type Config struct {
 	ServiceName string `yaml:"service_name"`
 	// OTLP says where traces go. Without an address, here or in the standard OTEL_* variables, none are made.
 	OTLP OTLPConfig `yaml:"otlp"`
-	// SampleRatio is the share of traces kept, 0 to 1, of those that begin here; OTEL_TRACES_SAMPLER wins.
+	// SampleRatio is the share of traces kept, 0 to 1, a client's own among them; OTEL_TRACES_SAMPLER wins.
 	SampleRatio float64 `yaml:"sample_ratio"`
-	// AcceptTraceContext continues the trace of a client that sends a W3C traceparent, and obeys its sampling flag.
+	// AcceptTraceContext continues the trace of a client that sends a W3C traceparent. Whether it is kept, sample_ratio decides, not the client.
 	AcceptTraceContext bool `yaml:"accept_trace_context"`
-	// SendTraceContext hands the trace on to providers as a W3C traceparent. Baggage is never handed on.
+	// SendTraceContext hands the trace on to providers as a W3C traceparent. A client's tracestate and baggage are never handed on.
 	SendTraceContext bool `yaml:"send_trace_context"`
 	// LogLevel is the least severe level written: debug, info, warn or error.
 	LogLevel string `yaml:"log_level"`
@@ -52,7 +53,8 @@ func (c Config) Validate() error {
 		bad("service_name: must not be empty")
 	}
 	if !validEndpoint(c.OTLP.Endpoint) {
-		bad("otlp.endpoint: must be empty or an address such as http://collector:4317, got %q", c.OTLP.Endpoint)
+		bad("otlp.endpoint: must be empty or an address such as http://collector:4317, without user info, query or fragment; "+
+			"credentials belong into "+envOTLP+"HEADERS%s", shownEndpoint(c.OTLP.Endpoint))
 	}
 	switch c.OTLP.Protocol {
 	case "grpc", "http":
@@ -74,11 +76,24 @@ func (c Config) validateLog() error {
 	return errors.Join(err, fmt.Errorf("telemetry.log_format: must be auto, json or text, got %q", c.LogFormat))
 }
 
-// validEndpoint wants a scheme, which says whether to encrypt; user info would be a secret in a log.
+// What comes before or behind these in an address may be a credential.
+const secretMarks = "@?#"
+
+// validEndpoint wants a scheme, which says whether to encrypt, and no place for
+// a credential: the address is logged.
 func validEndpoint(endpoint string) bool {
 	if endpoint == "" {
 		return true
 	}
 	u, err := url.Parse(endpoint)
-	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.User == nil
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && !strings.ContainsAny(endpoint, secretMarks)
+}
+
+// shownEndpoint ends the message about a refused address: one that may hold a
+// credential is not repeated.
+func shownEndpoint(endpoint string) string {
+	if strings.ContainsAny(endpoint, secretMarks) {
+		return ""
+	}
+	return fmt.Sprintf(", got %q", endpoint)
 }

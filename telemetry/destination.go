@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -23,7 +22,7 @@ const (
 
 // destination is where spans go.
 type destination struct {
-	url      string // with the path, where the protocol has one
+	url      string // with the path, where the protocol has one; it holds no credential, see validEndpoint
 	protocol string
 	timeout  time.Duration
 	tls      *tls.Config // nil: the system's authorities
@@ -32,12 +31,12 @@ type destination struct {
 // destinationOf joins the configuration and the environment. It is nil when no
 // address is given anywhere, or when traces are off.
 func destinationOf(c Config, log *slog.Logger) (*destination, error) {
-	switch exporter := variable(envExporter); exporter {
+	switch variable(envExporter) {
 	case "none":
 		return nil, nil
 	case "", "otlp":
 	default:
-		return nil, fmt.Errorf("%s: must be otlp or none, got %q", envExporter, exporter)
+		return nil, fmt.Errorf("%s: must be otlp or none", envExporter)
 	}
 	d := &destination{url: c.OTLP.Endpoint, protocol: c.OTLP.Protocol}
 	from := "telemetry.otlp.endpoint"
@@ -53,7 +52,7 @@ func destinationOf(c Config, log *slog.Logger) (*destination, error) {
 		}
 		return nil, nil
 	}
-	if err := checkExporterVariables(); err != nil {
+	if err := checkVariables(); err != nil {
 		return nil, err
 	}
 	if d.protocol == protocolHTTP && from != envOTLPTraces+"ENDPOINT" { // that one is used as it stands
@@ -104,14 +103,5 @@ func (d *destination) explain(err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("traces to %s by %s: %w", d.shown(), d.protocol, err)
-}
-
-// shown is the address for a log line: without a query, which may hold a token.
-func (d *destination) shown() string {
-	u, err := url.Parse(d.url)
-	if err != nil {
-		return ""
-	}
-	return u.Scheme + "://" + u.Host + u.Path
+	return fmt.Errorf("traces to %s by %s: %w", d.url, d.protocol, err)
 }

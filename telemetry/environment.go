@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/url"
 	"os"
@@ -19,7 +20,10 @@ import (
 const (
 	envDisabled = "OTEL_SDK_DISABLED"
 	envExporter = "OTEL_TRACES_EXPORTER"
-	envSampler  = "OTEL_TRACES_SAMPLER"
+	envResource = "OTEL_RESOURCE_ATTRIBUTES"
+
+	envSampler    = "OTEL_TRACES_SAMPLER"
+	envSamplerArg = "OTEL_TRACES_SAMPLER_ARG"
 
 	envQueueSize     = "OTEL_BSP_MAX_QUEUE_SIZE"
 	envBatchSize     = "OTEL_BSP_MAX_EXPORT_BATCH_SIZE"
@@ -47,21 +51,29 @@ func otlp(option string) (value, from string) {
 	return "", ""
 }
 
-// checkExporterVariables refuses what the SDK would print to standard error,
-// secrets included, and then ignore. It reads all of them, used or not.
-func checkExporterVariables() error {
+// checkVariables refuses what the SDK would print, secrets included, and then
+// ignore. It reads all of them, used or not, and never repeats a value.
+func checkVariables() error {
 	var errs []error
-	for _, prefix := range []string{envOTLP, envOTLPTraces} {
-		check := func(option string, valid func(string) bool, want string) {
-			if value := variable(prefix + option); value != "" && !valid(value) {
-				errs = append(errs, fmt.Errorf("%s%s: must be %s", prefix, option, want))
-			}
+	check := func(name string, valid func(string) bool, want string) {
+		if value := variable(name); value != "" && !valid(value) {
+			errs = append(errs, fmt.Errorf("%s: must be %s", name, want))
 		}
-		check("ENDPOINT", validEndpoint, "an address such as http://collector:4317; credentials belong into "+envOTLP+"HEADERS")
-		check("HEADERS", validHeaders, "name=value pairs with commas between, the values percent-encoded")
-		check("TIMEOUT", validCount, "a number of milliseconds, at least 1")
-		check("COMPRESSION", oneOf("gzip", "none"), "gzip or none")
-		check("PROTOCOL", oneOf("grpc", "http/protobuf"), "grpc or http/protobuf; http/json is not supported")
+	}
+	for _, prefix := range []string{envOTLP, envOTLPTraces} {
+		check(prefix+"ENDPOINT", validEndpoint, "an address such as http://collector:4317; credentials belong into "+envOTLP+"HEADERS")
+		check(prefix+"HEADERS", validHeaders, wantPairs)
+		check(prefix+"TIMEOUT", validCount, "a number of milliseconds, at least 1")
+		check(prefix+"COMPRESSION", oneOf("gzip", "none"), "gzip or none")
+		check(prefix+"PROTOCOL", oneOf("grpc", "http/protobuf"), "grpc or http/protobuf; http/json is not supported")
+	}
+	check(envSampler, validSampler, "one of "+samplerNames)
+	check(envSamplerArg, validRatio, "a number between 0 and 1")
+	for _, limit := range []string{
+		"ATTRIBUTE_VALUE_LENGTH", "ATTRIBUTE_COUNT", "SPAN_ATTRIBUTE_VALUE_LENGTH", "SPAN_ATTRIBUTE_COUNT",
+		"SPAN_EVENT_COUNT", "SPAN_LINK_COUNT", "EVENT_ATTRIBUTE_COUNT", "LINK_ATTRIBUTE_COUNT",
+	} {
+		check("OTEL_"+limit+"_LIMIT", validInteger, "a whole number")
 	}
 	return errors.Join(errs...)
 }
@@ -77,10 +89,19 @@ func oneOf(words ...string) func(string) bool {
 	}
 }
 
-func validHeaders(headers string) bool {
-	for pair := range strings.SplitSeq(headers, ",") {
+const wantPairs = "name=value pairs with commas between, the values percent-encoded"
+
+func validHeaders(headers string) bool { return validPairs(headers, validHeaderName) }
+
+// validAttributes is for attributes of the process, whose names may be anything.
+func validAttributes(attributes string) bool {
+	return validPairs(attributes, func(name string) bool { return name != "" })
+}
+
+func validPairs(pairs string, validName func(string) bool) bool {
+	for pair := range strings.SplitSeq(pairs, ",") {
 		name, value, found := strings.Cut(pair, "=")
-		if _, err := url.PathUnescape(value); !found || err != nil || !validHeaderName(strings.TrimSpace(name)) {
+		if _, err := url.PathUnescape(value); !found || err != nil || !validName(strings.TrimSpace(name)) {
 			return false
 		}
 	}
@@ -96,6 +117,11 @@ func validHeaderName(name string) bool {
 func validCount(text string) bool {
 	n, err := strconv.ParseUint(text, 10, 31)
 	return err == nil && n > 0
+}
+
+func validInteger(text string) bool {
+	_, err := strconv.Atoi(text)
+	return err == nil
 }
 
 // exportTimeout is how long one try of an export may take.
@@ -123,6 +149,15 @@ func count(name string, standard int, log *slog.Logger) int {
 	return n
 }
 
+// withoutPath is err without the file it is about: a variable that should hold
+// a path may hold a key.
+func withoutPath(err error) error {
+	if at, ok := errors.AsType[*fs.PathError](err); ok {
+		return at.Err
+	}
+	return err
+}
+
 // tlsConfig returns what the certificate variables ask for, nil when none is
 // set. The SDK would ignore a file that it cannot read.
 func tlsConfig() (*tls.Config, error) {
@@ -130,11 +165,11 @@ func tlsConfig() (*tls.Config, error) {
 	if path, from := otlp("CERTIFICATE"); path != "" {
 		pem, err := os.ReadFile(path) //nolint:gosec // the operator names the file
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", from, err)
+			return nil, fmt.Errorf("%s: %w", from, withoutPath(err))
 		}
 		config.RootCAs = x509.NewCertPool()
 		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("%s: %s holds no PEM certificate", from, path)
+			return nil, fmt.Errorf("%s: the file holds no PEM certificate", from)
 		}
 	}
 	certificate, from := otlp("CLIENT_CERTIFICATE")
@@ -143,7 +178,7 @@ func tlsConfig() (*tls.Config, error) {
 	case certificate != "" && key != "":
 		pair, err := tls.LoadX509KeyPair(certificate, key)
 		if err != nil {
-			return nil, fmt.Errorf("%s and %s: %w", from, fromKey, err)
+			return nil, fmt.Errorf("%s and %s: %w", from, fromKey, withoutPath(err))
 		}
 		config.Certificates = []tls.Certificate{pair}
 	case certificate != "" || key != "":

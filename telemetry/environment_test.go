@@ -132,14 +132,21 @@ func TestSampling(t *testing.T) {
 	}
 	f(1, "", "", "", true)
 	f(0, "", "", "", false)
-	f(0, "", "", sampled, true)
-	f(1, "", "", unsampled, false)
+	f(0, "", "", sampled, false) // whoever sends a flag has shown no key yet
+	f(1, "", "", unsampled, true)
+	f(0.6, "", "", unsampled, true) // this trace's id is kept from 0.517 on, whatever the flag
+	f(0.6, "", "", sampled, true)
+	f(0.5, "", "", sampled, false)
+	f(0.5, "", "", unsampled, false)
 	f(0, "always_on", "", unsampled, true)
 	f(1, "always_off", "", sampled, false)
 	f(1, "traceidratio", "0", "", false)
 	f(1, "parentbased_traceidratio", "0", sampled, true)
 	f(1, "parentbased_always_off", "", "", false)
 	f(0, "parentbased_always_on", "", "", true)
+	f(1, "parentbased_always_on", "", unsampled, false) // by name the standard's meaning holds
+	f(0, "ALWAYS_ON", "", "", true)
+	f(1, "ParentBased_TraceIDRatio", "0", "", false)
 }
 
 func TestSpanLimits(t *testing.T) {
@@ -210,7 +217,7 @@ func TestBadVariablesAreRefused(t *testing.T) {
 		})
 	}
 	const address = ": must be an address such as http://collector:4317; credentials belong into OTEL_EXPORTER_OTLP_HEADERS"
-	f("OTEL_TRACES_EXPORTER", "zipkin", `OTEL_TRACES_EXPORTER: must be otlp or none, got "zipkin"`)
+	f("OTEL_TRACES_EXPORTER", "zipkin", "OTEL_TRACES_EXPORTER: must be otlp or none")
 	f("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json", "OTEL_EXPORTER_OTLP_PROTOCOL: must be grpc or http/protobuf; http/json is not supported")
 	f("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: must be grpc or http/protobuf; http/json is not supported")
 	f("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317", "OTEL_EXPORTER_OTLP_ENDPOINT"+address)
@@ -219,9 +226,33 @@ func TestBadVariablesAreRefused(t *testing.T) {
 	f("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "a=b,c d=secret", "OTEL_EXPORTER_OTLP_TRACES_HEADERS: must be name=value pairs with commas between, the values percent-encoded")
 	f("OTEL_EXPORTER_OTLP_TIMEOUT", "10s", "OTEL_EXPORTER_OTLP_TIMEOUT: must be a number of milliseconds, at least 1")
 	f("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd", "OTEL_EXPORTER_OTLP_COMPRESSION: must be gzip or none")
-	f("OTEL_EXPORTER_OTLP_CERTIFICATE", "/nowhere/ca.pem", "OTEL_EXPORTER_OTLP_CERTIFICATE: open /nowhere/ca.pem: no such file or directory")
+	f("OTEL_EXPORTER_OTLP_CERTIFICATE", "/nowhere/ca.pem", "OTEL_EXPORTER_OTLP_CERTIFICATE: no such file or directory")
+	f("OTEL_EXPORTER_OTLP_CERTIFICATE", "/dev/null", "OTEL_EXPORTER_OTLP_CERTIFICATE: the file holds no PEM certificate")
 	f("OTEL_EXPORTER_OTLP_CLIENT_KEY", "/nowhere/key.pem", "OTEL_EXPORTER_OTLP_CLIENT_KEY: set both CLIENT_CERTIFICATE and CLIENT_KEY, or neither")
-	f("OTEL_RESOURCE_ATTRIBUTES", "region", "OTEL_RESOURCE_ATTRIBUTES: must be key=value pairs with commas between: error detecting resource: partial resource: missing value: [region]")
+	const pairs = "OTEL_RESOURCE_ATTRIBUTES: must be name=value pairs with commas between, the values percent-encoded"
+	f("OTEL_RESOURCE_ATTRIBUTES", "secret", pairs)
+	f("OTEL_RESOURCE_ATTRIBUTES", "region=eu,=secret", pairs)
+	f("OTEL_RESOURCE_ATTRIBUTES", "region=%secret", pairs)
+	const samplers = "OTEL_TRACES_SAMPLER: must be one of always_on, always_off, traceidratio, parentbased_always_on, parentbased_always_off, parentbased_traceidratio"
+	f("OTEL_TRACES_SAMPLER", "secret", samplers)
+	f("OTEL_TRACES_SAMPLER", "jaeger_remote", samplers)
+	f("OTEL_TRACES_SAMPLER_ARG", "secret", "OTEL_TRACES_SAMPLER_ARG: must be a number between 0 and 1")
+	f("OTEL_TRACES_SAMPLER_ARG", "1.5", "OTEL_TRACES_SAMPLER_ARG: must be a number between 0 and 1")
+	f("OTEL_TRACES_SAMPLER_ARG", "NaN", "OTEL_TRACES_SAMPLER_ARG: must be a number between 0 and 1")
+	f("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "secret", "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT: must be a whole number")
+	f("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "1e3", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT: must be a whole number")
+}
+
+// Whoever puts a key itself where its file should be named must not read it in the log.
+func TestKeysInPlaceOfFilesAreNotShown(t *testing.T) {
+	const key = "-----BEGIN PRIVATE KEY-----canary"
+	environment(t, map[string]string{
+		"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE": key, "OTEL_EXPORTER_OTLP_CLIENT_KEY": key,
+	})
+	_, err := Start(DefaultConfig(), "1.2.3", slog.New(slog.DiscardHandler))
+	if want := "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY: no such file or directory"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
 }
 
 func TestSenselessQueueSizesAreIgnored(t *testing.T) {

@@ -12,12 +12,15 @@ import (
 // OTEL_RESOURCE_ATTRIBUTES adds to it and wins over the configuration,
 // OTEL_SERVICE_NAME wins over both.
 func newIdentity(c Config, version string, more ...resource.Option) (*resource.Resource, error) {
+	if text := variable(envResource); text != "" && !validAttributes(text) {
+		return nil, fmt.Errorf("%s: must be %s", envResource, wantPairs) // the SDK would print the text
+	}
 	options := append([]resource.Option{
 		resource.WithAttributes(semconv.ServiceName(c.ServiceName), semconv.ServiceVersion(version)),
 	}, more...)
 	r, err := resource.New(context.Background(), append(options, resource.WithFromEnv())...)
 	if err != nil {
-		return nil, fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES: must be key=value pairs with commas between: %w", err)
+		return nil, fmt.Errorf("what telemetry says of this process: %w", err)
 	}
 	return r, nil
 }

@@ -65,18 +65,8 @@ func (t *Telemetry) startTraces(c Config, version string, log *slog.Logger) erro
 		return errors.Join(queue.Shutdown(ctx), provider.Shutdown(context.WithoutCancel(ctx)))
 	})
 	t.traces = NewTraces(provider, TraceOptions{Accept: c.AcceptTraceContext, Send: c.SendTraceContext})
-	log.Info("traces are sent", FieldEndpoint, to.shown(), FieldProtocol, to.protocol)
+	log.Info("traces are sent", FieldEndpoint, to.url, FieldProtocol, to.protocol)
 	return t.metrics.observeSpansLost(queue.lost)
-}
-
-// samplerOf is the configured sampler, or none where the environment names one
-// that the SDK knows.
-func samplerOf(c Config) []sdk.TracerProviderOption {
-	switch variable(envSampler) {
-	case "always_on", "always_off", "traceidratio", "parentbased_always_on", "parentbased_always_off", "parentbased_traceidratio":
-		return nil
-	}
-	return []sdk.TracerProviderOption{sdk.WithSampler(sdk.ParentBased(sdk.TraceIDRatioBased(c.SampleRatio)))}
 }
 
 // Traces returns nil when there is nowhere to send traces.

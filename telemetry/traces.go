@@ -15,7 +15,7 @@ import (
 
 // TraceOptions say whom to trust with a W3C trace context.
 type TraceOptions struct {
-	Accept bool // continue the trace of a client that sends a traceparent, and obey its sampling flag
+	Accept bool // continue the trace of a client that sends a traceparent
 	Send   bool // hand the trace on to providers
 }
 
