@@ -81,11 +81,9 @@ func attemptAttributes(h *AttemptHead) []attribute.KeyValue {
 	return attrs
 }
 
-// Recording reports whether the span is kept; if not, nothing need be gathered for it.
-func (s *AttemptSpan) Recording() bool { return s != nil && s.span.IsRecording() }
-
 // Traceparent returns the trace context for the provider, as W3C Trace Context
-// headers; both are empty when it is not to be sent.
+// headers; both are empty when it is not to be sent. Nothing in them is the
+// client's but the trace's id: its tracestate is for its own vendors.
 func (s *AttemptSpan) Traceparent() (traceparent, tracestate string) {
 	if s == nil || !s.send {
 		return "", ""
@@ -118,7 +116,7 @@ type AttemptEnd struct {
 	Status                    int           // the provider's; 0: none came
 	FirstChunk                time.Duration // until a stream's first event; 0: none came
 	ResponseID, ResponseModel string        // the provider's; left out unless at most 128 printable ASCII characters
-	FinishReasons             []string
+	FinishReasons             []string      // from a fixed list, each at most once
 	Tokens                    Tokens
 	Reported                  bool // Tokens are the provider's own figures; others are left out
 }
@@ -162,8 +160,8 @@ func appendAttemptEnd(attrs []attribute.KeyValue, e *AttemptEnd) []attribute.Key
 	const longestID = 128
 	attrs = appendText(attrs, attrResponseID, printable(e.ResponseID, longestID))
 	attrs = appendText(attrs, attrResponseModel, printable(e.ResponseModel, longestID))
-	if reasons := finishReasons(e.FinishReasons); len(reasons) > 0 {
-		attrs = append(attrs, attrFinishReasons.StringSlice(reasons))
+	if len(e.FinishReasons) > 0 {
+		attrs = append(attrs, attrFinishReasons.StringSlice(e.FinishReasons))
 	}
 	if !e.Reported {
 		return attrs
@@ -176,16 +174,4 @@ func appendAttemptEnd(attrs []attribute.KeyValue, e *AttemptEnd) []attribute.Key
 		attrs = append(attrs, attrReasoningTokens.Int64(e.Tokens.Reasoning))
 	}
 	return attrs
-}
-
-// finishReasons keeps the provider's words as far as they are words.
-func finishReasons(words []string) []string {
-	const most, longest = 8, 64
-	var kept []string
-	for _, word := range words[:min(len(words), most)] {
-		if word = printable(word, longest); word != "" {
-			kept = append(kept, word)
-		}
-	}
-	return kept
 }

@@ -66,13 +66,11 @@ func knownRoute(route string) string {
 	return otherRoute
 }
 
-// knownStatus keeps the registered status codes, and 499 for a client that left
-// before one was sent. Others read as the first of their class; what is no
-// status at all reads as 0. A provider may send any number.
+// knownStatus keeps the registered status codes. Others read as the first of
+// their class; what is no status at all reads as 0. A provider may send any number.
 func knownStatus(status int) int {
-	const clientGone = 499
 	switch {
-	case http.StatusText(status) != "" || status == clientGone:
+	case http.StatusText(status) != "":
 		return status
 	case status >= 100 && status <= 599:
 		return status / 100 * 100

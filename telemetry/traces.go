@@ -1,7 +1,6 @@
 package telemetry
 
 import (
-	"cmp"
 	"context"
 	"net"
 	"strconv"
@@ -34,16 +33,17 @@ func NewTraces(p trace.TracerProvider, o TraceOptions) *Traces {
 
 // RequestHead is what is known of a request when its span begins.
 type RequestHead struct {
-	RequestID               string
-	Method, Route           string // Route is one of Tollgate's, or "other"
-	Path                    string // only when it is one of Tollgate's own, else empty: a client's path may hold anything
-	Scheme                  string // "http" or "https"
-	Protocol                string // the version of HTTP: "1.1", "1.0"
-	ServerAddress           string // host:port that the client asked for
-	ClientAddress           string // host:port
-	UserAgent               string
-	Traceparent, Tracestate string // as received; malformed ones are ignored
-	Began                   time.Time
+	RequestID     string
+	Method, Route string // Route is one of Tollgate's, or "other"
+	Path          string // only when it is one of Tollgate's own, else empty: a client's path may hold anything
+	Scheme        string // "http" or "https"
+	Protocol      string // the version of HTTP: "1.1", "1.0"
+	ServerAddress string // host:port that the client asked for
+	ClientAddress string // host:port
+	UserAgent     string
+	Traceparent   string // as received; a malformed one is ignored
+	Tracestate    string // ignored: a client's text, which is neither exported nor sent to anybody
+	Began         time.Time
 }
 
 // RequestSpan is the SERVER span of one request. One goroutine at a time may use it.
@@ -52,15 +52,11 @@ type RequestSpan struct {
 	ctx    context.Context // carries the span to its attempts
 	span   trace.Span
 	began  time.Time
-	id     string
 	attrs  []attribute.KeyValue // handed to the span at its end, all at once
 }
 
-// The longest texts from outside that a span keeps, in bytes.
-const (
-	longestText       = 256
-	longestTracestate = 512 // what W3C Trace Context asks for at least
-)
+// longestText is the longest text from outside that a span keeps, in bytes.
+const longestText = 256
 
 // Begin starts the span of a request.
 func (t *Traces) Begin(h RequestHead) *RequestSpan {
@@ -72,10 +68,10 @@ func (t *Traces) Begin(h RequestHead) *RequestSpan {
 	}
 	ctx := context.Background()
 	if t.options.Accept && h.Traceparent != "" {
-		ctx = propagation.TraceContext{}.Extract(ctx, received{h.Traceparent, h.Tracestate})
+		ctx = propagation.TraceContext{}.Extract(ctx, received(h.Traceparent))
 	}
 	ctx, span := t.tracer.Start(ctx, requestSpanName(h), trace.WithSpanKind(trace.SpanKindServer), trace.WithTimestamp(h.Began))
-	s := &RequestSpan{traces: t, ctx: ctx, span: span, began: h.Began, id: h.RequestID}
+	s := &RequestSpan{traces: t, ctx: ctx, span: span, began: h.Began}
 	if span.IsRecording() {
 		s.attrs = requestAttributes(h)
 	}
@@ -97,6 +93,7 @@ func requestAttributes(h RequestHead) []attribute.KeyValue {
 	const most = 18 // with those of the end
 	attrs := make([]attribute.KeyValue, 0, most)
 	attrs = append(attrs, attrMethod.String(knownMethod(h.Method)))
+	attrs = appendText(attrs, attrRequestID, h.RequestID)
 	if route := knownRoute(h.Route); route != otherRoute {
 		attrs = append(attrs, attrRoute.String(route))
 	}
@@ -129,7 +126,6 @@ func (s *RequestSpan) End(a Access) {
 		return
 	}
 	if s.span.IsRecording() {
-		a.RequestID = cmp.Or(a.RequestID, s.id)
 		s.span.SetAttributes(appendAccess(s.attrs, &a)...)
 		if a.Status >= 500 || brokeOff(a.EndReason) {
 			s.span.SetStatus(codes.Error, "")
@@ -143,7 +139,6 @@ func appendAccess(attrs []attribute.KeyValue, a *Access) []attribute.KeyValue {
 		attrs = append(attrs, attrStatus.Int(a.Status))
 	}
 	attrs = appendText(attrs, attrErrorType, a.errorType())
-	attrs = appendText(attrs, attrRequestID, a.RequestID)
 	attrs = appendText(attrs, attrKeyID, a.KeyID)
 	attrs = appendText(attrs, attrTenantID, a.Tenant)
 	attrs = appendText(attrs, attrPool, a.Model)
@@ -151,22 +146,19 @@ func appendAccess(attrs []attribute.KeyValue, a *Access) []attribute.KeyValue {
 	return appendText(attrs, attrUsageSource, a.UsageSource)
 }
 
-// received is a trace context as a client sent it.
-type received struct{ traceparent, tracestate string }
+// received is a traceparent as a client sent it, for the propagator to parse.
+type received string
 
 func (r received) Get(name string) string {
-	switch {
-	case name == "traceparent":
-		return r.traceparent
-	case name == "tracestate" && len(r.tracestate) <= longestTracestate:
-		return r.tracestate
+	if name == "traceparent" {
+		return string(r)
 	}
 	return ""
 }
 
 func (received) Set(string, string) {}
 
-func (received) Keys() []string { return []string{"traceparent", "tracestate"} }
+func (received) Keys() []string { return []string{"traceparent"} }
 
 func appendText(attrs []attribute.KeyValue, key attribute.Key, value string) []attribute.KeyValue {
 	if value = clean(value, longestText); value == "" {
