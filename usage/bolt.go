@@ -25,7 +25,12 @@ const (
 // boltStorage is the embedded storage: one bbolt file, one fsynced transaction per batch.
 type boltStorage struct {
 	db *bolt.DB
+	// encoded is memory for what write puts into the file; bbolt reads it until the transaction has ended.
+	encoded []byte
 }
+
+// maxEncoded bounds the memory that is kept from one transaction to the next. A usual record takes 700 bytes.
+const maxEncoded = 1 << 20
 
 // OpenLedger opens the embedded ledger in db and starts its committer. It creates
 // what is missing, and refuses a ledger that a newer Tollgate has written. The
@@ -70,16 +75,22 @@ func openBoltStorage(db *bolt.DB) (*boltStorage, error) {
 }
 
 func (s *boltStorage) write(_ context.Context, batch []Record) error {
+	if cap(s.encoded) > maxEncoded {
+		s.encoded = nil
+	}
 	err := s.db.Update(func(tx *bolt.Tx) error {
-		records, totals := buckets(tx)
+		w := batchWriter{encoded: s.encoded[:0], sums: map[string]*totals{}}
+		w.records, w.totals = buckets(tx)
 		// Request ids begin with their time, so keys mostly come in order and pages may be filled up.
-		records.FillPercent = 0.9
-		for i, r := range batch {
-			if err := put(records, totals, r); err != nil {
+		w.records.FillPercent = 0.9
+		for i := range batch {
+			if err := w.put(&batch[i]); err != nil {
 				return markRejected(err, i)
 			}
 		}
-		return nil
+		err := w.putSums()
+		s.encoded = w.encoded
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("usage ledger: %w", err)
@@ -100,37 +111,69 @@ func buckets(tx *bolt.Tx) (records, totals *bolt.Bucket) {
 	return root.Bucket([]byte(recordsBucket)), root.Bucket([]byte(totalsBucket))
 }
 
-// put writes a record that is new, and adds it to its totals in the same transaction.
-func put(records, allTotals *bolt.Bucket, r Record) error {
-	key := recordKey(r)
-	if records.Get(key) != nil {
+// batchWriter writes the records of one transaction. Their totals are summed in
+// memory, so that each is read and written once, however many records it counts.
+type batchWriter struct {
+	records, totals *bolt.Bucket
+	sums            map[string]*totals // by the keys of the totals
+	key             []byte             // memory for the key at hand; bbolt copies keys, not values
+	encoded         []byte
+}
+
+// put writes a record that is new, and adds it to the sum of its bucket. A record
+// that is there already, or earlier in the batch, changes nothing.
+func (w *batchWriter) put(r *Record) error {
+	w.key = appendRecordKey(w.key[:0], r)
+	if w.records.Get(w.key) != nil {
 		return nil
 	}
-	value, err := json.Marshal(r)
-	if err != nil {
+	begin := len(w.encoded)
+	var err error
+	if w.encoded, err = appendRecord(w.encoded, r); err != nil {
 		return err
 	}
-	if err := records.Put(key, value); err != nil {
+	if err := w.records.Put(w.key, w.encoded[begin:]); err != nil {
 		return err
 	}
 	more := r.totals()
 	if more == (totals{}) {
 		return nil
 	}
-	var sum totals
-	bucketKey := r.bucket().key()
-	if old := allTotals.Get(bucketKey); old != nil {
-		if err := json.Unmarshal(old, &sum); err != nil {
-			return fmt.Errorf("the totals of %s are damaged: %w", r.day(), err)
-		}
+	sum, err := w.sum(r)
+	if err != nil {
+		return err
 	}
 	if err := sum.add(more); err != nil {
 		return fmt.Errorf("the totals of %s: %w", r.day(), err)
 	}
-	if value, err = json.Marshal(sum); err != nil {
-		return err
+	return nil
+}
+
+// sum is what a record's bucket holds, with what the batch has added to it so far.
+func (w *batchWriter) sum(r *Record) (*totals, error) {
+	w.key = r.bucket().appendKey(w.key[:0])
+	if sum := w.sums[string(w.key)]; sum != nil {
+		return sum, nil
 	}
-	return allTotals.Put(bucketKey, value)
+	sum := new(totals)
+	if stored := w.totals.Get(w.key); stored != nil {
+		if err := json.Unmarshal(stored, sum); err != nil {
+			return nil, fmt.Errorf("the totals of %s are damaged: %w", r.day(), err)
+		}
+	}
+	w.sums[string(w.key)] = sum
+	return sum, nil
+}
+
+func (w *batchWriter) putSums() error {
+	for key, sum := range w.sums {
+		begin := len(w.encoded)
+		w.encoded = appendTotals(w.encoded, sum)
+		if err := w.totals.Put([]byte(key), w.encoded[begin:]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *boltStorage) byRequest(ctx context.Context, requestID string) ([]Record, error) {
@@ -183,16 +226,20 @@ func (s *boltStorage) sum(ctx context.Context, q Query) ([]Row, error) {
 	return gathered.rows(), nil
 }
 
-// recordKey is request id, zero byte, kind, attempt: a request's records stand
-// together, in the order of its life.
-func recordKey(r Record) []byte {
-	key := append([]byte(r.RequestID), 0, r.Kind.order())
-	return binary.BigEndian.AppendUint16(key, uint16(r.Attempt))
+// appendRecordKey appends request id, zero byte, kind, attempt: a request's records
+// stand together, in the order of its life.
+func appendRecordKey(dst []byte, r *Record) []byte {
+	dst = append(append(dst, r.RequestID...), 0, r.Kind.order())
+	return binary.BigEndian.AppendUint16(dst, uint16(r.Attempt))
 }
 
-// key is the labels with a zero byte between them, which none of them holds; the day comes first.
-func (b bucket) key() []byte {
-	return bytes.Join([][]byte{[]byte(b.day), []byte(b.tenant), []byte(b.keyID), []byte(b.model), []byte(b.provider)}, []byte{0})
+// appendKey appends the labels with a zero byte between them, which none of them holds; the day comes first.
+func (b bucket) appendKey(dst []byte) []byte {
+	dst = append(append(dst, b.day...), 0)
+	dst = append(append(dst, b.tenant...), 0)
+	dst = append(append(dst, b.keyID...), 0)
+	dst = append(append(dst, b.model...), 0)
+	return append(dst, b.provider...)
 }
 
 func readBucketKey(key []byte) (bucket, error) {

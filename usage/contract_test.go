@@ -34,6 +34,8 @@ func testContract(t *testing.T, newFleet func(t *testing.T) fleet) {
 		"concurrent increments are not lost":                        contractConcurrent,
 		"closing and opening again keeps all":                       contractReopen,
 		"a total that would overflow takes no other record with it": contractOverflow,
+		"records that overflow together take no other with them":    contractOverflowTogether,
+		"records of one batch do not run into each other":           contractTogether,
 		"labels do not run into each other":                         contractLabels,
 		"bad records and bad queries are refused":                   contractRefusals,
 	} {
@@ -407,6 +409,70 @@ func contractOverflow(t *testing.T, open fleet) {
 	}
 }
 
+// A bucket that overflows within a batch keeps what fits.
+func contractOverflowTogether(t *testing.T, open fleet) {
+	l := open(t)
+	const each = 10
+	dear := func(n int) Record {
+		r := settle(n)
+		r.Charge = math.MaxInt64/2 + 1
+		return r
+	}
+	var all sync.WaitGroup
+	errs := make([]error, each)
+	for n := range each {
+		all.Go(func() { errs[n] = l.Record(t.Context(), dear(n)) })
+		all.Go(func() {
+			r := settle(each + n)
+			r.Tenant = "other"
+			if err := l.Record(t.Context(), r); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	kept := 0
+	for n, err := range errs {
+		found := mustFind(t, l, dear(n).RequestID)
+		switch {
+		case err == nil && len(found) == 1:
+			kept++
+		case !errors.Is(err, ErrOverflow) || len(found) != 0:
+			t.Errorf("record %d: %v, and %d kept", n, err, len(found))
+		}
+	}
+	rows := mustSum(t, l, Query{By: []Dimension{ByTenant}})
+	if kept != 1 || len(rows) != 2 || rows[0].Requests != 1 || rows[0].Charge != math.MaxInt64/2+1 || rows[1].Requests != each {
+		t.Fatalf("%d kept, %+v", kept, rows)
+	}
+}
+
+// Records of all sizes, each of them twice.
+func contractTogether(t *testing.T, open fleet) {
+	l := open(t)
+	sized := func(n int) Record {
+		r := settle(n)
+		r.Rejected = strings.Repeat(string(rune('a'+n%26)), n*37%maxRemark)
+		return r
+	}
+	const count = 200
+	var all sync.WaitGroup
+	for n := range 2 * count {
+		all.Go(func() {
+			if err := l.Record(t.Context(), sized(n%count)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	for n := range count {
+		same(t, []Record{sized(n)}, mustFind(t, l, sized(n).RequestID))
+	}
+	if rows := mustSum(t, l, Query{}); rows[0].Requests != count || rows[0].Charge != count*757_700 {
+		t.Fatalf("got %+v", rows)
+	}
+}
+
 func contractLabels(t *testing.T, open fleet) {
 	l := open(t)
 	for n, labels := range [][2]string{{"a", "b|c"}, {"a|b", "c"}, {"ab", ""}, {"", "ab"}, {"a\nb", "ü"}} {
@@ -438,6 +504,8 @@ func contractRefusals(t *testing.T, open fleet) {
 	f(func(r *Record) { r.Attempt = -1 }, "attempt must be from 0 to 65535, got -1")
 	f(func(r *Record) { r.Charge = -1 }, "charge and cost must be 0 or more, got -0.000000001 and 0.00060512")
 	f(func(r *Record) { r.AcceptedAt = time.Time{} }, "accepted_at is missing or in the year 1")
+	f(func(r *Record) { r.EndedAt = time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC) }, "first_byte_at is in the year 2026 and ended_at in 10000")
+	f(func(r *Record) { r.FirstByteAt = time.Date(9999, 12, 31, 23, 30, 0, 0, time.FixedZone("", -3600)) }, "first_byte_at is in the year 10000 and ended_at in 2026")
 	// Regression title: "negative upstream usage lowers the spend".
 	f(func(r *Record) { r.Prompt = -1 }, "prompt_tokens must be from 0 to 2147483647, got -1")
 	same(t, []Row{{}}, mustSum(t, l, Query{}))

@@ -93,6 +93,10 @@ const (
 
 // checked returns the record as it is stored, or ErrBadRecord with what is wrong.
 func (r Record) checked() (Record, error) {
+	// Stored in UTC and without the monotonic clock, a record reads back as it was written.
+	r.AcceptedAt = r.AcceptedAt.UTC().Round(0)
+	r.FirstByteAt = r.FirstByteAt.UTC().Round(0)
+	r.EndedAt = r.EndedAt.UTC().Round(0)
 	if r.RequestID == "" {
 		return r, fmt.Errorf("%w: request_id is empty", ErrBadRecord)
 	}
@@ -116,18 +120,19 @@ func (r Record) checked() (Record, error) {
 		return r, fmt.Errorf("%w: charge and cost must be 0 or more, got %s and %s", ErrBadRecord, r.Charge, r.Cost)
 	case r.AcceptedAt.Year() < 2000 || r.AcceptedAt.Year() > 9999:
 		return r, fmt.Errorf("%w: accepted_at is missing or in the year %d", ErrBadRecord, r.AcceptedAt.Year())
+	case !hasFourDigits(r.FirstByteAt.Year()) || !hasFourDigits(r.EndedAt.Year()):
+		return r, fmt.Errorf("%w: first_byte_at is in the year %d and ended_at in %d", ErrBadRecord, r.FirstByteAt.Year(), r.EndedAt.Year())
 	}
 	if err := r.valid(); err != nil {
 		return r, fmt.Errorf("%w: %w", ErrBadRecord, err)
 	}
-	// Stored in UTC and without the monotonic clock, a record reads back as it was written.
-	r.AcceptedAt = r.AcceptedAt.UTC().Round(0)
-	r.FirstByteAt = r.FirstByteAt.UTC().Round(0)
-	r.EndedAt = r.EndedAt.UTC().Round(0)
 	r.UpstreamID = r.UpstreamID[:min(len(r.UpstreamID), maxRemark)]
 	r.Rejected = r.Rejected[:min(len(r.Rejected), maxRemark)]
 	return r, nil
 }
+
+// hasFourDigits is what JSON asks of a year. A zero time has the year 1.
+func hasFourDigits(year int) bool { return year >= 0 && year <= 9999 }
 
 const maxAttempt = 1<<16 - 1
 
