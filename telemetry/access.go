@@ -50,7 +50,7 @@ func LogAccess(ctx context.Context, log *slog.Logger, a Access) {
 	if !log.Enabled(ctx, level) {
 		return
 	}
-	line := accessLine{attrs: make([]slog.Attr, 0, 24)}
+	var line accessLine
 	line.text(FieldRequestID, a.RequestID)
 	line.text(FieldTraceID, a.TraceID)
 	line.text(FieldMethod, a.Method)
@@ -72,13 +72,31 @@ func LogAccess(ctx context.Context, log *slog.Logger, a Access) {
 	line.time(FieldFirstByte, a.FirstByte)
 	line.time(FieldOverhead, a.Overhead)
 	line.add(slog.Float64(FieldDuration, milliseconds(a.Duration)))
-	log.LogAttrs(ctx, level, "request", line.attrs...)
+	attrs := line.attrs[:line.length]
+	now := time.Now()
+	if h, ok := log.Handler().(*logHandler); ok && h.writePlain(now, level, accessMessage, attrs) {
+		return
+	}
+	r := slog.NewRecord(now, level, accessMessage, 0) // no place in the source: it says nothing
+	r.AddAttrs(append([]slog.Attr(nil), attrs...)...) // a copy, so that line stays on the stack
+	_ = log.Handler().Handle(ctx, r)                  // as slog does: a line that cannot be written has nobody to tell
 }
 
-// accessLine leaves out what is empty.
-type accessLine struct{ attrs []slog.Attr }
+const accessMessage = "request"
 
-func (l *accessLine) add(a slog.Attr) { l.attrs = append(l.attrs, a) }
+// maxAccessFields is how many fields an access line has when none is empty.
+const maxAccessFields = 19
+
+// accessLine leaves out what is empty.
+type accessLine struct {
+	attrs  [maxAccessFields]slog.Attr
+	length int
+}
+
+func (l *accessLine) add(a slog.Attr) {
+	l.attrs[l.length] = a
+	l.length++
+}
 
 func (l *accessLine) text(name, value string) {
 	if value != "" {

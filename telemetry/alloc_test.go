@@ -2,7 +2,10 @@
 
 package telemetry
 
-import "testing"
+import (
+	"io"
+	"testing"
+)
 
 // The race detector allocates on its own, so this one runs without it.
 func TestMeasurementsDoNotAllocate(t *testing.T) {
@@ -21,5 +24,16 @@ func TestNoTracesDoNotAllocate(t *testing.T) {
 		span.End(Access{Status: 200})
 	}); n != 0 {
 		t.Errorf("%v allocations for the spans of nobody, want 0", n)
+	}
+}
+
+func TestAccessLineDoesNotAllocate(t *testing.T) {
+	log, end, err := NewLogger(io.Discard, Config{LogLevel: "info", LogFormat: "json"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer end()
+	if n := testing.AllocsPerRun(1000, func() { LogAccess(t.Context(), log, access()) }); n != 0 {
+		t.Errorf("%v allocations for the access line of one request, want 0", n)
 	}
 }

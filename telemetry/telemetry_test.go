@@ -24,11 +24,12 @@ func TestSecretIsNeverWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, format := range []string{"json", "text"} {
-		log, err := NewLogger(&out, Config{LogLevel: "debug", LogFormat: format})
+		log, end, err := NewLogger(&out, Config{LogLevel: "debug", LogFormat: format})
 		if err != nil {
 			t.Fatal(err)
 		}
 		log.Info("line", slog.Any("s", s), slog.Any("nested", struct{ S Secret }{s}), slog.Any("p", &s))
+		end()
 	}
 	for _, form := range []string{clear, fmt.Sprintf("%x", clear), fmt.Sprintf("%X", clear)} {
 		if strings.Contains(out.String(), form) {
@@ -69,7 +70,7 @@ func TestAccessLine(t *testing.T) {
 func TestConfigRefusesUnknownWords(t *testing.T) {
 	f := func(c Config, want string) {
 		t.Helper()
-		if _, err := NewLogger(io.Discard, c); err == nil || err.Error() != want {
+		if _, _, err := NewLogger(io.Discard, c); err == nil || err.Error() != want {
 			t.Errorf("got %v, want %s", err, want)
 		}
 	}
@@ -79,12 +80,13 @@ func TestConfigRefusesUnknownWords(t *testing.T) {
 
 func TestLogLevelHoldsBackLesserLines(t *testing.T) {
 	var out bytes.Buffer
-	log, err := NewLogger(&out, Config{LogLevel: "warn", LogFormat: "json"})
+	log, end, err := NewLogger(&out, Config{LogLevel: "warn", LogFormat: "json"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	log.Info("quiet")
 	log.Warn("heard")
+	end()
 	if got := out.String(); strings.Contains(got, "quiet") || !strings.Contains(got, "heard") {
 		t.Errorf("got %s", got)
 	}

@@ -96,10 +96,11 @@ func (d *demo) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	log, err := telemetry.NewLogger(d.stderr, c.Telemetry)
+	log, end, err := telemetry.NewLogger(d.stderr, c.Telemetry)
 	if err != nil {
 		return err
 	}
+	defer end()
 	p, err := start(c, log)
 	if err != nil {
 		return err

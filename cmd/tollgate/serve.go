@@ -34,10 +34,11 @@ second signal ends it at once.`,
 }
 
 func serve(ctx context.Context, c *config.Config, stderr io.Writer) error {
-	log, err := telemetry.NewLogger(stderr, c.Telemetry)
+	log, end, err := telemetry.NewLogger(stderr, c.Telemetry)
 	if err != nil {
 		return &usageError{err}
 	}
+	defer end()
 	p, err := start(c, log)
 	if err != nil {
 		return err
