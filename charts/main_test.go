@@ -56,15 +56,25 @@ func inputs(t *testing.T) {
 	}
 }
 
-// template renders the chart as the release "tollgate" in the namespace "llm".
-func template(t *testing.T, values string) (stdout, stderr string, err error) {
+// template renders the chart as the release "tollgate" in the namespace "llm", with
+// one values file, or several, of which a later one wins.
+func template(t *testing.T, values ...string) (stdout, stderr string, err error) {
+	t.Helper()
+	return templateAs(t, "tollgate", "llm", values...)
+}
+
+func templateAs(t *testing.T, name, namespace string, values ...string) (stdout, stderr string, err error) {
 	t.Helper()
 	inputs(t)
-	path := filepath.Join(t.TempDir(), "values.yaml")
-	if err := os.WriteFile(path, []byte(values), 0o600); err != nil {
-		t.Fatal(err)
+	arguments := []string{"template", name, "tollgate", "--namespace", namespace, "--kube-version", "1.30.0"}
+	for i, text := range values {
+		path := filepath.Join(t.TempDir(), fmt.Sprintf("values-%d.yaml", i))
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		arguments = append(arguments, "-f", path)
 	}
-	return helm("template", "tollgate", "tollgate", "--namespace", "llm", "--kube-version", "1.30.0", "-f", path)
+	return helm(arguments...)
 }
 
 // release is what one set of values renders to: a document for each object.
@@ -73,11 +83,16 @@ type release struct {
 	objects map[string]any // "Kind/name"
 }
 
-func render(t *testing.T, values string) release {
+func render(t *testing.T, values ...string) release {
 	t.Helper()
-	out, complaint, err := template(t, values)
+	return renderAs(t, "tollgate", "llm", values...)
+}
+
+func renderAs(t *testing.T, name, namespace string, values ...string) release {
+	t.Helper()
+	out, complaint, err := templateAs(t, name, namespace, values...)
 	if err != nil {
-		t.Fatalf("%v\n%s\nvalues:\n%s", err, complaint, values)
+		t.Fatalf("%v\n%s\nvalues:\n%s", err, complaint, strings.Join(values, "\n---\n"))
 	}
 	r := release{t, make(map[string]any)}
 	for decoder := yaml.NewDecoder(strings.NewReader(out)); ; {

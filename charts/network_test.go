@@ -51,6 +51,8 @@ func TestServices(t *testing.T) {
 	r.want("Service/tollgate", "spec.ports", "[{name: http, port: 80, targetPort: http}]")
 	r.want("Service/tollgate", "spec.type", "ClusterIP")
 	r.want("Service/tollgate-admin", "spec.ports", "[{name: admin, port: 8081, targetPort: admin}]")
+	r.want("Service/tollgate-admin", "spec.publishNotReadyAddresses", "true") // a pod that drains has metrics to the end
+	r.want("Service/tollgate", "spec.publishNotReadyAddresses", "")
 	r = render(t, valuesFile(t, "everything"))
 	r.want("Service/llm-gate", "spec.ports", "[{name: http, port: 8080, targetPort: http, nodePort: 30080}]")
 	r.want("Service/llm-gate", "spec.type", "LoadBalancer")
@@ -137,6 +139,14 @@ func TestServiceMonitor(t *testing.T) {
 	if len(found) != 1 || found[0] != "llm-gate-admin" {
 		t.Errorf("it selects the Services %v", found)
 	}
+
+	r = render(t, "serviceMonitor: {enabled: true, labels: {app.kubernetes.io/instance: prometheus}}") // once, and the user's
+	r.want("ServiceMonitor/tollgate", "metadata.labels", `
+helm.sh/chart: tollgate-0.1.0
+app.kubernetes.io/name: tollgate
+app.kubernetes.io/instance: prometheus
+app.kubernetes.io/version: 0.1.0
+app.kubernetes.io/managed-by: Helm`)
 }
 
 func TestNames(t *testing.T) {
@@ -148,8 +158,57 @@ func TestNames(t *testing.T) {
 		}
 	}
 	f("", "tollgate")
+	f("{nameOverride: a.b, fullnameOverride: gw}", "gw")
 	f("nameOverride: llm", "tollgate-llm")
 	f("fullnameOverride: gw", "gw")
 	// Fifty characters: a revision's hash and "-headless" still fit into a label.
 	f("fullnameOverride: "+strings.Repeat("n", 70), strings.Repeat("n", 50))
+	f("fullnameOverride: "+strings.Repeat("n", 48)+"--n", strings.Repeat("n", 48))
+}
+
+// TestNamesStayText: what YAML could take for a number is text where Kubernetes wants text.
+func TestNamesStayText(t *testing.T) {
+	values := `
+nameOverride: "2024"
+fullnameOverride: gw
+priorityClassName: "7"
+service: {type: LoadBalancer, loadBalancerClass: "9"}
+serviceAccount: {name: "42"}
+serviceMonitor: {enabled: true, interval: "30", scrapeTimeout: "10"}
+persistence: {storageClass: "1e3", size: "10"}
+ingress: {enabled: true, className: "8"}
+image: {repository: "12", tag: "34"}
+imagePullSecrets: [{name: "5"}]
+redis: {addresses: ['r:1'], tls: true, tlsCA: {existingSecret: "6", existingSecretKey: "0x1"}}
+podLabels: {tier: "1"}
+podAnnotations: {owner: "0"}`
+	r := renderAs(t, "1e3", "7e2", values)
+	f := func(object, path, want string) {
+		t.Helper()
+		if got := at(r.object(object), path); got != want {
+			t.Errorf("%s %s: got %T %v, want the text %s", object, path, got, got, want)
+		}
+	}
+	const set, spec = "StatefulSet/gw", pod
+	for _, label := range []string{"spec.selector.matchLabels", "spec.template.metadata.labels", "metadata.labels"} {
+		labels, _ := at(r.object(set), label).(map[string]any)
+		if labels["app.kubernetes.io/instance"] != "1e3" || labels["app.kubernetes.io/name"] != "2024" {
+			t.Errorf("%s: %#v", label, labels)
+		}
+	}
+	f(set, spec+".priorityClassName", "7")
+	f(set, spec+".serviceAccountName", "42")
+	f(set, container+".image", "12:34")
+	f(set, spec+".imagePullSecrets.0.name", "5")
+	f(set, spec+".volumes.1.secret.secretName", "6")
+	f(set, spec+".volumes.1.secret.items.0.key", "0x1")
+	f(set, "spec.template.metadata.annotations.owner", "0")
+	f(set, "spec.volumeClaimTemplates.0.spec.storageClassName", "1e3")
+	f(set, "spec.volumeClaimTemplates.0.spec.resources.requests.storage", "10")
+	f("ServiceAccount/42", "metadata.name", "42")
+	f("Service/gw", "spec.loadBalancerClass", "9")
+	f("Service/gw", "metadata.namespace", "7e2")
+	f("ServiceMonitor/gw", "spec.endpoints.0.interval", "30")
+	f("ServiceMonitor/gw", "spec.endpoints.0.scrapeTimeout", "10")
+	f("Ingress/gw", "spec.ingressClassName", "8")
 }

@@ -96,8 +96,25 @@ func TestMemoryLimitLeavesRoom(t *testing.T) {
 	f("{limits: {memory: 512Mi}}", "483183820")
 	f("{limits: {memory: 1.5G}}", "1350000000")
 	f("{limits: {memory: 1073741824}}", "966367641")
+	f("{limits: {memory: '1e9'}}", "900000000")
+	f("{limits: {memory: 1e9}}", "900000000")
+	f("{limits: {memory: 1Pi}}", "1013309916158361")
 	f("{limits: {memory: null, cpu: 2}}", "")
 	f("{limits: null}", "")
+	f("null", "")
+
+	// Whoever sets it may write the limit as they like.
+	r := render(t, "{resources: {limits: {memory: 1000m}}, extraEnv: [{name: GOMEMLIMIT, value: 100MiB}]}")
+	r.want(statefulSet, container+".resources.limits.memory", "1000m")
+}
+
+// TestProbesThatKill: a gateway that answers no probe has nothing to drain, but
+// would hold its successor back for the whole grace period.
+func TestProbesThatKill(t *testing.T) {
+	r := render(t, "{livenessProbe: {terminationGracePeriodSeconds: 5}}")
+	r.want(statefulSet, container+".startupProbe.terminationGracePeriodSeconds", "30")
+	r.want(statefulSet, container+".livenessProbe.terminationGracePeriodSeconds", "5")
+	r.want(statefulSet, container+".readinessProbe.terminationGracePeriodSeconds", "") // Kubernetes refuses it there
 }
 
 func TestStorage(t *testing.T) {
@@ -133,6 +150,7 @@ func TestRollout(t *testing.T) {
 	f("", "admin: {token: 0123456789abcdef}", false)
 	f("admin: {token: 0123456789abcdef}", "admin: {token: 0123456789abcdeg}", false)
 	f("providerKeys: {values: {EVOLINK_API_KEY: a}}", "providerKeys: {values: {EVOLINK_API_KEY: b}}", false)
+	f("", "podAnnotations: {checksum/config: mine}", true) // one of each name, and the chart's counts
 }
 
 func TestWhereThePodRuns(t *testing.T) {
@@ -147,7 +165,8 @@ func TestWhereThePodRuns(t *testing.T) {
 	f("imagePullSecrets", "[{name: registry-login}]")
 	f("serviceAccountName", "llm-gate")
 	f("containers.0.image", "registry.example.com/tollgate@sha256:0000000000000000000000000000000000000000000000000000000000000000")
-	f("containers.0.startupProbe", "{httpGet: {path: /healthz, port: admin}, periodSeconds: 2, timeoutSeconds: 2, failureThreshold: 150}")
+	f("containers.0.startupProbe",
+		"{httpGet: {path: /healthz, port: admin}, periodSeconds: 2, timeoutSeconds: 2, failureThreshold: 150, terminationGracePeriodSeconds: 30}")
 	f("containers.0.envFrom", "[{secretRef: {name: more-keys, optional: true}}]")
 	f("containers.0.volumeMounts.2", "{name: azure-key, mountPath: /run/keys, readOnly: true}")
 	f("volumes.1", "{name: azure-key, secret: {secretName: azure-key}}")

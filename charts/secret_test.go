@@ -50,8 +50,8 @@ func TestEnvironment(t *testing.T) {
 		variable{"STARMAGIC_API_KEY", "Secret tollgate STARMAGIC_API_KEY"},
 		variable{"K8S_NAMESPACE_NAME", "metadata.namespace"},
 		variable{"K8S_POD_NAME", "metadata.name"},
-		variable{"OTEL_RESOURCE_ATTRIBUTES", "k8s.pod.name=$(K8S_POD_NAME),k8s.namespace.name=$(K8S_NAMESPACE_NAME)"},
-		variable{"GOMEMLIMIT", "966367641"})
+		variable{"GOMEMLIMIT", "966367641"},
+		variable{"OTEL_RESOURCE_ATTRIBUTES", "k8s.pod.name=$(K8S_POD_NAME),k8s.namespace.name=$(K8S_NAMESPACE_NAME)"})
 	f(valuesFile(t, "fleet"), "tollgate",
 		variable{"EVOLINK_API_KEY", "Secret llm-provider-keys EVOLINK_API_KEY optional"},
 		variable{"STARMAGIC_API_KEY", "Secret llm-provider-keys STARMAGIC_API_KEY optional"},
@@ -62,8 +62,8 @@ func TestEnvironment(t *testing.T) {
 		variable{"REDIS_SENTINEL_PASSWORD", "Secret tollgate-redis sentinel-password"},
 		variable{"K8S_NAMESPACE_NAME", "metadata.namespace"},
 		variable{"K8S_POD_NAME", "metadata.name"},
-		variable{"OTEL_RESOURCE_ATTRIBUTES", "k8s.pod.name=$(K8S_POD_NAME),k8s.namespace.name=$(K8S_NAMESPACE_NAME)"},
-		variable{"GOMEMLIMIT", "966367641"})
+		variable{"GOMEMLIMIT", "966367641"},
+		variable{"OTEL_RESOURCE_ATTRIBUTES", "k8s.pod.name=$(K8S_POD_NAME),k8s.namespace.name=$(K8S_NAMESPACE_NAME)"})
 }
 
 // An entry of extraEnv stands in place of the chart's own, and can refer to the others.
@@ -74,6 +74,18 @@ func TestExtraEnvironmentWins(t *testing.T) {
 		{"K8S_POD_NAME", "metadata.name"},
 		{"GOMEMLIMIT", "100MiB"},
 		{"OTEL_RESOURCE_ATTRIBUTES", "a=$(K8S_POD_NAME)"},
+	}
+	if diff := cmp.Diff(want, r.environment("tollgate"), cmp.AllowUnexported(variable{})); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+
+	// What refers to a variable comes after it, whoever sets that.
+	r = render(t, "extraEnv: [{name: K8S_POD_NAME, value: mine}]")
+	want = []variable{
+		{"K8S_NAMESPACE_NAME", "metadata.namespace"},
+		{"GOMEMLIMIT", "966367641"},
+		{"K8S_POD_NAME", "mine"},
+		{"OTEL_RESOURCE_ATTRIBUTES", "k8s.pod.name=$(K8S_POD_NAME),k8s.namespace.name=$(K8S_NAMESPACE_NAME)"},
 	}
 	if diff := cmp.Diff(want, r.environment("tollgate"), cmp.AllowUnexported(variable{})); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)

@@ -3,6 +3,7 @@
 {{- define "tollgate.config" -}}
 {{- include "tollgate.validate" . -}}
 {{- $config := deepCopy .Values.config -}}
+{{- include "tollgate.dropNulls" $config -}}
 {{- $server := default dict $config.server -}}
 {{- $admin := default dict $config.admin -}}
 {{- $_ := set $config "server" (set $server "listen" ":8080") -}}
@@ -12,37 +13,67 @@
 {{- if or .Values.pepper.value .Values.pepper.existingSecret -}}
 {{- $_ = set $config "keys" (set (default dict $config.keys) "pepper" "${TOLLGATE_PEPPER}") -}}
 {{- end -}}
+{{- $store := omit (default dict $config.store) "redis" -}}
 {{- if .Values.redis.addresses -}}
-{{- $store := default dict $config.store -}}
-{{- $_ = set $config "store" (set $store "redis" (include "tollgate.redis" . | fromYaml)) -}}
+{{- $_ = set $store "redis" (include "tollgate.redis" . | fromYaml) -}}
 {{- end -}}
-{{- toYaml $config -}}
+{{- if $store -}}{{- $_ = set $config "store" $store -}}{{- else -}}{{- $_ = unset $config "store" -}}{{- end -}}
+{{- $text := toYaml $config -}}
+{{- include "tollgate.validateReferences" (dict "root" . "text" $text) -}}
+{{- $text -}}
+{{- end }}
+
+{{/*
+Removes the entries of a map that are null, at every depth. Helm does so only for
+those that values.yaml has: a provider of one values file that a later one sets to
+null would stay, as a provider without anything.
+*/}}
+{{- define "tollgate.dropNulls" -}}
+{{- $map := . -}}
+{{- range $name := keys $map -}}
+{{- $value := get $map $name -}}
+{{- if kindIs "invalid" $value -}}
+{{- $_ := unset $map $name -}}
+{{- else if kindIs "map" $value -}}
+{{- include "tollgate.dropNulls" $value -}}
+{{- else if kindIs "slice" $value -}}
+{{- range $value -}}{{- if kindIs "map" . -}}{{- include "tollgate.dropNulls" . -}}{{- end -}}{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
+{{/* A value as config.yaml writes it, where a dollar sign begins a reference. */}}
+{{- define "tollgate.literal" -}}
+{{- default "" . | replace "$" "$$" | quote -}}
 {{- end }}
 
 {{- define "tollgate.redis" -}}
 {{- with .Values.redis -}}
 addresses: {{ toJson .addresses }}
 cluster: {{ .cluster }}
-master_name: {{ quote .masterName }}
+master_name: {{ include "tollgate.literal" .masterName }}
 {{- if .masterName }}
-sentinel_username: {{ quote .sentinelUsername }}
+sentinel_username: {{ include "tollgate.literal" .sentinelUsername }}
 sentinel_password: "${REDIS_SENTINEL_PASSWORD:-}"
 {{- end }}
-username: {{ quote .username }}
+username: {{ include "tollgate.literal" .username }}
 password: "${REDIS_PASSWORD:-}"
 db: {{ int .db }}
 tls: {{ .tls }}
-tls_ca: {{ if .tlsCA.existingSecret }}/etc/tollgate-redis/{{ .tlsCA.existingSecretKey }}{{ else }}""{{ end }}
+tls_ca: "{{ if .tlsCA.existingSecret }}/etc/tollgate-redis/{{ .tlsCA.existingSecretKey }}{{ end }}"
 {{- end -}}
 {{- end }}
 
-{{/* The environment: secrets, what the pod knows of itself, and extraEnv, which wins. */}}
+{{/*
+The environment: secrets, what the pod knows of itself, and extraEnv, which wins.
+OTEL_RESOURCE_ATTRIBUTES comes last, for it refers to variables that extraEnv may set.
+*/}}
 {{- define "tollgate.env" -}}
 {{- $values := .Values -}}
 {{- $own := include "tollgate.fullname" . -}}
 {{- $env := list -}}
 {{- range $name, $value := $values.providerKeys.values -}}
-{{- if $values.providerKeys.existingSecret -}}
+{{- if and $values.providerKeys.existingSecret (not (kindIs "invalid" $value)) -}}
 {{- $ref := dict "name" $values.providerKeys.existingSecret "key" $name "optional" true -}}
 {{- $env = append $env (dict "name" $name "valueFrom" (dict "secretKeyRef" $ref)) -}}
 {{- else if $value -}}
@@ -59,7 +90,6 @@ tls_ca: {{ if .tlsCA.existingSecret }}/etc/tollgate-redis/{{ .tlsCA.existingSecr
 {{- range $name, $path := dict "K8S_POD_NAME" "metadata.name" "K8S_NAMESPACE_NAME" "metadata.namespace" -}}
 {{- $env = append $env (dict "name" $name "valueFrom" (dict "fieldRef" (dict "fieldPath" $path))) -}}
 {{- end -}}
-{{- $env = append $env (dict "name" "OTEL_RESOURCE_ATTRIBUTES" "value" "k8s.pod.name=$(K8S_POD_NAME),k8s.namespace.name=$(K8S_NAMESPACE_NAME)") -}}
 {{- with include "tollgate.goMemoryLimit" . -}}
 {{- $env = append $env (dict "name" "GOMEMLIMIT" "value" .) -}}
 {{- end -}}
@@ -69,7 +99,28 @@ tls_ca: {{ if .tlsCA.existingSecret }}/etc/tollgate-redis/{{ .tlsCA.existingSecr
 {{- range $env -}}
 {{- if not (hasKey $extra .name) -}}{{- $kept = append $kept . -}}{{- end -}}
 {{- end -}}
-{{- concat $kept $values.extraEnv | toYaml -}}
+{{- $env = concat $kept (default list $values.extraEnv) -}}
+{{- if not (hasKey $extra "OTEL_RESOURCE_ATTRIBUTES") -}}
+{{- $env = append $env (dict "name" "OTEL_RESOURCE_ATTRIBUTES" "value" "k8s.pod.name=$(K8S_POD_NAME),k8s.namespace.name=$(K8S_NAMESPACE_NAME)") -}}
+{{- end -}}
+{{- toYaml $env -}}
+{{- end }}
+
+{{/* The names of these variables, as a map. extraEnvFrom may hold more. */}}
+{{- define "tollgate.variables" -}}
+{{- $set := dict -}}
+{{- range include "tollgate.env" . | fromYamlArray -}}{{- $_ := set $set .name true -}}{{- end -}}
+{{- toYaml $set -}}
+{{- end }}
+
+{{/* Not empty when a provider has a key, or may have one where the chart cannot look. */}}
+{{- define "tollgate.hasProviderKey" -}}
+{{- $providers := (include "tollgate.config" . | fromYaml).providers | toYaml -}}
+{{- $set := include "tollgate.variables" . | fromYaml -}}
+{{- if or .Values.providerKeys.existingSecret .Values.extraEnvFrom (contains "${file:/" $providers) -}}true{{- end -}}
+{{- range regexFindAll "[$][{][A-Za-z_][A-Za-z0-9_]*" $providers -1 -}}
+{{- if hasKey $set (trimPrefix "${" .) -}}true{{- end -}}
+{{- end -}}
 {{- end }}
 
 {{/* The secrets that have one variable each: where their value comes from. */}}
@@ -93,12 +144,12 @@ tls_ca: {{ if .tlsCA.existingSecret }}/etc/tollgate-redis/{{ .tlsCA.existingSecr
 {{- define "tollgate.secretData" -}}
 {{- range $name, $value := .Values.providerKeys.values -}}
 {{- if $value }}
-{{ $name }}: {{ $value | b64enc }}
+{{ quote $name }}: {{ $value | b64enc | quote }}
 {{- end -}}
 {{- end -}}
 {{- range include "tollgate.secrets" . | fromYamlArray -}}
 {{- if .value }}
-{{ .env }}: {{ .value | b64enc }}
+{{ .env }}: {{ .value | b64enc | quote }}
 {{- end -}}
 {{- end -}}
 {{- end }}

@@ -1,25 +1,27 @@
 {{/* The pod's spec. */}}
 
 {{- define "tollgate.pod" -}}
-serviceAccountName: {{ include "tollgate.serviceAccountName" . }}
+serviceAccountName: {{ include "tollgate.serviceAccountName" . | quote }}
 automountServiceAccountToken: false
 enableServiceLinks: false
 terminationGracePeriodSeconds: {{ include "tollgate.terminationGracePeriodSeconds" . }}
+{{- with .Values.podSecurityContext }}
 securityContext:
-  {{- toYaml .Values.podSecurityContext | nindent 2 }}
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- with .Values.imagePullSecrets }}
 imagePullSecrets:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- with .Values.priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ quote . }}
 {{- end }}
 containers:
   - {{ include "tollgate.container" . | nindent 4 | trim }}
 volumes:
   - name: config
     configMap:
-      name: {{ include "tollgate.fullname" . }}
+      name: {{ include "tollgate.fullname" . | quote }}
   {{- if not .Values.persistence.enabled }}
   - name: data
     emptyDir: {}
@@ -27,10 +29,10 @@ volumes:
   {{- if .Values.redis.tlsCA.existingSecret }}
   - name: redis-ca
     secret:
-      secretName: {{ .Values.redis.tlsCA.existingSecret }}
+      secretName: {{ quote .Values.redis.tlsCA.existingSecret }}
       items:
-        - key: {{ .Values.redis.tlsCA.existingSecretKey }}
-          path: {{ .Values.redis.tlsCA.existingSecretKey }}
+        - key: {{ quote .Values.redis.tlsCA.existingSecretKey }}
+          path: {{ quote .Values.redis.tlsCA.existingSecretKey }}
   {{- end }}
   {{- with .Values.extraVolumes }}
   {{- toYaml . | nindent 2 }}
@@ -59,9 +61,21 @@ topologySpreadConstraints:
 {{- end }}
 {{- end }}
 
+{{/*
+What replaces the pods when it changes: config.yaml, and the secrets in the
+values. The checksums are the chart's, whatever podAnnotations says of them.
+*/}}
+{{- define "tollgate.podAnnotations" -}}
+{{- $own := dict "checksum/config" (include "tollgate.config" . | sha256sum) -}}
+{{- with include "tollgate.secretData" . | trim -}}
+{{- $_ := set $own "checksum/secret" (sha256sum .) -}}
+{{- end -}}
+{{- merge $own (default dict .Values.podAnnotations) | toYaml -}}
+{{- end }}
+
 {{- define "tollgate.container" -}}
 name: tollgate
-image: {{ include "tollgate.image" . }}
+image: {{ include "tollgate.image" . | quote }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
 args: [serve, -c, /etc/tollgate/config.yaml]
 # The command line finds the admin token in ./data, which is /data from here.
@@ -77,25 +91,27 @@ ports:
     containerPort: 8080
   - name: admin
     containerPort: 8081
-startupProbe:
-  httpGet: {path: /healthz, port: admin}
-  {{- toYaml .Values.startupProbe | nindent 2 }}
-livenessProbe:
-  httpGet: {path: /healthz, port: admin}
-  {{- toYaml .Values.livenessProbe | nindent 2 }}
-readinessProbe:
-  httpGet: {path: /readyz, port: admin}
-  {{- toYaml .Values.readinessProbe | nindent 2 }}
+{{- range $probe, $path := dict "startupProbe" "/healthz" "livenessProbe" "/healthz" "readinessProbe" "/readyz" }}
+{{- with index $.Values $probe }}
+{{ $probe }}:
+  httpGet: {path: {{ $path }}, port: admin}
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
 {{- if gt (int .Values.preStopSeconds) 0 }}
 lifecycle:
   preStop:
     sleep:
       seconds: {{ int .Values.preStopSeconds }}
 {{- end }}
+{{- with .Values.resources }}
 resources:
-  {{- toYaml .Values.resources | nindent 2 }}
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.securityContext }}
 securityContext:
-  {{- toYaml .Values.securityContext | nindent 2 }}
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 volumeMounts:
   - name: config
     mountPath: /etc/tollgate

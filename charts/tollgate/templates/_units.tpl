@@ -28,16 +28,17 @@ records, the operators' listener and the kubelet.
 
 {{/*
 GOMEMLIMIT for resources.limits.memory: nine tenths, the rest is for what the Go
-runtime does not count. Nothing without a limit.
+runtime does not count. Nothing without a limit, and nothing where extraEnv has it.
 */}}
 {{- define "tollgate.goMemoryLimit" -}}
-{{- $memory := (default dict .Values.resources.limits).memory -}}
+{{- $memory := (default dict (default dict .Values.resources).limits).memory -}}
+{{- range .Values.extraEnv -}}{{- if eq .name "GOMEMLIMIT" -}}{{- $memory = "" -}}{{- end -}}{{- end -}}
 {{- if $memory -}}
 {{- $text := kindIs "string" $memory | ternary $memory (int64 $memory | toString) -}}
-{{- if not (regexMatch "^[0-9]+([.][0-9]+)?(Ki|Mi|Gi|Ti|k|M|G|T)?$" $text) -}}
+{{- if not (regexMatch "^[0-9]+([.][0-9]+)?([eE][0-9]+|Ki|Mi|Gi|Ti|Pi|k|M|G|T|P)?$" $text) -}}
 {{- fail (printf "resources.limits.memory: must be a quantity such as 512Mi or 1Gi, GOMEMLIMIT is computed from it; got %q" $text) -}}
 {{- end -}}
-{{- $factor := dict "" 1.0 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "Ki" 1024.0 "Mi" 1048576.0 "Gi" 1073741824.0 "Ti" 1099511627776.0 -}}
-{{- mulf (regexFind "^[0-9.]+" $text | float64) (get $factor (regexFind "[A-Za-z]*$" $text)) 0.9 | floor | int64 -}}
+{{- $factor := dict "" 1.0 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "P" 1e15 "Ki" 1024.0 "Mi" 1048576.0 "Gi" 1073741824.0 "Ti" 1099511627776.0 "Pi" 1125899906842624.0 -}}
+{{- mulf (regexFind "^[0-9.]+([eE][0-9]+)?" $text | float64) (get $factor (regexFind "[A-Za-z]*$" $text)) 0.9 | floor | int64 -}}
 {{- end -}}
 {{- end }}

@@ -1,22 +1,44 @@
 {{/* What no schema can say. Each message names the value and what to do next. */}}
 
 {{- define "tollgate.validate" -}}
+{{- include "tollgate.validateName" . -}}
 {{- include "tollgate.validateFleet" . -}}
+{{- include "tollgate.validateRedis" . -}}
+{{- include "tollgate.validateService" . -}}
 {{- include "tollgate.validateSecrets" . -}}
 {{- include "tollgate.validateConfig" . -}}
-{{- include "tollgate.validateReferences" . -}}
 {{- end }}
 
+{{/* Helm allows release names that no Service can have. */}}
+{{- define "tollgate.validateName" -}}
+{{- $name := include "tollgate.fullname" . -}}
+{{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $name) -}}
+{{- fail (printf "fullnameOverride: must be set, for no Service can be called %q, as this release would be: a letter, then lower-case letters, digits and -" $name) -}}
+{{- end -}}
+{{- end }}
+
+{{/* Without a replicaCount somebody else chooses, and may choose several. */}}
 {{- define "tollgate.validateFleet" -}}
+{{- $open := kindIs "invalid" .Values.replicaCount -}}
+{{- if or $open (gt (int .Values.replicaCount) 1) -}}
+{{- $replicas := $open | ternary "replicas of an open number" (printf "%d replicas" (int .Values.replicaCount)) -}}
+{{- if not .Values.redis.addresses -}}
+{{- fail (printf "replicaCount: %s need a Redis, for the embedded store belongs to one process: set redis.addresses, or replicaCount to 1" $replicas) -}}
+{{- end -}}
+{{- if not (or .Values.extraEnvFrom (hasKey (include "tollgate.variables" . | fromYaml) "TOLLGATE_ADMIN_TOKEN")) -}}
+{{- fail (printf "admin.token: %s need one token, for each would make its own: set admin.existingSecret (or admin.token)" $replicas) -}}
+{{- end -}}
+{{- end -}}
+{{- with .Values.podDisruptionBudget -}}
+{{- if and .enabled (not (kindIs "invalid" .minAvailable)) (not (kindIs "invalid" .maxUnavailable)) -}}
+{{- fail "podDisruptionBudget: set minAvailable or maxUnavailable, not both" -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
+{{- define "tollgate.validateRedis" -}}
 {{- $redis := .Values.redis -}}
-{{- if gt (int .Values.replicaCount) 1 -}}
-{{- if not $redis.addresses -}}
-{{- fail (printf "replicaCount: %d replicas need a Redis, for the embedded store belongs to one process: set redis.addresses, or replicaCount to 1" (int .Values.replicaCount)) -}}
-{{- end -}}
-{{- if not (or .Values.admin.token .Values.admin.existingSecret) -}}
-{{- fail (printf "admin.token: %d replicas need one token, for each would make its own: set admin.existingSecret (or admin.token)" (int .Values.replicaCount)) -}}
-{{- end -}}
-{{- end -}}
+{{- include "tollgate.validateAddresses" $redis.addresses -}}
 {{- if and (not $redis.addresses) (or $redis.cluster $redis.masterName $redis.username $redis.password $redis.existingSecret $redis.tls) -}}
 {{- fail "redis.addresses: must name a server where other options of redis are set" -}}
 {{- end -}}
@@ -26,15 +48,42 @@
 {{- if and $redis.cluster $redis.masterName -}}
 {{- fail "redis.cluster: redis.masterName says that the addresses are Sentinels, so they cannot be a Cluster's; drop one of the two" -}}
 {{- end -}}
+{{- if and $redis.db (not $redis.masterName) (or $redis.cluster (gt (len (default list $redis.addresses)) 1)) -}}
+{{- fail (printf "redis.db: must be 0 for a Cluster, which has no other, got %d; several addresses without redis.masterName are a Cluster's" (int $redis.db)) -}}
+{{- end -}}
 {{- if and (not $redis.masterName) (or $redis.sentinelUsername $redis.sentinelPassword $redis.existingSecretSentinelKey) -}}
 {{- fail "redis.masterName: must be set where a Sentinel's login is" -}}
 {{- end -}}
 {{- if and $redis.existingSecretSentinelKey (not $redis.existingSecret) -}}
 {{- fail "redis.existingSecret: must name the Secret of redis.existingSecretSentinelKey" -}}
 {{- end -}}
-{{- with .Values.podDisruptionBudget -}}
-{{- if and .enabled (not (kindIs "invalid" .minAvailable)) (not (kindIs "invalid" .maxUnavailable)) -}}
-{{- fail "podDisruptionBudget: set minAvailable or maxUnavailable, not both" -}}
+{{- end }}
+
+{{/* Not in the schema: its message repeats the value, and a URL may hold a password. */}}
+{{- define "tollgate.validateAddresses" -}}
+{{- range $i, $address := . -}}
+{{- if not (or (contains "${" $address) (regexMatch `^([^:/@\s\[\]]+|\[[^/@\s\[\]]+\]):[0-9]+$` $address)) -}}
+{{- $got := contains "@" $address | ternary "" (printf "; got %q" $address) -}}
+{{- fail (printf "redis.addresses[%d]: must be host:port such as redis:6379, without a scheme and without a login (redis.tls, redis.username and redis.existingSecret say those)%s" $i $got) -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
+{{/* What the API server would refuse, with the options by the chart's names. */}}
+{{- define "tollgate.validateService" -}}
+{{- $service := .Values.service -}}
+{{- if eq $service.type "ClusterIP" -}}
+{{- range $option := list "nodePort" "externalTrafficPolicy" -}}
+{{- if get $service $option -}}
+{{- fail (printf "service.%s: must be left out with service.type ClusterIP; NodePort and LoadBalancer have it" $option) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if ne $service.type "LoadBalancer" -}}
+{{- range $option := list "loadBalancerClass" "loadBalancerSourceRanges" -}}
+{{- if get $service $option -}}
+{{- fail (printf "service.%s: must be left out with service.type %s; only LoadBalancer has it" $option $service.type) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- end }}
@@ -61,11 +110,14 @@
 {{- if not (has (default dict $config.admin).token (list nil "" "${TOLLGATE_ADMIN_TOKEN}" "${TOLLGATE_ADMIN_TOKEN:-}")) -}}
 {{- fail "config.admin.token: the chart sets it, and a ConfigMap is no place for a secret: use admin.existingSecret or admin.token" -}}
 {{- end -}}
-{{- if (default dict $config.keys).pepper -}}
+{{- if not (has (default dict $config.keys).pepper (list nil "" "${TOLLGATE_PEPPER}" "${TOLLGATE_PEPPER:-}")) -}}
 {{- fail "config.keys.pepper: the chart sets it, and a ConfigMap is no place for a secret: use pepper.existingSecret or pepper.value" -}}
 {{- end -}}
-{{- if (default dict $config.store).redis -}}
-{{- fail "config.store.redis: the chart sets it, with the password from a Secret: use redis.addresses and its neighbours" -}}
+{{- $passwords := list "${REDIS_PASSWORD}" "${REDIS_PASSWORD:-}" "${REDIS_SENTINEL_PASSWORD}" "${REDIS_SENTINEL_PASSWORD:-}" -}}
+{{- range $option, $value := default dict (default dict $config.store).redis -}}
+{{- if and $value (not (has $value $passwords)) -}}
+{{- fail (printf "config.store.redis.%s: the chart sets it, with the password from a Secret: use redis.addresses and its neighbours" $option) -}}
+{{- end -}}
 {{- end -}}
 {{- range $name, $provider := default dict $config.providers -}}
 {{- range $endpoint := (default dict $provider).endpoints -}}
@@ -78,12 +130,11 @@
 {{- end -}}
 {{- end }}
 
-{{/* A variable that config names and nothing sets would end the pod at its start. */}}
+{{/* A variable that config.yaml names and nothing sets would end the pod at its start: {root, text}. */}}
 {{- define "tollgate.validateReferences" -}}
-{{- if not .Values.extraEnvFrom -}}
-{{- $set := dict -}}
-{{- range include "tollgate.env" . | fromYamlArray -}}{{- $_ := set $set .name true -}}{{- end -}}
-{{- range regexFindAll "[$][{][A-Za-z_][A-Za-z0-9_]*[}]" (toYaml .Values.config | replace "$$" "") -1 -}}
+{{- if not .root.Values.extraEnvFrom -}}
+{{- $set := include "tollgate.variables" .root | fromYaml -}}
+{{- range regexFindAll "[$][{][A-Za-z_][A-Za-z0-9_]*[}]" (replace "$$" "" .text) -1 -}}
 {{- $name := . | trimPrefix "${" | trimSuffix "}" -}}
 {{- if not (hasKey $set $name) -}}
 {{- fail (printf "config: names the variable %s, which nothing sets: add it to providerKeys.values or extraEnv, or write ${%s:-}" . $name) -}}
