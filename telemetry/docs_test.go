@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"context"
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -192,6 +193,26 @@ func TestPageNamesEveryLogField(t *testing.T) {
 		return true
 	})
 	same(t, "the log", column(page(t, "## Logs")), real)
+}
+
+func TestPageNamesTheBounds(t *testing.T) {
+	text, err := os.ReadFile("../docs/telemetry.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	prose := strings.Join(strings.Fields(string(text)), " ")
+	f := func(bound int, of string) {
+		t.Helper()
+		if want := fmt.Sprintf("%d %s", bound, of); !strings.Contains(prose, want) {
+			t.Errorf("docs/telemetry.md does not say %q", want)
+		}
+	}
+	f(mostProviders, "providers")
+	f(mostModels, "models")
+	f(mostKinds, "other words")
+	f(mostCombinations, "combinations")
+	f(fewCombinations, "for the limits")
+	f(mostSeries, "series")
 }
 
 // Every name in a query exists, so that no query on the page stays empty for ever.

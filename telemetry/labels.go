@@ -89,14 +89,14 @@ func failedStatus(status int) string {
 // vocabulary bounds the values of a label that come from configuration: the
 // first that are seen are kept, later ones read as _OTHER.
 type vocabulary struct {
-	limit int
+	bound
 
 	mu    sync.Mutex
 	words map[string]struct{}
 }
 
-func newVocabulary(limit int) *vocabulary {
-	return &vocabulary{limit: limit, words: make(map[string]struct{})}
+func newVocabulary(b bound) *vocabulary {
+	return &vocabulary{bound: b, words: make(map[string]struct{})}
 }
 
 // admit returns the word, or _OTHER when there are too many. An empty word stays empty.
@@ -112,6 +112,7 @@ func (v *vocabulary) admit(word string) string {
 		return word
 	}
 	if len(v.words) >= v.limit {
+		v.full()
 		return otherValue
 	}
 	v.words[word] = struct{}{}

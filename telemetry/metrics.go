@@ -25,13 +25,18 @@ type Metrics struct {
 
 // NewMetrics makes the instruments. Start does it for the program.
 func NewMetrics(p metric.MeterProvider) (*Metrics, error) {
-	const few, many = 64, 2048 // combinations of labels; beyond, all are other
+	return newMetrics(p, func() {})
+}
+
+// newMetrics is NewMetrics; full is called for every measurement that meets a bound.
+func newMetrics(p metric.MeterProvider, full func()) (*Metrics, error) {
+	few, many := bound{fewCombinations, full}, bound{mostCombinations, full}
 	meter := p.Meter(scope)
 	made, err := newInstruments(meter)
 	if err != nil {
 		return nil, err
 	}
-	m := &Metrics{meter: meter, instruments: made, words: newWords()}
+	m := &Metrics{meter: meter, instruments: made, words: newWords(full)}
 	m.exchanges = newSeries(many, m.exchangeOptions, exchangeLabels{method: otherValue, route: otherRoute})
 	m.answers = newSeries(many, m.answerOptions, answerLabels{provider: otherValue, model: otherValue})
 	m.tries = newSeries(many, m.tryOptions, tryLabels{provider: otherValue, model: otherValue, outcome: otherValue})

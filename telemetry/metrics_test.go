@@ -185,8 +185,19 @@ func TestNobodyOutsideMakesSeries(t *testing.T) {
 
 // What the configuration names is bounded all the same, whoever hands it in.
 func TestSeriesAreBounded(t *testing.T) {
-	tel := start(t, DefaultConfig())
+	log, book := newLogBook()
+	tel, err := Start(DefaultConfig(), "1.2.3", log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tel.Shutdown(t.Context())
 	m := tel.Metrics()
+	flooded := func(want int) {
+		t.Helper()
+		if got := strings.Count(book.String(), "a bound of the metrics is reached"); got != want {
+			t.Errorf("%d warnings, want %d: %s", got, want, book)
+		}
+	}
 	flood := func(from, to int) {
 		for i := from; i < to; i++ {
 			name := fmt.Sprintf("made-up-%d", i)
@@ -198,7 +209,9 @@ func TestSeriesAreBounded(t *testing.T) {
 			})
 		}
 	}
-	flood(0, 3000)
+	flood(0, 8) // several kinds each: below every bound
+	flooded(0)
+	flood(8, 3000)
 	before := scrape(t, tel)
 	flood(3000, 6000)
 	after := scrape(t, tel)
@@ -226,6 +239,7 @@ func TestSeriesAreBounded(t *testing.T) {
 			sum += n
 		}
 	}
+	flooded(1)
 	if sum != 6000 {
 		t.Errorf("%d requests are counted, want 6000: a bound must not lose one", sum)
 	}

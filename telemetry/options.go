@@ -5,14 +5,33 @@ import (
 	"go.opentelemetry.io/otel/metric"
 )
 
+// How many values a label takes, and how many combinations of labels a
+// measurement takes. Beyond, values and combinations read as _OTHER.
+const (
+	mostProviders    = 64
+	mostModels       = 512
+	mostKinds        = 128
+	mostCombinations = 2048
+	fewCombinations  = 64 // of a limit and its decision
+)
+
+// bound is how many of something are kept; full hears of what is beyond.
+type bound struct {
+	limit int
+	full  func()
+}
+
 // words bound the labels whose values this package does not list.
 type words struct {
 	providers, models, kinds *vocabulary
 }
 
-func newWords() words {
-	const providers, models, kinds = 64, 512, 128
-	return words{providers: newVocabulary(providers), models: newVocabulary(models), kinds: newVocabulary(kinds)}
+func newWords(full func()) words {
+	return words{
+		providers: newVocabulary(bound{mostProviders, full}),
+		models:    newVocabulary(bound{mostModels, full}),
+		kinds:     newVocabulary(bound{mostKinds, full}),
+	}
 }
 
 // The labels of one measurement.

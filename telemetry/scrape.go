@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -35,7 +36,9 @@ func (t *Telemetry) startMetrics(c Config, version string, log *slog.Logger) err
 		ErrorLog:            errorLog{newReminder(func(a ...any) { log.Warn("scrape incomplete", a...) })},
 		MaxRequestsInFlight: 8,
 	})
-	t.metrics, err = NewMetrics(provider)
+	t.metrics, err = newMetrics(provider, sync.OnceFunc(func() {
+		log.Warn("a bound of the metrics is reached: further names, or combinations of them, read as _OTHER")
+	}))
 	return err
 }
 

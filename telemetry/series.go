@@ -11,8 +11,8 @@ import (
 // new combinations wait in fresh until copying seen is worth it.
 type series[K comparable, V any] struct {
 	build func(K) V
-	limit int // combinations kept
-	rest  V   // for all others
+	bound   // of the combinations kept
+	rest  V // for all others
 
 	seen   atomic.Pointer[map[K]V] // never written to
 	mu     sync.Mutex
@@ -21,8 +21,8 @@ type series[K comparable, V any] struct {
 }
 
 // newSeries returns series that build for a new combination, and for other when there are too many.
-func newSeries[K comparable, V any](limit int, build func(K) V, other K) *series[K, V] {
-	s := &series[K, V]{build: build, limit: limit, rest: build(other), fresh: make(map[K]V)}
+func newSeries[K comparable, V any](b bound, build func(K) V, other K) *series[K, V] {
+	s := &series[K, V]{build: build, bound: b, rest: build(other), fresh: make(map[K]V)}
 	s.seen.Store(&map[K]V{other: s.rest})
 	return s
 }
@@ -33,6 +33,7 @@ func (s *series[K, V]) of(key K) V {
 		return v
 	}
 	if len(seen) >= s.limit {
+		s.full()
 		return s.rest
 	}
 	return s.miss(key)
@@ -50,6 +51,7 @@ func (s *series[K, V]) miss(key K) V {
 	switch {
 	case ok:
 	case len(seen)+len(s.fresh) >= s.limit:
+		s.full()
 		v = s.rest
 	default:
 		v = s.build(key)
