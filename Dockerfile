@@ -2,7 +2,10 @@
 # The gateway alone, without a shell, as an unprivileged user:
 #
 #   docker build --build-arg VERSION=0.1.0 -t tollgate:0.1.0 .
-#   docker run -e STARMAGIC_API_KEY -p 8080:8080 -v tollgate:/data tollgate:0.1.0
+#   docker run --stop-timeout 330 -e STARMAGIC_API_KEY -p 8080:8080 -v tollgate:/data tollgate:0.1.0
+#
+# Without --stop-timeout, `docker stop` kills it after 10 s: open answers are given 300
+# (server.drain_timeout), and their records a little more.
 
 FROM --platform=$BUILDPLATFORM golang:1.26 AS build
 WORKDIR /src
@@ -36,6 +39,7 @@ COPY config.yaml /etc/tollgate/config.yaml
 WORKDIR /
 # By number: Kubernetes verifies runAsNonRoot with it.
 USER 65532:65532
-EXPOSE 8080 8081
+# Not 8081: a port that is published cannot reach the loopback.
+EXPOSE 8080
 ENTRYPOINT ["/tollgate"]
 CMD ["serve", "-c", "/etc/tollgate/config.yaml"]

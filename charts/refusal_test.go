@@ -55,6 +55,21 @@ func TestWhatIsNotRefused(t *testing.T) {
 	f("admin: {existingSecret: s}, config: {store: {redis: {addresses: [], password: '${REDIS_PASSWORD}', db: 0}}}")
 }
 
+// TestKubernetesVersion: an older cluster has no sleep action and would refuse the pod.
+func TestKubernetesVersion(t *testing.T) {
+	f := func(version, want string) {
+		t.Helper()
+		inputs(t)
+		_, complaint, err := helm("template", "tollgate", "tollgate", "--kube-version", version)
+		if (err == nil) != (want == "") || !strings.Contains(complaint, want) {
+			t.Errorf("%s\n got %v: %s\nwant %s", version, err, complaint, want)
+		}
+	}
+	f("1.29.9", "requires kubeVersion: >=1.30.0-0")
+	f("1.30.0", "")
+	f("v1.31.4-gke.1372000", "")
+}
+
 // TestNoSecretInMessages: what may be a secret is refused without being repeated.
 func TestNoSecretInMessages(t *testing.T) {
 	f := func(values, want string) {
