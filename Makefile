@@ -55,8 +55,8 @@ check: ## all that must hold before a change is merged
 	go test -run Alloc ./... # once more without the race detector, which allocates itself
 	$(MAKE) fuzz FUZZTIME=3s
 
-prove: ## what takes longer: every test five times over, every fuzz target for a minute
-	go test -race -count=5 ./...
+prove: ## what takes longer: every test five times over, outages and floods in full, every fuzz target for a minute
+	TOLLGATE_PROVE=1 go test -race -count=5 -timeout=30m ./...
 	$(MAKE) fuzz FUZZTIME=1m
 
 bench: ## what a request costs, beside nginx: under 10 minutes, on a quiet machine

@@ -55,7 +55,7 @@ func (p *process) openKeys() error {
 	}
 	if !p.config.Store.Shared() {
 		p.keys = keys.New(embedded, p.config.Keys)
-		return p.warnOfPepper()
+		return p.warnOfPepper(context.Background())
 	}
 	if p.redis, err = store.OpenRedis(p.config.Store.Redis, p.log); err != nil {
 		return err
@@ -63,19 +63,38 @@ func (p *process) openKeys() error {
 	p.cache = keys.NewCachedStore(keys.NewRedisStore(p.redis), p.config.Keys)
 	p.keys = keys.New(p.cache, p.config.Keys)
 	p.warnOfLeftKeys(embedded)
-	if err := p.warnOfPepper(); err != nil {
+	if err := p.warnOfPepper(context.Background()); err != nil {
 		// Not a reason to stay away: Redis may be back before the first request.
-		p.log.Warn("keys.pepper could not be checked against the keys in Redis", telemetry.FieldError, err)
+		p.log.Warn("keys.pepper could not be checked against the keys in Redis: it will be when they can be read", telemetry.FieldError, err)
+		ctx, halt := context.WithCancel(context.Background())
+		p.halt = halt
+		p.checks.Go(func() { p.warnOfPepperLater(ctx) })
 	}
 	return nil
 }
 
-// checkTime bounds the look at all keys that a start takes.
+// warnOfPepperLater repeats the check until it could be made.
+func (p *process) warnOfPepperLater(ctx context.Context) {
+	ticker := time.NewTicker(checkTime)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			if p.redis.Up() && p.warnOfPepper(ctx) == nil {
+				return
+			}
+		}
+	}
+}
+
+// checkTime bounds the look at all keys that a start takes, and is how often it is tried again.
 const checkTime = 5 * time.Second
 
 // warnOfPepper says so when keys.pepper is not the one that keys were stored with.
-func (p *process) warnOfPepper() error {
-	ctx, cancel := context.WithTimeout(context.Background(), checkTime)
+func (p *process) warnOfPepper(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
 	void, err := p.keys.Mispeppered(ctx)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -38,6 +39,8 @@ type process struct {
 	db        *bolt.DB
 	redis     *store.Redis      // nil: the keys are in db
 	cache     *keys.CachedStore // in front of redis
+	checks    sync.WaitGroup    // what goes on after the start, until halt
+	halt      context.CancelFunc
 	ledger    *usage.Ledger
 	table     *upstream.Table
 	transport *upstream.Transport
@@ -51,7 +54,7 @@ type process struct {
 
 // start opens everything and begins to serve. On an error nothing is left open.
 func start(c *config.Config, log *slog.Logger) (*process, error) {
-	p := &process{config: c, log: log, served: make(chan error, 2)}
+	p := &process{config: c, log: log, served: make(chan error, 2), halt: func() {}}
 	if err := p.open(); err != nil {
 		return nil, errors.Join(err, p.close())
 	}
@@ -100,6 +103,8 @@ func (p *process) stop() error {
 // close releases what open had opened, in the reverse order.
 func (p *process) close() error {
 	errs := []error{p.closeListeners()}
+	p.halt()
+	p.checks.Wait()
 	if p.transport != nil {
 		p.transport.Close()
 	}
