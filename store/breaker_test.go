@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -58,11 +59,11 @@ func TestBreakerCountsWhatIsTheServersFault(t *testing.T) {
 	f(answer("NOPERM this user has no permissions to run the 'get' command"), false)
 	f(context.Canceled, false)
 	f(redis.ErrClosed, false)
+	f(redis.ErrPoolTimeout, false)
 
 	f(context.DeadlineExceeded, true)
 	f(os.ErrDeadlineExceeded, true)
 	f(io.EOF, true)
-	f(redis.ErrPoolTimeout, true)
 	f(&net.OpError{Op: "dial", Err: errors.New("connection refused")}, true)
 	f(answer("LOADING Redis is loading the dataset in memory"), true)
 	f(answer("READONLY You can't write against a read only replica."), true)
@@ -72,6 +73,8 @@ func TestBreakerCountsWhatIsTheServersFault(t *testing.T) {
 	f(answer("NOAUTH Authentication required."), true)
 	f(answer("WRONGPASS invalid username-password pair or user is disabled."), true)
 	f(answer("NOPERM this user has no permissions to run the 'client|setname' command"), true)
+	f(answer("NOPERM this user has no permissions to run the 'cluster|slots' command"), true)
+	f(answer("NOPERM this user has no permissions to run the 'cluster' command or its subcommand"), true)
 	f(answer("ERR max number of clients reached"), true)
 	f(answer("ERR This instance has cluster support disabled"), true)
 	// So says the client where no Sentinel knows the master.
@@ -84,6 +87,26 @@ func TestDownErrorIsNothingElse(t *testing.T) {
 	if !errors.Is(err, ErrRedisDown) || errors.Is(err, redis.Nil) {
 		t.Errorf("%v: is ErrRedisDown %t, is redis.Nil %t", err, errors.Is(err, ErrRedisDown), errors.Is(err, redis.Nil))
 	}
+}
+
+// Behind the breaker as before it, a dead connection is told from a server that is silent or cannot be reached.
+func TestConnectionLost(t *testing.T) {
+	f := func(err error, want bool) {
+		t.Helper()
+		for _, err := range []error{err, judge(err), fmt.Errorf("look up: %w", judge(err))} {
+			if got := ConnectionLost(err); got != want {
+				t.Errorf("%v: got %t, want %t", err, got, want)
+			}
+		}
+	}
+	f(io.EOF, true)
+	f(&net.OpError{Op: "read", Err: os.NewSyscallError("read", syscall.ECONNRESET)}, true)
+	f(&net.OpError{Op: "write", Err: os.NewSyscallError("write", syscall.EPIPE)}, true)
+	f(&net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}, false)
+	f(&net.OpError{Op: "dial", Err: io.EOF}, false)
+	f(os.ErrDeadlineExceeded, false)
+	f(redis.Nil, false)
+	f(nil, false)
 }
 
 func TestBreakerRefusesThenProbesWithOneCall(t *testing.T) {

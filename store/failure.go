@@ -16,7 +16,8 @@ import (
 // reached, does not answer in time, or answers that it cannot serve. The call may
 // have been made or refused by the circuit breaker; after a time-out it may even
 // have been carried out. Answers about the command itself (redis.Nil, WRONGTYPE,
-// a script's error) are never it.
+// a script's error) are never it, nor is redis.ErrPoolTimeout: so many calls are
+// under way that none of the client's connections came free, whatever the server does.
 var ErrRedisDown = errors.New("redis is down")
 
 // errExcluded says that an error tells nothing about the server.
@@ -44,7 +45,7 @@ func judge(err error) error {
 		return nil
 	case errors.Is(err, ErrRedisDown):
 		return err // it was judged before
-	case errors.Is(err, context.Canceled), errors.Is(err, redis.ErrClosed):
+	case errors.Is(err, context.Canceled), errors.Is(err, redis.ErrClosed), errors.Is(err, redis.ErrPoolTimeout):
 		return errExcluded
 	}
 	// Not errors.As: an answer inside another error is one to the client's own questions, such as a Sentinel's.
@@ -52,6 +53,16 @@ func judge(err error) error {
 		return nil
 	}
 	return &downError{err}
+}
+
+// ConnectionLost reports whether a call failed because its connection turned out
+// to be dead. Nobody knows whether the call was carried out: one that changes
+// nothing may be made again at once, on another connection.
+func ConnectionLost(err error) bool {
+	if down := (*downError)(nil); errors.As(err, &down) {
+		err = down.cause
+	}
+	return hungUp(err)
 }
 
 // failureOr is err as callers see it: wrapping ErrRedisDown where it is the server's failure, and otherwise as it is.
@@ -71,6 +82,7 @@ func timedOut(err error) bool {
 const (
 	clusterDisabled = "ERR This instance has cluster support disabled" // to a Cluster's client
 	tooManyClients  = "ERR max number of clients reached"
+	clusterRight    = "'cluster" // before Redis 7 it is not said which of its subcommands
 )
 
 // unavailable reports whether a server's answer is not about the command, but that it serves nobody, or not us.
@@ -78,8 +90,8 @@ func unavailable(reply string) bool {
 	switch word, _, _ := strings.Cut(reply, " "); word {
 	case "LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "NOREPLICAS", "NOAUTH", "WRONGPASS":
 		return true
-	case "NOPERM": // a user who may not even set up a connection, as every call must
-		return strings.Contains(reply, "'client") || strings.Contains(reply, "'select")
+	case "NOPERM": // a user who may not even set up a connection, or ask which node has a slot, as every call must
+		return strings.Contains(reply, "'client") || strings.Contains(reply, "'select") || strings.Contains(reply, clusterRight)
 	case "ERR":
 		return strings.HasPrefix(reply, clusterDisabled) || strings.HasPrefix(reply, tooManyClients)
 	}
@@ -109,8 +121,10 @@ func cure(err error) string {
 		return "check that store.redis.addresses are Sentinels and that they run"
 	case redis.IsAuthError(err):
 		return "check store.redis.username and password"
+	case redis.IsPermissionError(err) && strings.Contains(text, clusterRight):
+		return "give the user of store.redis.username the right +cluster|slots"
 	case redis.IsPermissionError(err):
-		return "give the user of store.redis.username the right, such as +@connection"
+		return "give the user of store.redis.username the right, such as +@connection, +eval and +evalsha"
 	case strings.HasPrefix(text, clusterDisabled):
 		return "give one address and no store.redis.cluster, or master_name where the addresses are Sentinels"
 	case redis.IsReadOnlyError(err):

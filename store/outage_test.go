@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"tollgate/store/redistest"
 )
 
@@ -197,6 +199,36 @@ func TestClusterOutage(t *testing.T) {
 			node.Resume()
 		}
 	})
+}
+
+// Where only the node is dead that the keys are on, its healthy neighbours must not make the breaker close.
+func TestClusterWithoutItsKeys(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartCluster(t, redistest.WithConfig("cluster-require-full-coverage no"))
+	const key = "tollgate:{keys}:records"
+	owner := c.Nodes[2] // of this one slot; all around it stay with the first
+	id := owner.Client(t).Do(t.Context(), "CLUSTER", "MYID").Val()
+	for _, node := range c.Nodes {
+		client := node.Client(t)
+		slot := client.ClusterKeySlot(t.Context(), key).Val()
+		if err := client.Do(t.Context(), "CLUSTER", "SETSLOT", slot, "NODE", id).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, lines := open(t, RedisConfig{Addresses: c.Addresses()})
+	greeted(t, r)
+	owner.Pause()
+	eventually(t, "the outage", func() bool { _ = r.HGet(t.Context(), key, "id").Err(); return !r.Up() })
+	for probed := time.Now().Add(6 * breakerTimeout); time.Now().Before(probed) && !r.Up(); time.Sleep(10 * time.Millisecond) {
+	}
+	if r.Up() || strings.Contains(lines.String(), "redis works again") {
+		t.Errorf("up without the node of the keys: %s", lines)
+	}
+	owner.Resume()
+	eventually(t, "recovery", r.Up)
+	if err := r.HGet(t.Context(), key, "id").Err(); !errors.Is(err, redis.Nil) {
+		t.Errorf("after the outage: %v", err)
+	}
 }
 
 // A listener that accepts and says nothing is what a firewall that drops packets looks like after the handshake.

@@ -58,10 +58,13 @@ func roundTrip(r *Redis, value string) error {
 	return err
 }
 
+// greetings are the calls that a client makes by itself of a server that keeps nothing on disk.
+const greetings = 4
+
 // greeted waits until the client has asked what it asks by itself, and returns what the breaker has counted.
 func greeted(t *testing.T, r *Redis) gobreaker.Counts {
 	t.Helper()
-	eventually(t, "the greeting", func() bool { return r.breaker.gate.Counts().TotalSuccesses == 2 })
+	eventually(t, "the greeting", func() bool { return r.breaker.gate.Counts().TotalSuccesses == greetings })
 	return r.breaker.gate.Counts()
 }
 
@@ -157,6 +160,9 @@ func TestRedisSaysWhatIsWrong(t *testing.T) {
 	narrow := redistest.Start(t, redistest.WithConfig("user narrow on >s3cret-right ~* +set +get"))
 	f(RedisConfig{Addresses: []string{narrow.Address()}, Username: "narrow", Password: "s3cret-right"}, "such as +@connection")
 
+	cluster := redistest.StartCluster(t, redistest.WithConfig("user narrow on >s3cret-right ~* +@all -cluster"))
+	f(RedisConfig{Addresses: cluster.Addresses(), Username: "narrow", Password: "s3cret-right"}, "the right +cluster|slots")
+
 	set := redistest.StartSentinels(t, 1, redistest.WithSentinelPassword("s3cret-right"))
 	c := RedisConfig{Addresses: set.Addresses(), MasterName: redistest.MasterName, SentinelPassword: "s3cret-guess"}
 	f(c, "check store.redis.sentinel_username and sentinel_password")
@@ -174,6 +180,15 @@ func TestRedisWarnsOfWhatWillGoWrong(t *testing.T) {
 	}
 	evicts := redistest.Start(t, redistest.WithConfig("maxmemory-policy allkeys-lru"))
 	f(configOf(evicts), "redis may evict keys")
+	f(configOf(redistest.Start(t)), "redis keeps nothing on disk")
+	narrow := func(rights string) RedisConfig {
+		s := redistest.Start(t, redistest.WithConfig("user narrow on >p "+rights))
+		return RedisConfig{Addresses: []string{s.Address()}, Username: "narrow", Password: "p"}
+	}
+	const scripts = "redis does not let its user run scripts"
+	f(narrow("~tollgate:* +@connection +del +eval"), scripts)
+	f(narrow("~tollgate:* +@connection +del +evalsha"), scripts)
+	f(narrow("~other:* +@connection +del +eval +evalsha"), scripts)
 	f(configOf(redistest.StartCluster(t).Nodes[0]), "redis is a node of a Cluster")
 }
 

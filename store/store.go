@@ -7,7 +7,7 @@
 // Redis may be slow, silent or gone at any time, and the gateway goes on without
 // it. So every call is short, and one circuit breaker for the process makes calls
 // that cannot succeed fail at once. Their error wraps ErrRedisDown: whoever gets it
-// does what it does without Redis, and whoever gets any other has a bug to report.
+// does what it does without Redis, and whoever gets any other has something to report.
 //
 // The handles are safe for concurrent use. Whoever opened one closes it, after
 // the last of those it was handed to has stopped.

@@ -48,8 +48,10 @@ func (r *Redis) greet(ctx context.Context) {
 	r.inspect(ctx)
 }
 
-// probeKey is a key that nobody writes.
-const probeKey = "tollgate:probe"
+// probeKey is a key that nobody writes. Its hash tag is that of the keys which
+// every request needs: in a Cluster the probe must meet the node that they are on,
+// or a healthy neighbour would close the breaker while that node is dead.
+const probeKey = "tollgate:{keys}:probe"
 
 // probe makes a call like any other, which the breaker counts. Deleting what is
 // not there changes nothing, and yet meets every reason not to serve: a PING
@@ -96,6 +98,7 @@ func hungUp(err error) bool {
 
 // inspect warns of a server that works and is yet not what the gateway needs.
 func (r *Redis) inspect(ctx context.Context) {
+	r.inspectRights(ctx)
 	ctx, cancel := context.WithTimeout(ctx, longestCall)
 	defer cancel()
 	info, err := r.Info(ctx).Result()
@@ -103,12 +106,37 @@ func (r *Redis) inspect(ctx context.Context) {
 		return // the user may not ask, or an outage has begun, which is logged
 	}
 	has := func(line string) bool { return strings.Contains(info, "\n"+line) }
+	if has("aof_enabled:0") && r.takesNoSnapshots(ctx) {
+		r.log.Warn("redis keeps nothing on disk: a restart forgets every API key, and each is refused from then on; set its appendonly to yes")
+	}
 	if has("maxmemory_policy:") && !has("maxmemory_policy:noeviction") {
 		r.log.Warn("redis may evict keys when its memory is full, and with them API keys and limits: set its maxmemory-policy to noeviction")
 	}
 	if _, single := r.UniversalClient.(*redis.Client); single && has("cluster_enabled:1") {
 		r.log.Error("redis is a node of a Cluster, and most calls will be sent elsewhere: set store.redis.cluster: true")
 	}
+}
+
+// inspectRights tries what every look-up of a key needs, as a user with too few rights is kept from that alone.
+func (r *Redis) inspectRights(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, longestCall)
+	defer cancel()
+	const script = "return 1"
+	pipe := r.Pipeline()
+	tries := []*redis.Cmd{pipe.Eval(ctx, script, []string{probeKey}), pipe.EvalSha(ctx, redis.NewScript(script).Hash(), []string{probeKey})}
+	_, _ = pipe.Exec(ctx)
+	for _, try := range tries {
+		if err := try.Err(); redis.IsPermissionError(err) {
+			r.log.Error("redis does not let its user run scripts, which every look-up of a key needs", telemetry.FieldError, advise(err))
+			return
+		}
+	}
+}
+
+// takesNoSnapshots is false also where the user may not ask.
+func (r *Redis) takesNoSnapshots(ctx context.Context) bool {
+	save, err := r.ConfigGet(ctx, "save").Result()
+	return err == nil && save["save"] == ""
 }
 
 // sleep reports whether the time has passed before ctx ended.
