@@ -2,7 +2,6 @@ package usage
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 )
@@ -61,7 +60,7 @@ func ParseTokens(raw []byte) (Tokens, error) {
 		return Tokens{}, insane("the object is longer than %d bytes", maxUsageBytes)
 	}
 	// Everything below walks JSON that is known to be well-formed.
-	if !json.Valid(raw) {
+	if !validJSON(raw) {
 		return Tokens{}, insane("usage is not JSON")
 	}
 	var space [usualMembers]member
