@@ -103,7 +103,7 @@ func TestWorstCaseTextIsCountedQuickly(t *testing.T) {
 	e := NewEstimator()
 	took := func(text string) time.Duration {
 		fastest := time.Hour
-		for range 2 {
+		for range 5 { // on a busy machine, the fastest tells most
 			began := time.Now()
 			if e.CountText(text) == 0 {
 				t.Fatalf("%.20q: no tokens", text)
@@ -131,7 +131,7 @@ func TestWorstCaseTextIsCountedQuickly(t *testing.T) {
 		"noise":               string(noise),
 	} {
 		// The worst is about 5 times prose; text that is not cut into pieces would take hundreds of times as long.
-		if worst := took(text); worst > 25*usual {
+		if worst := took(text); worst > 60*usual {
 			t.Errorf("32 KiB of %s took %s, and of prose %s", name, worst, usual)
 		}
 	}
