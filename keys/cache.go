@@ -3,11 +3,14 @@ package keys
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/maypok86/otter/v2"
+
+	"tollgate/telemetry"
 )
 
 // CachedStore is what a replica remembers of a shared Store, which it stands in
@@ -17,12 +20,17 @@ import (
 // What it answers depends on when the shared store last confirmed the record:
 //
 //   - less than cache_ttl ago: the record, without a question;
-//   - longer ago: what the shared store says now. Where it fails, or is silent for patience, the record as it was,
-//     as long as it was confirmed less than outage_grace ago; the shared store is then not asked about this key again for cache_ttl;
+//   - longer ago: what the shared store says now. Where it fails, or is silent for questionTime, the record as it was,
+//     as long as it was confirmed less than outage_grace ago; the shared store is then not asked about this key again for cache_ttl.
+//     Already after patience the record is served where that adds little to its age: it was confirmed less than recently
+//     times cache_ttl ago, or the shared store is known to fail. The answer that comes later is learned;
 //   - never, or longer ago than both: what the shared store says now, or ErrUnavailable after questionTime at most.
+//
+// A record that the shared store holds and this binary cannot read is ErrUnavailable, whatever was known before.
 //
 // "No such key" is believed for cache_ttl as well, in a memory of its own, so
 // that no flood of made-up secrets can push out keys or reach the shared store more than once each.
+// Nor can it keep known keys from being confirmed: at most maxUnmet questions about others are under way at a time.
 // A look-up that begins after Insert or Update returned sees the change; one made elsewhere is seen after cache_ttl at most.
 type CachedStore struct {
 	shared     Store
@@ -31,6 +39,10 @@ type CachedStore struct {
 	known      *otter.Cache[Digest, *entry]
 	unknown    *otter.Cache[Digest, time.Duration] // when the shared store was asked, since started
 	counts     counters
+	failed     atomic.Int64 // when the shared store last failed to answer, since started; 0 where it has answered since
+	log        *slog.Logger
+	failures   throttle
+	refusals   throttle
 
 	lifetime context.Context // of all questions, which outlive the requests that asked them
 	end      context.CancelFunc
@@ -38,6 +50,7 @@ type CachedStore struct {
 
 	mu        sync.Mutex
 	questions map[Digest]*question
+	unmet     int // questions under way about digests that are not known
 }
 
 // entry is one known key.
@@ -48,8 +61,12 @@ type entry struct {
 }
 
 // NewCachedStore returns the cache of shared with the size and the times of c,
-// which must be valid. Close it before what shared needs is closed.
-func NewCachedStore(shared Store, c Config) *CachedStore {
+// which must be valid. What it cannot ask is logged, but for outages that the store
+// logs (store.ErrRedisDown); log may be nil. Close it before what shared needs is closed.
+func NewCachedStore(shared Store, c Config, log *slog.Logger) *CachedStore {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
 	s := &CachedStore{
 		shared:    shared,
 		ttl:       c.CacheTTL,
@@ -58,6 +75,7 @@ func NewCachedStore(shared Store, c Config) *CachedStore {
 		known:     newMemory[*entry](c.CacheSize),
 		unknown:   newMemory[time.Duration](c.CacheSize),
 		questions: make(map[Digest]*question),
+		log:       log,
 	}
 	s.lifetime, s.end = context.WithCancel(context.Background())
 	return s
@@ -84,9 +102,15 @@ func (s *CachedStore) ByID(ctx context.Context, id string) (Record, error) {
 	return s.shared.ByID(ctx, id)
 }
 
-// List implements Registry: it asks the shared store.
+// List implements Registry: it asks the shared store. Records that cannot be
+// read are logged and left out: one must not hide all others from an operator.
 func (s *CachedStore) List(ctx context.Context) ([]Record, error) {
-	return s.shared.List(ctx)
+	all, err := s.shared.List(ctx)
+	if errors.Is(err, ErrUnreadable) {
+		s.log.Error("keys are missing from a list: their records cannot be read", telemetry.FieldError, err)
+		return all, nil
+	}
+	return all, err
 }
 
 // Insert implements Registry.
@@ -164,6 +188,9 @@ func (s *CachedStore) forget(digest Digest) {
 func (s *CachedStore) learn(digest Digest, q *question) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if q.unmet {
+		s.unmet--
+	}
 	if s.questions[digest] != q {
 		return
 	}
@@ -174,6 +201,8 @@ func (s *CachedStore) learn(digest Digest, q *question) {
 	case errors.Is(q.err, ErrNotFound):
 		s.known.Invalidate(digest)
 		s.unknown.Set(digest, q.asked)
+	case errors.Is(q.err, ErrUnreadable):
+		s.known.Invalidate(digest)
 	default:
 		if e, ok := s.known.GetEntryQuietly(digest); ok {
 			e.Value.askAgain.Store(int64(time.Since(s.started) + s.ttl))

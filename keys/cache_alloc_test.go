@@ -62,7 +62,7 @@ func TestCacheAllocatesAKibibytePerKey(t *testing.T) {
 		c := DefaultConfig()
 		c.CacheSize = count
 		before, n := heap(), 0
-		s := NewCachedStore(funcStore{answer: func() (Record, error) { return answer(n) }}, c)
+		s := NewCachedStore(funcStore{answer: func() (Record, error) { return answer(n) }}, c, nil)
 		for n = range count {
 			_, _ = s.ByDigest(t.Context(), contractRecord(n).Digest)
 		}

@@ -26,6 +26,26 @@ type lookup struct {
 	err        error
 }
 
+// spells are from, to, from, to ...: the last may be without an end.
+type spells []time.Duration
+
+// mark notes that a spell begins, ends, or goes on.
+func (s *spells) mark(at time.Duration, now bool) {
+	if before := len(*s)%2 == 1; before != now {
+		*s = append(*s, at)
+	}
+}
+
+// met tells whether there was a spell at some moment from a to b.
+func (s spells) met(a, b time.Duration) bool {
+	for i := 0; i < len(s); i += 2 {
+		if s[i] <= b && (i+1 == len(s) || s[i+1] >= a) {
+			return true
+		}
+	}
+	return false
+}
+
 // world is one replica, the shared store, and all that ever happened.
 type world struct {
 	cache   *CachedStore
@@ -35,7 +55,8 @@ type world struct {
 
 	versions [3][]version // the history of each key
 	changed  [3]time.Duration
-	sick     []time.Duration // from, to, from, to ...: when the shared store did not answer within patience
+	slow     spells // when the shared store did not answer within patience
+	sick     spells // when it did not answer at all
 	numbers  int
 
 	mu      sync.Mutex
@@ -47,7 +68,7 @@ func newWorld() *world {
 	c := DefaultConfig()
 	c.OutageGrace = 5 * time.Second
 	shared := newFakeShared()
-	w := &world{cache: NewCachedStore(shared, c), shared: shared, c: c, started: time.Now()}
+	w := &world{cache: NewCachedStore(shared, c, nil), shared: shared, c: c, started: time.Now()}
 	for key := range w.versions {
 		w.versions[key] = []version{{}}
 	}
@@ -114,20 +135,9 @@ func (w *world) changeElsewhere(key int, deleted bool) {
 // answers changes how the shared store is.
 func (w *world) answers(delay time.Duration, err error) {
 	at := w.now()
-	if wasSick := len(w.sick)%2 == 1; wasSick != (err != nil || delay > patience) {
-		w.sick = append(w.sick, at)
-	}
+	w.slow.mark(at, delay > patience)
+	w.sick.mark(at, err != nil || delay > questionTime)
 	w.shared.answers(delay, err)
-}
-
-// wasSick tells whether the shared store was sick at some moment from a to b.
-func (w *world) wasSick(a, b time.Duration) bool {
-	for i := 0; i < len(w.sick); i += 2 {
-		if w.sick[i] <= b && (i+1 == len(w.sick) || w.sick[i+1] >= a) {
-			return true
-		}
-	}
-	return false
 }
 
 // was tells whether a version of the key, 0 for none, was the shared store's at some moment from a to b.
@@ -146,10 +156,13 @@ func (w *world) settled() time.Duration { return w.c.CacheTTL + questionTime }
 
 // problem says why the replica must not have answered so.
 func (w *world) problem(l lookup) string {
-	healthy := !w.wasSick(l.began-w.settled(), l.end)
+	healthy := !w.sick.met(l.began-w.settled(), l.end)
 	trusted := w.c.CacheTTL
-	if !healthy {
+	switch {
+	case !healthy:
 		trusted = w.c.OutageGrace
+	case w.slow.met(l.began-questionTime, l.end):
+		trusted = recently * w.c.CacheTTL
 	}
 	switch {
 	case l.end-l.began > questionTime:
@@ -175,7 +188,7 @@ func (w *world) remembered(l lookup) bool {
 	for _, earlier := range w.lookups {
 		confirmed := earlier.began - w.c.CacheTTL // at the earliest
 		if earlier.err == nil && earlier.end < l.began && l.end < confirmed+w.c.OutageGrace &&
-			!w.wasSick(earlier.began-w.settled(), earlier.end) &&
+			!w.sick.met(earlier.began-w.settled(), earlier.end) &&
 			l.changed < confirmed && w.changed[l.key] == l.changed &&
 			earlier.key == l.key && !w.was(l.key, 0, confirmed, l.end) {
 			return true
@@ -199,7 +212,7 @@ func TestCacheKeepsItsPromises(t *testing.T) {
 			w.group.Wait()
 			for _, l := range w.lookups {
 				if problem := w.problem(l); problem != "" {
-					r.Fatalf("%s: %+v\nversions: %v\nsick: %v", problem, l, w.versions[l.key], w.sick)
+					r.Fatalf("%s: %+v\nversions: %v\nsick: %v\nslow: %v", problem, l, w.versions[l.key], w.sick, w.slow)
 				}
 			}
 			s := w.cache.Stats()

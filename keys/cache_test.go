@@ -253,7 +253,7 @@ func TestCacheIsClosed(t *testing.T) {
 	})
 	inBubble(t, "once all questions have ended", func(t *testing.T, _ replica) {
 		began := time.Now()
-		s := NewCachedStore(funcStore{answer: func() (Record, error) { time.Sleep(time.Second); return Record{}, errDown }}, DefaultConfig())
+		s := NewCachedStore(funcStore{answer: func() (Record, error) { time.Sleep(time.Second); return Record{}, errDown }}, DefaultConfig(), nil)
 		_, err := s.ByDigest(t.Context(), Digest{})
 		s.Close()
 		if took := time.Since(began); !errors.Is(err, ErrUnavailable) || took != time.Second {

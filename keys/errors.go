@@ -20,6 +20,10 @@ var (
 // ErrNotFound says that no key has the id (Show, Revoke) or the digest (Store) asked for.
 var ErrNotFound = errors.New("no such key")
 
+// ErrUnreadable says that a store holds a record that this binary cannot read, such as a newer one's, and names its id.
+// It comes with ErrUnavailable: nothing is known about the key, and what was known before may have been revoked.
+var ErrUnreadable = errors.New("unreadable key record")
+
 // ErrDuplicate says that a record with this id or digest exists; Insert never overwrites.
 var ErrDuplicate = errors.New("key exists already")
 

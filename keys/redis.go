@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"tollgate/store"
 )
 
 // The hashes of the shared store. The document of a key stands in one place, so
@@ -73,9 +75,16 @@ func NewRedisStore(client redis.UniversalClient) *RedisStore {
 	}
 }
 
-// ByDigest implements Finder in one round trip.
+// ByDigest implements Finder in one round trip. Where its connection turns out to
+// be dead, it asks once more on another: a question may be put twice.
 func (s *RedisStore) ByDigest(ctx context.Context, digest Digest) (Record, error) {
-	found, err := s.find.Run(ctx, s.client, []string{redisRecords, redisDigests}, digest.text()).StringSlice()
+	ask := func() ([]string, error) {
+		return s.find.Run(ctx, s.client, []string{redisRecords, redisDigests}, digest.text()).StringSlice()
+	}
+	found, err := ask()
+	if store.ConnectionLost(err) {
+		found, err = ask()
+	}
 	if nothingThere(err) {
 		return Record{}, ErrNotFound
 	}
@@ -87,7 +96,7 @@ func (s *RedisStore) ByDigest(ctx context.Context, digest Digest) (Record, error
 	}
 	record, err := fromRedis(found[0], found[1])
 	if err == nil && record.Digest != digest {
-		return Record{}, fmt.Errorf("%w: key %q: another digest leads to it", ErrUnavailable, found[0])
+		return Record{}, unreadable(found[0], errors.New("another digest leads to it"))
 	}
 	return record, err
 }
@@ -143,15 +152,17 @@ func (s *RedisStore) Update(ctx context.Context, id string, change func(Key) Key
 
 // List implements Registry. What is inserted while it runs may be missing.
 func (s *RedisStore) List(ctx context.Context) ([]Record, error) {
-	found := make(map[string]Record) // a scan may meet a field twice
+	found, failed := make(map[string]Record), make(map[string]error) // a scan may meet a field twice
 	for cursor := uint64(0); ; {
 		chunk, next, err := s.client.HScan(ctx, redisRecords, cursor, "", listChunk).Result()
 		if err != nil {
 			return nil, redisFailure(ctx, "list the keys", err)
 		}
 		for pair := range slices.Chunk(chunk, 2) {
-			if found[pair[0]], err = fromRedis(pair[0], pair[1]); err != nil {
-				return nil, err
+			if record, err := fromRedis(pair[0], pair[1]); err != nil {
+				failed[pair[0]] = err
+			} else {
+				found[pair[0]] = record
 			}
 		}
 		if cursor = next; cursor == 0 {
@@ -160,7 +171,7 @@ func (s *RedisStore) List(ctx context.Context) ([]Record, error) {
 	}
 	all := slices.AppendSeq(make([]Record, 0, len(found)), maps.Values(found))
 	sortByAge(all)
-	return all, nil
+	return all, errors.Join(slices.Collect(maps.Values(failed))...)
 }
 
 // byID also returns the document as it is stored, for a compare-and-set.
@@ -179,9 +190,13 @@ func (s *RedisStore) byID(ctx context.Context, id string) (record Record, docume
 func fromRedis(id, document string) (Record, error) {
 	record, err := decodeAs(id, []byte(document))
 	if err != nil {
-		return Record{}, fmt.Errorf("%w: key %q: %w", ErrUnavailable, id, err)
+		return Record{}, unreadable(id, err)
 	}
 	return record, nil
+}
+
+func unreadable(id string, err error) error {
+	return fmt.Errorf("%w: %w: key %q: %w", ErrUnavailable, ErrUnreadable, id, err)
 }
 
 // nothingThere tells Redis' own answer from an outage: behind Sentinels a failed

@@ -33,7 +33,8 @@ type Registry interface {
 	// a look-up that starts after it returned sees that. change may be called more than once, cannot change the ID,
 	// and must not write to the Models it was given. ErrNotFound: no key has the id.
 	Update(ctx context.Context, id string, change func(Key) Key) (*Key, error)
-	// List returns all records in any state, oldest first, those of one instant by id.
+	// List returns all records in any state, oldest first, those of one instant by id. Where some cannot be read, it
+	// returns the others, and an error that wraps ErrUnreadable and names each that is missing.
 	List(ctx context.Context) ([]Record, error)
 }
 

@@ -133,7 +133,7 @@ func openContractBolt(t *testing.T) (Store, func() Store) {
 // cached is a cache over shared that ends with the test.
 func cached(t testing.TB, shared Store, c Config) *CachedStore {
 	t.Helper()
-	s := NewCachedStore(shared, c)
+	s := NewCachedStore(shared, c, nil)
 	t.Cleanup(s.Close)
 	return s
 }

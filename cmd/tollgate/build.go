@@ -60,7 +60,7 @@ func (p *process) openKeys() error {
 	if p.redis, err = store.OpenRedis(p.config.Store.Redis, p.log); err != nil {
 		return err
 	}
-	p.cache = keys.NewCachedStore(keys.NewRedisStore(p.redis), p.config.Keys)
+	p.cache = keys.NewCachedStore(keys.NewRedisStore(p.redis), p.config.Keys, p.log)
 	p.keys = keys.New(p.cache, p.config.Keys)
 	p.warnOfLeftKeys(embedded)
 	if err := p.warnOfPepper(context.Background()); err != nil {
