@@ -1,9 +1,6 @@
 package sse
 
-import (
-	"bytes"
-	"encoding/json"
-)
+import "bytes"
 
 // A Kind says what one event meant.
 type Kind uint8
@@ -194,7 +191,7 @@ func (t *Tap) Over() bool { return t.over }
 // ValidChunk reports whether data is a JSON object without an error on top, which the first payload of a stream must be
 // before anything is sent to the client. It checks the whole grammar, and is meant to be called once per stream.
 func ValidChunk(data []byte) bool {
-	if !json.Valid(data) {
+	if !valid(data) {
 		return false
 	}
 	c := chunk{cursor: cursor{data: data}, tap: new(Tap)}

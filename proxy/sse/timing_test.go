@@ -1,6 +1,7 @@
 package sse
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -169,4 +170,36 @@ func BenchmarkOversize(b *testing.B) {
 		f.Reset(0)
 		relay(f, tap, strings.NewReader(stream))
 	}
+}
+
+// answer is a plain answer of some 1.2 KB, as a provider sends it.
+func answer() []byte {
+	return []byte(`{"id":"chatcmpl-0192f0c1","object":"chat.completion","created":1753000000,"model":"gemini-2.5-flash-lite","choices":[{"index":0,` +
+		`"message":{"role":"assistant","content":"` + strings.Repeat(`The quick brown fox jumps over the lazy dog, again and again.\n`, 12) +
+		`","refusal":null,"annotations":[]},"logprobs":null,"finish_reason":"stop"}],"usage":` + starMagicUsage + `}`)
+}
+
+func BenchmarkValidChunk(b *testing.B) {
+	data := answer()
+	b.SetBytes(int64(len(data)))
+	b.ReportAllocs()
+	for b.Loop() {
+		ValidChunk(data)
+	}
+}
+
+// BenchmarkValid compares ours with encoding/json's, which a stranger would use.
+func BenchmarkValid(b *testing.B) {
+	run := func(name string, valid func([]byte) bool) {
+		b.Run(name, func(b *testing.B) {
+			data := answer()
+			b.SetBytes(int64(len(data)))
+			b.ReportAllocs()
+			for b.Loop() {
+				valid(data)
+			}
+		})
+	}
+	run("ours", valid)
+	run("encoding json", json.Valid)
 }
