@@ -15,7 +15,10 @@ func likeJSON(t testing.TB, data []byte) {
 
 // TestValid holds every prefix of what JSON has, with every byte at its end, against encoding/json.
 func TestValid(t *testing.T) {
-	whole := ` {"a" : [ 1, -0.5e+7 ,0E-1,12.30, true,false,null, "x\"\\\/\b\f\n\r\t\u00eF\ud800\x7fé` + "\xff" + ` and text of some length é, more than eight bytes" ,{} , [ ] ,[[{"b":{"c":[]}}]]],"":""` + "\t\r\n} "
+	whole := ` {"a" : [ 1, -0.5e+7 ,0E-1,12.30, true,false,null, "x\"\\\/\b\f\n\r\t\u00eF\ud800é` + "\x7f\xff" + ` and text of some length é, more than eight bytes" ,{} , [ ] ,[[{"b":{"c":[]}}]]],"":""` + "\t\r\n} "
+	if !json.Valid([]byte(whole)) {
+		t.Fatal("the text is not valid in the first place")
+	}
 	for i := range len(whole) + 1 {
 		likeJSON(t, []byte(whole[:i]))
 		for b := range 256 {
