@@ -117,8 +117,8 @@ func (x *exchange) try(a *upstream.Attempt, deadline time.Time) (outcome upstrea
 		Body:           version.body,
 		Stream:         x.document.Stream,
 		ConnectTimeout: limits.Connect,
+		Traceparent:    s.span.Traceparent(),
 	}
-	request.Trace.Parent, request.Trace.State = s.span.Traceparent()
 	asked := time.Now()
 	s.response, err = x.gateway.Leg.Do(s.ctx, &request)
 	s.waited += since(asked)

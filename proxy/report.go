@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"strconv"
-	"strings"
 	"time"
 
 	"tollgate/telemetry"
@@ -30,7 +29,6 @@ func (x *exchange) trace(ctx *fasthttp.RequestCtx) {
 		ServerAddress: x.conn.LocalAddr().String(),
 		ClientAddress: x.conn.RemoteAddr().String(),
 		UserAgent:     string(request.UserAgent()),
-		Tracestate:    joined(request.PeekAll("Tracestate")),
 		Began:         x.accepted,
 	}
 	if x.http11 {
@@ -54,15 +52,6 @@ func (x *exchange) ownPath() string {
 		return "/v1/models/" + x.tail
 	}
 	return x.route.String()
-}
-
-// joined is a header that may be sent in several lines.
-func joined(values [][]byte) string {
-	all := make([]string, len(values))
-	for i, v := range values {
-		all[i] = string(v)
-	}
-	return strings.Join(all, ",")
 }
 
 // traceAttempt begins the span of one attempt.

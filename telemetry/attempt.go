@@ -81,27 +81,24 @@ func attemptAttributes(h *AttemptHead) []attribute.KeyValue {
 	return attrs
 }
 
-// Traceparent returns the trace context for the provider, as W3C Trace Context
-// headers; both are empty when it is not to be sent. Nothing in them is the
-// client's but the trace's id: its tracestate is for its own vendors.
-func (s *AttemptSpan) Traceparent() (traceparent, tracestate string) {
+// Traceparent returns the header of W3C Trace Context for the provider, empty when
+// none is to be sent. Nothing in it is the client's but the trace's id; a client's
+// tracestate, which is for vendors of its own, is never handed on.
+func (s *AttemptSpan) Traceparent() string {
 	if s == nil || !s.send {
-		return "", ""
+		return ""
 	}
-	var headers sent
-	propagation.TraceContext{}.Inject(s.ctx, &headers)
-	return headers.traceparent, headers.tracestate
+	var parent sent
+	propagation.TraceContext{}.Inject(s.ctx, &parent)
+	return string(parent)
 }
 
-// sent is a trace context on its way to a provider.
-type sent struct{ traceparent, tracestate string }
+// sent is a traceparent on its way to a provider.
+type sent string
 
 func (s *sent) Set(name, value string) {
-	switch name {
-	case "traceparent":
-		s.traceparent = value
-	case "tracestate":
-		s.tracestate = value
+	if name == "traceparent" {
+		*s = sent(value)
 	}
 }
 

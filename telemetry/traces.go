@@ -42,7 +42,6 @@ type RequestHead struct {
 	ClientAddress string // host:port
 	UserAgent     string
 	Traceparent   string // as received; a malformed one is ignored
-	Tracestate    string // ignored: a client's text, which is neither exported nor sent to anybody
 	Began         time.Time
 }
 

@@ -20,25 +20,18 @@ type Request struct {
 	Stream bool
 	// ConnectTimeout bounds dialling and the TLS handshake together; 0 means 3s.
 	ConnectTimeout time.Duration
-	// Trace is handed on to the provider; the zero value is not.
-	Trace TraceContext
+	// Traceparent is sent as the header of that name (W3C Trace Context); empty: none is.
+	Traceparent string
 }
 
-// TraceContext are the two headers of W3C Trace Context.
-type TraceContext struct{ Parent, State string }
-
-// on returns the header with the trace in it. It leaves base as it is: all
+// withTrace returns the header with a trace in it. It leaves base as it is: all
 // requests of an endpoint share one.
-func (t TraceContext) on(base http.Header) http.Header {
-	if t.Parent == "" {
+func withTrace(base http.Header, traceparent string) http.Header {
+	if traceparent == "" {
 		return base
 	}
-	header := make(http.Header, len(base)+2)
-	maps.Copy(header, base)
-	header["Traceparent"] = []string{t.Parent}
-	if t.State != "" {
-		header["Tracestate"] = []string{t.State}
-	}
+	header := maps.Clone(base)
+	header["Traceparent"] = []string{traceparent}
 	return header
 }
 
@@ -114,7 +107,7 @@ func (t *Transport) Do(ctx context.Context, r *Request) (*Response, error) {
 	request := (&http.Request{
 		Method:        http.MethodPost,
 		URL:           url,
-		Header:        r.Trace.on(header),
+		Header:        withTrace(header, r.Traceparent),
 		Body:          body.reader(),
 		ContentLength: int64(len(r.Body)),
 		// With GetBody, net/http sends a POST again when the kept connection it
