@@ -16,8 +16,9 @@ type Config struct {
 	// Pepper, when set, makes stored digests HMAC-SHA256 under it instead of plain SHA-256, so that a stolen store
 	// cannot be searched without it. At least 16 characters. Changing it makes every secret issued before it unknown.
 	Pepper telemetry.Secret `yaml:"pepper"`
-	// CacheTTL is how long a replica believes what it knows of a key before it asks a shared store again: a change made
-	// elsewhere is obeyed after at most so long. 10ms to 1m. The embedded store needs no cache.
+	// CacheTTL is how long a replica believes what it knows of a key before it asks a shared store again. A change made
+	// elsewhere is obeyed after so long where the store answers within 50 ms, and after three times as long where it takes
+	// up to 150 ms; while it fails, outage_grace counts. 10ms to 1m. The embedded store needs no cache.
 	CacheTTL time.Duration `yaml:"cache_ttl"`
 	// CacheSize is how many keys a replica remembers at once, about 1 KiB each; as many again are remembered as unknown.
 	CacheSize int `yaml:"cache_size"`

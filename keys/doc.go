@@ -14,10 +14,12 @@
 //
 // So a replica knows a new key at the first request that carries it, what was
 // changed through itself at once, and what was changed elsewhere after
-// keys.cache_ttl at most. While Redis does not answer, it serves the keys that it
-// confirmed within keys.outage_grace; of all others it knows nothing, and says
-// ErrUnavailable, never that they are wrong. A key revoked at one replica just
-// before an outage may therefore work at another until Redis is back, or the grace is over.
+// keys.cache_ttl where Redis answers within 50 ms, after three times that where it
+// takes up to 150 ms, and later only where it fails. While Redis does not answer,
+// it serves the keys that it confirmed within keys.outage_grace; of all others it
+// knows nothing, and says ErrUnavailable, never that they are wrong. A key revoked
+// at one replica just before an outage may therefore work at another until Redis
+// is back, or the grace is over.
 //
 // A Directory and a Store are safe for concurrent use. A Key is shared by all who
 // were handed it and is never modified after it was returned: read it, keep it,
