@@ -19,7 +19,7 @@ type Access struct {
 	TraceID   string // 32 hex digits, empty without traces
 	Method    string
 	Route     string // one of the configured routes, or "other": never a client's own path
-	Status    int    // the status sent; 499 when the client left before one was
+	Status    int    // the status of the answer, also where the client did not wait for it
 	ErrorCode string // the code of the error answered, empty when none was; it may be a provider's own text
 	ErrorType string // the same from a fixed list, for metrics and spans; empty when nothing failed
 
@@ -36,7 +36,7 @@ type Access struct {
 	Tokens      Tokens
 
 	Duration  time.Duration // from the head being read to the end of the answer
-	FirstByte time.Duration // from the head being read to the first byte forwarded; 0: none was
+	FirstByte time.Duration // from the head being read to the first byte of the answer being written; 0: none was
 	Overhead  time.Duration // the part of Duration that was Tollgate's own; 0: not measured
 }
 
