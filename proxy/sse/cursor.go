@@ -4,7 +4,7 @@ import "bytes"
 
 // A cursor walks one JSON text and takes strings as they stand, escapes and all. It checks the structure (brackets,
 // commas, colons, ends of strings) as far as it walks and not the spelling of what it steps over: it listens to bytes
-// that travel on unchanged, and whoever needs certainty calls json.Valid. After a fault it stands at the end.
+// that travel on unchanged, and whoever needs certainty calls ValidChunk. After a fault it stands at the end.
 type cursor struct {
 	data  []byte
 	pos   int
