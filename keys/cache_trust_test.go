@@ -37,9 +37,11 @@ func TestCacheWaitsForTheTruth(t *testing.T) {
 		r.shared.answers(silent, nil)
 		time.Sleep(time.Minute)
 		r.finds(1, "ci", 150*time.Millisecond, 1)
+		synctest.Wait() // the end of the question is noted in the same instant
 		r.finds(2, "ci", 50*time.Millisecond, 1)
 		time.Sleep(2 * time.Second) // what was known of the store is old now
 		r.finds(1, "ci", 150*time.Millisecond, 1)
+		synctest.Wait()
 		r.shared.answers(0, nil)
 		r.fails(3, ErrNotFound, 0, 1) // it answers
 		r.shared.answers(silent, nil)
@@ -109,6 +111,24 @@ level=ERROR msg="keys cannot be looked up, though redis is not down" error="NOPE
 `)
 	f(ErrNotFound, "")
 	f(fmt.Errorf("%w: %w", ErrUnavailable, store.ErrRedisDown), "")
+}
+
+func TestCacheLogsAFlood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shared := newFakeShared()
+		shared.answers(silent, nil)
+		s, text := logging(t, shared)
+		var flood sync.WaitGroup
+		for n := range 40 {
+			flood.Go(func() { _, _ = s.ByDigest(t.Context(), contractRecord(n).Digest) })
+		}
+		synctest.Wait()
+		const want = `level=WARN msg="requests with unknown keys are refused: too many are looked up at once" count=1` + "\n"
+		if got := text.String(); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+		flood.Wait()
+	})
 }
 
 // A panic costs the requests that wait for this answer, not the process.
