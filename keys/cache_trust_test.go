@@ -1,7 +1,6 @@
 package keys
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -76,8 +75,8 @@ func TestCacheConfirmsInAFlood(t *testing.T) {
 }
 
 // logging returns a replica over shared, and what it logs.
-func logging(t *testing.T, shared Store) (*CachedStore, *bytes.Buffer) {
-	var text bytes.Buffer
+func logging(t *testing.T, shared Store) (*CachedStore, *lockedText) {
+	var text lockedText
 	clock := func(_ []string, a slog.Attr) slog.Attr {
 		if a.Key == slog.TimeKey {
 			return slog.Attr{}
@@ -87,6 +86,24 @@ func logging(t *testing.T, shared Store) (*CachedStore, *bytes.Buffer) {
 	s := NewCachedStore(shared, DefaultConfig(), slog.New(slog.NewTextHandler(&text, &slog.HandlerOptions{ReplaceAttr: clock})))
 	t.Cleanup(s.Close)
 	return s, &text
+}
+
+// lockedText is a log that questions write while a test reads it.
+type lockedText struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lockedText) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lockedText) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
 func TestCacheLogsWhyItCannotAsk(t *testing.T) {
