@@ -55,7 +55,11 @@ func NewLogger(w io.Writer, c Config) (log *slog.Logger, end func(), err error) 
 	if terminal {
 		out.end() // somebody reads along
 	}
-	return slog.New(&logHandler{Handler: format(out), out: out, bare: !text}), out.end, nil
+	handler := &logHandler{Handler: format(out), out: out}
+	if !text {
+		handler.lines = newLines()
+	}
+	return slog.New(handler), out.end, nil
 }
 
 func isTerminal(w io.Writer) bool {

@@ -15,7 +15,9 @@ import (
 type logHandler struct {
 	slog.Handler
 	out  *logWriter
-	bare bool // Handler is a JSONHandler without attributes, groups and replacements
+	// lines is memory for the short way; nil: Handler is no JSONHandler without
+	// attributes, groups and replacements.
+	lines *sync.Pool
 }
 
 func (h *logHandler) Handle(ctx context.Context, r slog.Record) error {
@@ -45,11 +47,11 @@ func (h *logHandler) hurry(level slog.Level) {
 // line that it leaves to Handle: text that is long or needs escapes, numbers
 // that need an exponent, values of other kinds.
 func (h *logHandler) writePlain(now time.Time, level slog.Level, msg string, attrs []slog.Attr) bool {
-	if !h.bare {
+	if h.lines == nil {
 		return false
 	}
-	line := linePool.Get().(*plainLine)
-	defer linePool.Put(line)
+	line := h.lines.Get().(*plainLine)
+	defer h.lines.Put(line)
 	if !line.build(now, level, msg, attrs) {
 		return false
 	}
@@ -58,8 +60,9 @@ func (h *logHandler) writePlain(now time.Time, level slog.Level, msg string, att
 	return true
 }
 
-//nolint:gochecknoglobals // memory without content
-var linePool = sync.Pool{New: func() any { return &plainLine{json: make([]byte, 0, 1<<10)} }}
+func newLines() *sync.Pool {
+	return &sync.Pool{New: func() any { return &plainLine{json: make([]byte, 0, 1<<10)} }}
+}
 
 // A plainLine is one line of JSON that needs no escapes.
 type plainLine struct {
