@@ -14,7 +14,7 @@ import (
 // leaves behind.
 type logHandler struct {
 	slog.Handler
-	out  *logWriter
+	out *logWriter
 	// lines is memory for the short way; nil: Handler is no JSONHandler without
 	// attributes, groups and replacements.
 	lines *sync.Pool
