@@ -64,7 +64,7 @@ type exchange struct {
 	errorCode string // as the client saw it
 	errorType string // the same in Tollgate's own words, of which there are few
 	firstByte time.Duration
-	unread    io.Reader // what is left of a refused request's body
+	unread    io.Reader // what is left of a refused request
 	plain     []byte    // the answer, when it is not a stream
 	finished  bool
 }
@@ -97,7 +97,9 @@ func (x *exchange) send(ctx *fasthttp.RequestCtx, length int) {
 	if !x.bodyRead {
 		// fasthttp would parse what is left of the body as the next request.
 		ctx.SetConnectionClose()
-		x.unread = ctx.RequestBodyStream()
+		if x.unread == nil {
+			x.unread = ctx.RequestBodyStream()
+		}
 	}
 	ctx.Response.SetBodyStream(x, length)
 }

@@ -180,6 +180,7 @@ func (g *Gateway) refuseUnparsed(ctx *fasthttp.RequestCtx, err error) {
 	switch {
 	case errors.As(err, &tooSmall):
 		err = errHeadTooLarge
+		x.unread = x.conn // the client may still be sending it
 	case isTimeout(err):
 		err = errReadTimeout
 	default:

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -174,4 +175,31 @@ func TestSlowClients(t *testing.T) {
 	f("half a body", "POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\n"+auth+"Content-Length: 20000\r\n\r\n"+strings.Repeat(" ", 9000))
 	f("half a chunked body", "POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\n"+auth+"Transfer-Encoding: chunked\r\n\r\n5\r\n{\"mod\r\n")
 	r.idle()
+}
+
+// TestLongHeadsAreAnswered sends heads that are far too long over a real socket,
+// whole: a client that is still sending must not lose its 431 to a reset.
+func TestLongHeadsAreAnswered(t *testing.T) {
+	r := newRig(t, legFunc(nil), rigOptions{})
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	server := NewServer(r.gateway)
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(ln) }()
+	head := "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nX-Long: " + strings.Repeat("long ", 400_000) + "\r\n\r\n"
+	for range 3 {
+		conn, err := net.Dial("tcp", ln.Addr().String())
+		must(t, err)
+		must(t, conn.SetDeadline(time.Now().Add(10*time.Second)))
+		if _, err := io.WriteString(conn, head); err != nil {
+			t.Errorf("sending: %v", err)
+		}
+		answer, err := io.ReadAll(conn)
+		if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 431 ") {
+			t.Errorf("%v: %.100q", err, answer)
+		}
+		must(t, conn.Close())
+	}
+	must(t, ln.Close())
+	must(t, <-served)
 }
