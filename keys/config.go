@@ -3,7 +3,9 @@ package keys
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+	"unicode"
 
 	"tollgate/telemetry"
 )
@@ -46,6 +48,10 @@ func (c Config) Validate() error {
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("keys."+format, args...)) }
 	if n := len(c.Pepper); n > 0 && n < minPepper {
 		bad("pepper: must be empty or at least %d characters, got %d", minPepper, n)
+	}
+	if strings.ContainsFunc(c.Pepper.Reveal(), unicode.IsControl) {
+		// Taken as it is, it would void every key on the day that somebody mends it.
+		bad("pepper: must not hold control characters; does its file end with a line break?")
 	}
 	if c.CacheTTL < minCacheTTL || c.CacheTTL > maxCacheTTL {
 		bad("cache_ttl: must be between %s and %s, got %s", minCacheTTL, maxCacheTTL, c.CacheTTL)
