@@ -120,7 +120,7 @@ func TestSchemaAgreesWithTheLoader(t *testing.T) {
 	f("server: []", false)
 	f("server: {listen: 8080}", false)
 	f("server: {listen: true}", false)
-	f("server: {tls: {}}", false)
+	f("server: {tls: {certificate: a.pem}}", false)
 	f("server: {max_event: 1.5}", false)
 	f("server: {max_event: 3 apples}", false)
 	f("server: {max_event: -1}", false)

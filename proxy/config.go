@@ -13,6 +13,8 @@ import (
 type Config struct {
 	// Listen is the public API's address, host:port; an empty host means every interface.
 	Listen string `yaml:"listen"`
+	// TLS makes the public API speak HTTPS.
+	TLS TLSConfig `yaml:"tls"`
 	// MaxRequestBody is the largest request body taken; a longer one is answered 413.
 	MaxRequestBody Size `yaml:"max_request_body"`
 	// MaxBodyMemory bounds the memory of all request bodies held at one time, each counted twice: as it came and as it is sent on. Plain answers in memory count once. Beyond it a request is answered 503.
@@ -29,9 +31,28 @@ type Config struct {
 	IdleTimeout time.Duration `yaml:"idle_timeout"`
 	// WriteTimeout is how long a client may accept nothing before it is cut.
 	WriteTimeout time.Duration `yaml:"write_timeout"`
-	// DrainTimeout is how long open answers may go on after SIGTERM.
+	// ShutdownDelay is how long requests are still accepted after SIGTERM, while /readyz says no and every answer closes its connection: the time a load balancer takes to look elsewhere.
+	ShutdownDelay time.Duration `yaml:"shutdown_delay"`
+	// DrainTimeout is how long open answers may go on after SIGTERM, once the listener is closed.
 	DrainTimeout time.Duration `yaml:"drain_timeout"`
+	// KeepaliveComment is the silence of a provider after which a stream's client is sent a comment line, which keeps connections open on the way and shows clients that are gone. 0: never.
+	KeepaliveComment time.Duration `yaml:"keepalive_comment"`
+	// KeepaliveBeforeFirstToken sends these comments also before a stream's first event. The first comment commits status 200: a failure after it is an error event, no longer a status.
+	KeepaliveBeforeFirstToken bool `yaml:"keepalive_before_first_token"`
+	// MaxDrains bounds the answers that are read to their end although their client has left (on_disconnect: drain); beyond it they are cancelled. 0: none is read on.
+	MaxDrains int `yaml:"max_drains"`
 }
+
+// TLSConfig names the files of a certificate. They are read again when they change.
+type TLSConfig struct {
+	// Cert is a PEM file with the certificate, followed by those of its authorities. Empty: plain HTTP.
+	Cert string `yaml:"cert"`
+	// Key is a PEM file with the certificate's private key.
+	Key string `yaml:"key"`
+}
+
+// On reports whether the public API speaks HTTPS.
+func (t TLSConfig) On() bool { return t.Cert != "" }
 
 // DefaultConfig returns the defaults of the `server` section.
 func DefaultConfig() Config {
@@ -46,6 +67,9 @@ func DefaultConfig() Config {
 		IdleTimeout:    120 * time.Second,
 		WriteTimeout:   30 * time.Second,
 		DrainTimeout:   300 * time.Second,
+
+		KeepaliveComment: 15 * time.Second,
+		MaxDrains:        64,
 	}
 }
 
@@ -88,8 +112,26 @@ func (c Config) Validate() error {
 			bad("server.%s: must be a positive duration such as 30s, got %s", d.option, d.value)
 		}
 	}
+	if c.ShutdownDelay < 0 {
+		bad("server.shutdown_delay: must be 0 or a duration such as 5s, got %s", c.ShutdownDelay)
+	}
+	if c.KeepaliveComment != 0 && c.KeepaliveComment < leastKeepalive {
+		bad("server.keepalive_comment: must be 0 (never) or at least %s, got %s", leastKeepalive, c.KeepaliveComment)
+	}
+	if c.KeepaliveBeforeFirstToken && c.KeepaliveComment == 0 {
+		bad("server.keepalive_before_first_token: needs server.keepalive_comment, which is 0 (never)")
+	}
+	if c.MaxDrains < 0 {
+		bad("server.max_drains: must be 0 or more, got %d", c.MaxDrains)
+	}
+	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
+		bad("server.tls: cert and key belong together: give both, or neither for plain HTTP")
+	}
 	return errors.Join(errs...)
 }
+
+// leastKeepalive keeps a comment from becoming the larger part of a stream.
+const leastKeepalive = 100 * time.Millisecond
 
 // maxSize keeps every size an int on any platform and every sum of two of them far from overflow.
 const maxSize Size = 1 << 40

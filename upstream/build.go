@@ -66,7 +66,7 @@ func (b *builder) pool(name string, c ProviderConfig) pool {
 	if c.StreamUsage != "" {
 		usage, _ = StreamUsageByName(c.StreamUsage)
 	}
-	p := pool{provider: &Provider{Name: name, Contract: contract, StreamUsage: usage}}
+	p := pool{provider: &Provider{Name: name, Contract: contract, StreamUsage: usage, Drain: c.drain()}}
 	total := 0.0
 	for _, e := range c.Endpoints {
 		base, _ := parseBaseURL(e.URL)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"tollgate/telemetry"
 )
@@ -18,6 +19,16 @@ type Provider struct {
 	Contract *Contract
 	// StreamUsage says whether it may be asked for usage on streams.
 	StreamUsage StreamUsage
+	// Drain bounds how long an answer is read on whose client has left; nil: it is cancelled at once.
+	Drain *Drain
+}
+
+// Drain bounds the reading of an answer that nobody waits for any more.
+type Drain struct {
+	// Time is how long it may go on.
+	Time time.Duration
+	// Tokens is how many more tokens it may bring, by a rough count.
+	Tokens int64
 }
 
 // Endpoint is one address of a provider with one of its credentials.

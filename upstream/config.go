@@ -21,8 +21,28 @@ type ProviderConfig struct {
 	Contract string `yaml:"contract"`
 	// StreamUsage says whether stream_options.include_usage may be sent: inject (always ask for it), pass (only when the client did), never. Empty: as the contract documents.
 	StreamUsage string `yaml:"stream_usage"`
+	// OnDisconnect says what becomes of an answer whose client has left: cancel (end it at once), or drain (read it to its end, within the two bounds below, so that the bill has the provider's own figures; for providers that charge for cancelled answers). Empty: cancel.
+	OnDisconnect string `yaml:"on_disconnect"`
+	// DrainTime is how long such an answer may go on. 0 means 30s.
+	DrainTime time.Duration `yaml:"drain_time"`
+	// DrainTokens is how many more tokens, by a rough count of its text, such an answer may bring. 0 means 8192.
+	DrainTokens int `yaml:"drain_tokens"`
 	// Endpoints are the addresses this provider is reached at.
 	Endpoints []EndpointConfig `yaml:"endpoints"`
+}
+
+// The values of ProviderConfig.OnDisconnect.
+const (
+	onDisconnectCancel = "cancel"
+	onDisconnectDrain  = "drain"
+)
+
+// drain returns the bounds of on_disconnect: drain, nil for cancel.
+func (p ProviderConfig) drain() *Drain {
+	if p.OnDisconnect != onDisconnectDrain {
+		return nil
+	}
+	return &Drain{Time: orDefault(p.DrainTime, 30*time.Second), Tokens: int64(orDefault(p.DrainTokens, 8192))}
 }
 
 // EndpointConfig is one address of a provider, with the credentials it takes.

@@ -86,6 +86,7 @@ func (p ProviderConfig) validate(s section) {
 	case known && usage == StreamUsageInject && !contract.Params.Has(ParamStreamOptions):
 		s.add("stream_usage", "must not be inject: the %s contract does not document stream_options; use never, or leave it out", contract.Name)
 	}
+	p.validateDrain(s)
 	if len(p.Endpoints) == 0 {
 		s.add("endpoints", "must list at least one endpoint")
 	}
@@ -93,6 +94,19 @@ func (p ProviderConfig) validate(s section) {
 	for i, e := range p.Endpoints {
 		e.validate(s.at(fmt.Sprintf("endpoints[%d]", i)), seen)
 	}
+}
+
+func (p ProviderConfig) validateDrain(s section) {
+	switch p.OnDisconnect {
+	case "", onDisconnectCancel, onDisconnectDrain:
+	default:
+		s.add("on_disconnect", "must be cancel or drain, got %q", p.OnDisconnect)
+	}
+	if p.DrainTime < 0 || p.DrainTime > maxTimeout {
+		s.add("drain_time", "must be between 0s and %s, got %s", maxTimeout, p.DrainTime)
+	}
+	const mostTokens = 10_000_000
+	s.within("drain_tokens", p.DrainTokens, mostTokens)
 }
 
 // credential is what makes an endpoint's key one of its kind.

@@ -30,6 +30,9 @@ func appendRecord(dst []byte, r *Record) ([]byte, error) {
 	dst = appendNumber(dst, `,"reasoning_tokens":`, r.Reasoning)
 	dst = appendNumber(dst, `,"image_tokens":`, r.Image)
 	dst = appendNumber(dst, `,"audio_tokens":`, r.Audio)
+	if r.Delivered != 0 {
+		dst = appendNumber(dst, `,"delivered_tokens":`, r.Delivered)
+	}
 	dst = appendNumber(dst, `,"charge_nanousd":`, int64(r.Charge))
 	dst = appendNumber(dst, `,"cost_nanousd":`, int64(r.Cost))
 	dst = appendText(dst, `,"charge_price":`, r.ChargePrice)

@@ -101,8 +101,8 @@ func TestRecordsAreEncodedAsByEncodingJSON(t *testing.T) {
 			RequestID: text("request id"), Kind: Kind(text("kind")), Attempt: int(figure("attempt")), Tenant: text("tenant"), KeyID: text("key"),
 			Model: text("model"), Provider: text("provider"), Endpoint: text("endpoint"), UpstreamModel: text("upstream model"),
 			Stream: rapid.Bool().Draw(t, "stream"), EndReason: EndReason(text("end")), Source: Source(text("source")),
-			Tokens: Tokens{figure("prompt"), figure("cached"), figure("completion"), figure("reasoning"), figure("image"), figure("audio")},
-			Charge: NanoUSD(figure("charge")), Cost: NanoUSD(figure("cost")), ChargePrice: text("charge price"), CostPrice: text("cost price"),
+			Tokens:    Tokens{figure("prompt"), figure("cached"), figure("completion"), figure("reasoning"), figure("image"), figure("audio")},
+			Delivered: figure("delivered"), Charge: NanoUSD(figure("charge")), Cost: NanoUSD(figure("cost")), ChargePrice: text("charge price"), CostPrice: text("cost price"),
 			AcceptedAt: moment("accepted"), FirstByteAt: moment("first byte"), EndedAt: moment("ended"),
 			TraceID: text("trace"), UpstreamID: text("upstream id"), Rejected: text("rejected"),
 		})

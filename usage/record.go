@@ -62,6 +62,9 @@ type Record struct {
 	Source        Source    `json:"source"`
 	// Tokens is what the tenant is billed for.
 	Tokens
+	// Delivered is how many tokens of text had been passed to the client of an answer that did not reach its end, by
+	// Tollgate's own count; 0 for an answer that did.
+	Delivered int64 `json:"delivered_tokens,omitempty"`
 	// Charge is what the tenant pays and Cost what the provider is expected to charge; neither is negative.
 	Charge NanoUSD `json:"charge_nanousd"`
 	Cost   NanoUSD `json:"cost_nanousd"`
@@ -116,6 +119,8 @@ func (r Record) checked() (Record, error) {
 		return r, fmt.Errorf("%w: kind %q is not known", ErrBadRecord, r.Kind)
 	case r.Attempt < 0 || r.Attempt > maxAttempt:
 		return r, fmt.Errorf("%w: attempt must be from 0 to %d, got %d", ErrBadRecord, maxAttempt, r.Attempt)
+	case r.Delivered < 0:
+		return r, fmt.Errorf("%w: delivered_tokens must be 0 or more, got %d", ErrBadRecord, r.Delivered)
 	case r.Charge < 0 || r.Cost < 0:
 		return r, fmt.Errorf("%w: charge and cost must be 0 or more, got %s and %s", ErrBadRecord, r.Charge, r.Cost)
 	case r.AcceptedAt.Year() < 2000 || r.AcceptedAt.Year() > 9999:
