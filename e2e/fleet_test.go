@@ -15,13 +15,22 @@ import (
 const configuration = `
 server:
   listen: 127.0.0.1:0
+  tls: {cert: "${TLS_CERT:-}", key: "${TLS_KEY:-}"}
   max_request_body: "${MAX_REQUEST_BODY:-1MiB}"
+  max_in_flight: "${MAX_IN_FLIGHT:-20000}"
+  read_timeout: "${READ_TIMEOUT:-30s}"
+  write_timeout: "${WRITE_TIMEOUT:-30s}"
+  shutdown_delay: "${SHUTDOWN_DELAY:-0s}"
   drain_timeout: "${DRAIN_TIMEOUT:-10s}"
+  keepalive_comment: "${KEEPALIVE_COMMENT:-15s}"
 admin:
   listen: 127.0.0.1:0
 data_dir: "${DATA_DIR}"
 providers:
-  starmagic: {contract: starmagic, endpoints: [{url: "${SIMULATOR}/starmagic/v1", api_keys: ["${PROVIDER_KEY}"]}]}
+  starmagic:
+    contract: starmagic
+    on_disconnect: "${ON_DISCONNECT:-cancel}"
+    endpoints: [{url: "${SIMULATOR}/starmagic/v1", api_keys: ["${PROVIDER_KEY}"]}]
   theturbo:  {contract: theturbo,  endpoints: [{url: "${SIMULATOR}/theturbo/v1",  api_keys: ["${PROVIDER_KEY}"]}]}
   evolink:   {contract: evolink,   endpoints: [{url: "${SIMULATOR}/evolink/v1",   api_keys: ["${PROVIDER_KEY}"]}]}
   fourth:
@@ -123,6 +132,9 @@ func (f *fleet) start(t *testing.T) {
 		config += sharedStore
 	}
 	f.gateway = serve(t, config, f.env)
+	if f.env["TLS_CERT"] != "" {
+		f.url = strings.Replace(f.url, "http:", "https:", 1)
+	}
 }
 
 // beside starts another gateway, in front of the same providers and with data of its own.
