@@ -31,4 +31,6 @@ const (
 	FieldOption           = "option"
 	FieldEndpoint         = "endpoint"
 	FieldProtocol         = "protocol"
+	FieldNotBefore        = "not_before"
+	FieldNotAfter         = "not_after"
 )
