@@ -23,6 +23,7 @@ server:
   shutdown_delay: "${SHUTDOWN_DELAY:-0s}"
   drain_timeout: "${DRAIN_TIMEOUT:-10s}"
   keepalive_comment: "${KEEPALIVE_COMMENT:-15s}"
+  keepalive_before_first_token: "${KEEPALIVE_BEFORE_FIRST_TOKEN:-false}"
 admin:
   listen: 127.0.0.1:0
 data_dir: "${DATA_DIR}"
@@ -42,7 +43,7 @@ models:
   gemini-2.0-flash: {targets: [{provider: theturbo}]}
   gemini-3-pro-preview:
     targets: [{provider: evolink}]
-    timeouts: {first_token: "${FIRST_TOKEN:-60s}", answer: "${ANSWER:-60s}"}
+    timeouts: {first_token: "${FIRST_TOKEN:-60s}", answer: "${ANSWER:-60s}", idle: "${IDLE:-45s}"}
   gemini-flash:
     targets:
       - {provider: starmagic, model: gemini-2.5-flash-lite, weight: 3}

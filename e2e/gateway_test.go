@@ -29,6 +29,7 @@ type logLine struct {
 	Admin     string `json:"admin"`
 	RequestID string `json:"request_id"`
 	TraceID   string `json:"trace_id"`
+	KeyID     string `json:"key_id"`
 	EndReason string `json:"end_reason"`
 }
 
