@@ -17,7 +17,9 @@ server:
   listen: 127.0.0.1:0
   tls: {cert: "${TLS_CERT:-}", key: "${TLS_KEY:-}"}
   max_request_body: "${MAX_REQUEST_BODY:-1MiB}"
+  max_body_memory: "${MAX_BODY_MEMORY:-512MiB}"
   max_in_flight: "${MAX_IN_FLIGHT:-20000}"
+  max_drains: "${MAX_DRAINS:-64}"
   read_timeout: "${READ_TIMEOUT:-30s}"
   write_timeout: "${WRITE_TIMEOUT:-30s}"
   shutdown_delay: "${SHUTDOWN_DELAY:-0s}"
@@ -103,11 +105,15 @@ type fleet struct {
 // newFleet starts one. The environment changes single options of configuration.
 func newFleet(t *testing.T, changes environment) *fleet {
 	t.Helper()
-	f := &fleet{providers: simulator.New(simulator.Options{
-		Behaviour: simulator.Behaviour{Keys: []string{providerKey}},
-		// A standing clock makes two answers to one question the same to the byte.
-		Now: func() time.Time { return time.Unix(1760032810, 0) },
-	})}
+	// A standing clock makes two answers to one question the same to the byte.
+	return newFleetWith(t, simulator.Options{Now: func() time.Time { return time.Unix(1760032810, 0) }}, changes)
+}
+
+// newFleetWith starts one in front of a simulator with these options.
+func newFleetWith(t *testing.T, o simulator.Options, changes environment) *fleet {
+	t.Helper()
+	o.Behaviour.Keys = []string{providerKey}
+	f := &fleet{providers: simulator.New(o)}
 	running, err := f.providers.Start("127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -38,24 +38,24 @@ func (s suite) Run() int {
 		return 1
 	}
 	defer os.RemoveAll(folder)
-	if binary, err = build(folder); err != nil {
+	if binary, err = build(folder, "tollgate", "-race"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	return s.tests.Run()
 }
 
-// build compiles cmd/tollgate with the race detector: a race ends the process
-// with an exit code of its own, which no test accepts.
-func build(folder string) (string, error) {
+// build compiles cmd/tollgate, with the race detector for most tests: a race ends
+// the process with an exit code of its own, which no test accepts.
+func build(folder, name string, flags ...string) (string, error) {
 	root, err := moduleRoot()
 	if err != nil {
 		return "", err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute) // nothing may be in the build cache
 	defer cancel()
-	path := filepath.Join(folder, "tollgate")
-	command := exec.CommandContext(ctx, "go", "build", "-race", "-o", path, "./cmd/tollgate")
+	path := filepath.Join(folder, name)
+	command := exec.CommandContext(ctx, "go", append(append([]string{"build"}, flags...), "-o", path, "./cmd/tollgate")...)
 	command.Dir = root
 	if out, err := command.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go build: %w\n%s", err, out)

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os"
@@ -24,13 +25,16 @@ type process struct {
 // provider's real API key least of all.
 type environment map[string]string
 
+// binaryVariable names another binary than the one that TestMain has built.
+const binaryVariable = "BINARY"
+
 // launch starts the binary. When the test ends, so does the process.
 func launch(t *testing.T, env environment, args ...string) *process {
 	t.Helper()
 	if err := noteSources(); err != nil {
 		t.Fatal(err)
 	}
-	p := &process{command: exec.Command(binary, args...), ended: make(chan struct{})}
+	p := &process{command: exec.Command(cmp.Or(env[binaryVariable], binary), args...), ended: make(chan struct{})}
 	p.command.Stdout, p.command.Stderr = &p.stdout, &p.stderr
 	p.command.Dir = t.TempDir()
 	// The race detector would sleep for a second at every exit.
