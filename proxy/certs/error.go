@@ -35,7 +35,8 @@ const longestPath = 4096
 // shown returns a path in quotes. What can be no path is not repeated: who puts
 // the key itself where its file's name belongs must not find it in a log.
 func shown(path string) string {
-	if len(path) > longestPath || strings.ContainsAny(path, "\r\n") || strings.Contains(path, "-----BEGIN") {
+	const inPEM, inBase64 = "-----BEGIN", "LS0tLS1CRUdJTi" // the same, as in a Kubernetes Secret
+	if len(path) > longestPath || strings.ContainsAny(path, "\r\n") || strings.Contains(path, inPEM) || strings.Contains(path, inBase64) {
 		return fmt.Sprintf("a value of %d bytes (it is no path: write the name of a file, not what is in it)", len(path))
 	}
 	return strconv.Quote(path)
