@@ -49,3 +49,55 @@ func dial(t testing.TB) (client, server *net.TCPConn) {
 	t.Cleanup(func() { c.Close(); s.Close() })
 	return c.(*net.TCPConn), s.(*net.TCPConn)
 }
+
+// open dials n connections.
+func open(t testing.TB, n int) (clients, servers []*net.TCPConn) {
+	t.Helper()
+	for range n {
+		c, s := dial(t)
+		clients, servers = append(clients, c), append(servers, s)
+	}
+	return clients, servers
+}
+
+// add watches c and returns its token.
+func add(t testing.TB, w *watch.Watcher, c net.Conn, left func()) watch.Token {
+	t.Helper()
+	token, err := w.Add(c, left)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+// await waits for a call of left that must come.
+func await(t testing.TB, left <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-left:
+	case <-time.After(patience):
+		t.Errorf("left was not called within %v", patience)
+	}
+}
+
+// eventually waits until ok.
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Errorf("not within %v: %s", patience, what)
+			return
+		}
+	}
+}
+
+// settle returns when w has reported all that had happened: it reports in the order of the events.
+func settle(t testing.TB, w *watch.Watcher) {
+	t.Helper()
+	client, server := dial(t)
+	left := make(chan struct{})
+	token := add(t, w, server, func() { close(left) })
+	client.Close()
+	await(t, left)
+	w.Remove(token)
+}

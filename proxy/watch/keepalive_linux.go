@@ -11,7 +11,8 @@ import (
 )
 
 // KeepAlive limits how long data sent on c may stay unacknowledged before the connection fails, and a [Watcher] reports
-// it: that is how a peer that vanished shows. It sets TCP_USER_TIMEOUT (RFC 5482, tcp(7)), in whole milliseconds; 0 is
+// it: that is how a peer that vanished shows. It sets TCP_USER_TIMEOUT (RFC 5482, tcp(7)), in whole milliseconds, at
+// most 24 days; 0 is
 // the system's own limit, on Linux about 15 minutes. On systems other than Linux it does nothing.
 //
 // The limit also holds where the peer is alive but has not read for that long (its window is shut), and where TCP
@@ -21,8 +22,10 @@ func KeepAlive(c net.Conn, unacknowledged time.Duration) error {
 	if err != nil {
 		return fmt.Errorf("watch: %w", err)
 	}
-	// Rounded up: 0 would mean the system's own limit.
-	ms := min((unacknowledged+time.Millisecond-1)/time.Millisecond, math.MaxInt32)
+	ms := min(unacknowledged.Milliseconds(), math.MaxInt32)
+	if ms == 0 && unacknowledged > 0 {
+		ms = 1 // 0 would mean the system's own limit
+	}
 	var refused error
 	err = raw.Control(func(fd uintptr) {
 		refused = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(ms))

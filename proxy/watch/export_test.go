@@ -1,0 +1,4 @@
+package watch
+
+// StartAfter makes t the last token given.
+func (w *Watcher) StartAfter(t Token) { w.last = t }
