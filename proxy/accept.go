@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"strings"
 
 	"tollgate/proxy/head"
@@ -35,12 +36,21 @@ func (r route) String() string {
 	return "other"
 }
 
-// allows is the one method that the route takes.
+// allows names the methods that the route takes.
 func (r route) allows() string {
 	if r == routeChat {
 		return fasthttp.MethodPost
 	}
-	return fasthttp.MethodGet
+	return "GET, HEAD"
+}
+
+// takes reports whether the route takes the method. HEAD is answered as GET is,
+// without the body (RFC 9110, section 9.3.2).
+func (r route) takes(method string) bool {
+	if r == routeChat {
+		return method == fasthttp.MethodPost
+	}
+	return method == fasthttp.MethodGet || method == fasthttp.MethodHead
 }
 
 // routeOf returns the route of a raw request target and what follows its path:
@@ -83,12 +93,15 @@ func (x *exchange) accept(ctx *fasthttp.RequestCtx) error {
 	switch {
 	case x.route == routeUnknown:
 		return errUnknownPath
-	case x.method != x.route.allows():
+	case !x.route.takes(x.method):
 		return &methodError{allow: x.route.allows()}
 	case keyInQuery(target):
 		return errKeyInQuery
-	case x.method == fasthttp.MethodGet && !x.bodyRead:
+	case x.method != fasthttp.MethodPost && !x.bodyRead:
 		return errUnwantedBody
+	}
+	if expectation := request.Peek(fasthttp.HeaderExpect); len(expectation) > 0 && !bytes.EqualFold(expectation, []byte("100-continue")) {
+		return errExpectation
 	}
 	x.framed = checked.Chunked || checked.ContentLength >= 0
 	return nil

@@ -16,12 +16,20 @@ import (
 func (x *exchange) answer(ctx *fasthttp.RequestCtx) error {
 	s := x.serving
 	if !x.document.Stream {
-		x.delivered = s.hasContent() // with the next lines
-		if err := x.end(s.endOfWhole()); err != nil {
+		x.detach()
+		end := s.endOfWhole()
+		if x.gone() {
+			end = usage.EndClientGone
+		}
+		x.delivered = end == usage.EndCompleted // with the next lines
+		if err := x.end(end); err != nil {
 			return err
 		}
 		s.close()
 		x.endAttempt()
+		if end == usage.EndClientGone {
+			return errClientGone
+		}
 	}
 	header := &ctx.Response.Header
 	if len(s.dropped) > 0 {
@@ -31,12 +39,16 @@ func (x *exchange) answer(ctx *fasthttp.RequestCtx) error {
 		x.reply(ctx, s.answer)
 		return nil
 	}
-	// The head is flushed with the first event, which is in hand by now.
+	x.sendStream(ctx) // its head is flushed with the first event, which is in hand by now
+	return nil
+}
+
+func (x *exchange) sendStream(ctx *fasthttp.RequestCtx) {
+	header := &ctx.Response.Header
 	header.SetContentType("text/event-stream")
 	header.Set("Cache-Control", "no-cache")
 	header.Set("X-Accel-Buffering", "no") // nginx in front must not collect events
 	x.send(ctx, -1)
-	return nil
 }
 
 // WriteTo writes the answer: fasthttp calls it in the connection's goroutine
@@ -49,11 +61,19 @@ func (x *exchange) WriteTo(w io.Writer) (n int64, err error) {
 		if cause := recover(); cause != nil {
 			x.log().Error("panic in an answer", telemetry.FieldStack, string(debug.Stack()))
 			n, err = c.written, errPanic
+			if x.aloud != nil {
+				x.aloud.abandon(x)
+			}
 			if x.admitted {
 				_ = x.end(usage.EndUpstreamCut) // not the client's doing; settle logs what goes wrong
 			}
 		}
 	}()
+	if x.aloud != nil {
+		if err = x.aloud.wait(x, c); err != nil {
+			return c.written, err
+		}
+	}
 	if x.plain != nil || x.serving == nil {
 		err = x.writePlain(c)
 	} else {

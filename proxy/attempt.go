@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"tollgate/upstream"
@@ -12,17 +13,40 @@ import (
 type exhaustedError struct {
 	attempts int
 	last     upstream.Outcome
+	limit    error // the time limit that ended the last attempt; nil: none did
+	timeouts upstream.Timeouts
 }
 
 func (e *exhaustedError) Error() string {
 	return "no provider answered, last outcome " + e.last.String()
 }
 
+// timedOut reports whether it was for want of time.
+func (e *exhaustedError) timedOut() bool { return e.limit != nil || e.last == upstream.OutcomeTimeout }
+
 func (e *exhaustedError) failure() Failure {
-	if e.last == upstream.OutcomeTimeout {
-		return Failure{Status: 504, Type: typeServer, Code: "upstream_timeout", Message: "no provider of this model answered in time: try again shortly"}
+	if e.timedOut() {
+		message := "no provider of this model answered in time" + lateness(e.limit, e.timeouts) + ": try again shortly"
+		return Failure{Status: 504, Type: typeServer, Code: "upstream_timeout", Message: message}
 	}
 	return Failure{Status: 502, Type: typeServer, Code: "upstream_error", Message: "no provider of this model could answer: try again shortly"}
+}
+
+// lateness names the limit that was reached, and the option that sets it.
+func lateness(limit error, t upstream.Timeouts) string {
+	switch {
+	case errors.Is(limit, errConnectLate):
+		return fmt.Sprintf(", the last one could not be reached within %s (timeouts.connect)", t.Connect)
+	case errors.Is(limit, errFirstToken):
+		return fmt.Sprintf(", the last one sent no first token within %s (timeouts.first_token)", t.FirstToken)
+	case errors.Is(limit, errAnswerLate):
+		return fmt.Sprintf(", the last one sent no complete answer within %s (timeouts.answer)", t.Answer)
+	case errors.Is(limit, errIdle):
+		return fmt.Sprintf(", it was silent for %s (timeouts.idle)", t.Idle)
+	case errors.Is(limit, errTotal):
+		return fmt.Sprintf(", all attempts together took %s (timeouts.total)", t.Total)
+	}
+	return ""
 }
 
 // choose finds the candidates that can serve what the request needs.
@@ -42,6 +66,9 @@ func (x *exchange) choose() error {
 func (x *exchange) attempt() error {
 	deadline := x.accepted.Add(x.model.Timeouts.Total)
 	for {
+		if x.gone() {
+			return errClientGone
+		}
 		candidate, err := x.choice.Next()
 		if err != nil {
 			return x.nobodyLeft(err)
@@ -61,12 +88,17 @@ func (x *exchange) attempt() error {
 		switch {
 		case errors.Is(err, errBodyMemory):
 			return err
+		case outcome == upstream.OutcomeClientGone:
+			return errClientGone
 		case outcome == upstream.OutcomeAbandoned:
 			return errDraining
 		case !outcome.FailsOver():
 			return err
 		case !time.Now().Before(deadline):
-			return &exhaustedError{attempts: x.attempts, last: upstream.OutcomeTimeout}
+			x.lastLimit = errTotal
+			return x.exhausted()
+		case x.gone():
+			return x.exhausted() // read on without its client, and failed
 		}
 	}
 }
@@ -90,7 +122,11 @@ func (x *exchange) nobodyLeft(err error) error {
 	if x.attempts == 0 && errors.As(err, &unavailable) {
 		return err
 	}
-	return &exhaustedError{attempts: x.attempts, last: x.lastOutcome}
+	return x.exhausted()
+}
+
+func (x *exchange) exhausted() error {
+	return &exhaustedError{attempts: x.attempts, last: x.lastOutcome, limit: x.lastLimit, timeouts: x.model.Timeouts}
 }
 
 // try makes one attempt. On OutcomeOK x.serving holds it; else it is closed.
@@ -98,11 +134,15 @@ func (x *exchange) try(a *upstream.Attempt, deadline time.Time) (outcome upstrea
 	outcome = upstream.OutcomeAbandoned // should this panic
 	version := x.rewriteFor(a.Candidate)
 	s := x.open(a.Candidate, version, deadline)
+	x.attach(s)
+	x.lastLimit = nil
 	defer func() {
 		x.abroad += s.waited
 		if x.serving != s {
+			x.detach()
 			s.close()
 			s.failed(outcome)
+			x.lastLimit = s.limitOf(err)
 		}
 	}()
 	limits := x.model.Timeouts
@@ -122,6 +162,7 @@ func (x *exchange) try(a *upstream.Attempt, deadline time.Time) (outcome upstrea
 	asked := time.Now()
 	s.response, err = x.gateway.Leg.Do(s.ctx, &request)
 	s.waited += since(asked)
+	x.reached = x.reached || !isConnectError(err)
 	if err != nil {
 		return s.outcomeOf(err), err
 	}
@@ -135,6 +176,12 @@ func (x *exchange) try(a *upstream.Attempt, deadline time.Time) (outcome upstrea
 	s.alarm.rest() // the client's time begins
 	x.serving = s
 	return outcome, nil
+}
+
+// isConnectError tells the failures before anything was sent.
+func isConnectError(err error) bool {
+	var connect *upstream.ConnectError
+	return errors.As(err, &connect)
 }
 
 // firstOf waits for what decides an attempt: a refusal, a whole plain answer,
@@ -162,9 +209,11 @@ func endReasonOf(err error) usage.EndReason {
 	switch {
 	case errors.As(err, &refusal):
 		return usage.EndRefused
+	case errors.Is(err, errClientGone):
+		return usage.EndClientGone
 	case errors.Is(err, errDraining):
 		return usage.EndShutdown
-	case errors.As(err, &exhausted) && exhausted.last == upstream.OutcomeTimeout:
+	case errors.As(err, &exhausted) && exhausted.timedOut():
 		return usage.EndUpstreamTimeout
 	}
 	return usage.EndUpstreamFailed

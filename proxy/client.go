@@ -17,11 +17,12 @@ type client struct {
 	stall   time.Duration
 	rearmAt time.Time
 	written int64
+	gone    func() bool // the client has left
 	stop    func() bool
 }
 
 func newClient(x *exchange, w io.Writer) *client {
-	c := &client{w: w, conn: x.conn, running: x.gateway.running, stall: x.gateway.Config.WriteTimeout}
+	c := &client{w: w, conn: x.conn, running: x.gateway.running, stall: x.gateway.Config.WriteTimeout, gone: x.gone}
 	c.stop = context.AfterFunc(c.running, c.hurry)
 	return c
 }
@@ -33,6 +34,9 @@ func (c *client) hurry() {
 }
 
 func (c *client) write(p []byte) error {
+	if c.gone() {
+		return errClientGone
+	}
 	// fasthttp set the deadline once, for the whole answer; a stream lives longer.
 	if now := time.Now(); now.After(c.rearmAt) && c.running.Err() == nil {
 		if err := c.conn.SetWriteDeadline(now.Add(c.stall)); err != nil {

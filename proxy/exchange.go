@@ -2,8 +2,8 @@ package proxy
 
 import (
 	"io"
-	"net"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"tollgate/keys"
@@ -23,7 +23,7 @@ type exchange struct {
 	gateway  *Gateway
 	id       string
 	accepted time.Time
-	conn     net.Conn
+	conn     *connection
 	route    route
 	method   string
 	http11   bool
@@ -31,12 +31,14 @@ type exchange struct {
 
 	key      *keys.Key
 	limit    ratelimit.Decision
-	limited  bool  // limit holds figures
-	framed   bool  // the head says where the body ends
-	bodyRead bool  // the request's body was read to its end
-	entered  bool  // counted as in flight
-	reserved int64 // bytes of max_body_memory, for the request
-	held     int64 // bytes of max_body_memory, for a plain answer
+	limited  bool        // limit holds figures
+	framed   bool        // the head is beyond doubt, and says where the body ends
+	reading  bool        // some of the request's body may have been read
+	bodyRead bool        // the request's body was read to its end
+	known    bool        // accepted, and its key is authenticated
+	entered  atomic.Bool // counted as in flight
+	reserved int64       // bytes of max_body_memory, for the request
+	held     int64       // bytes of max_body_memory, for a plain answer
 
 	body     *[]byte
 	document *scan.Document
@@ -47,8 +49,12 @@ type exchange struct {
 	settled  bool
 
 	attempts    int
+	reached     bool // a provider may have got the request
 	lastOutcome upstream.Outcome
+	lastLimit   error    // the time limit that ended the last attempt; nil: none did
 	serving     *serving // the attempt that answers, once there is one
+	departure   departure
+	aloud       *aloud // the attempts, when they go on while the answer has begun
 
 	span     *telemetry.RequestSpan
 	abroad   time.Duration // how long the gateway waited for others: the client's body, providers
@@ -59,6 +65,7 @@ type exchange struct {
 	prompt        promptText // for an estimate after the body was given back
 	promptTokens  chan int64 // the prompt's count, while a goroutine makes it; nil: nobody counts
 	delivered     bool       // content has reached the client
+	textOut       int64      // bytes of the answer's text that have
 
 	status    int
 	errorCode string // as the client saw it
@@ -74,7 +81,7 @@ func (g *Gateway) newExchange(ctx *fasthttp.RequestCtx) *exchange {
 		gateway:  g,
 		id:       telemetry.NewRequestID(),
 		accepted: time.Now(),
-		conn:     ctx.Conn(),
+		conn:     connectionOf(ctx.Conn()),
 		method:   string(ctx.Method()),
 		http11:   ctx.Request.Header.IsHTTP11(),
 	}
@@ -91,10 +98,10 @@ func (x *exchange) send(ctx *fasthttp.RequestCtx, length int) {
 		header.Set("X-Ratelimit-Remaining-Requests", strconv.Itoa(x.limit.Remaining))
 		header.Set("X-Ratelimit-Reset-Requests", x.limit.Reset.Round(time.Millisecond).String())
 	}
-	if x.gateway.running.Err() != nil {
+	if x.gateway.retiring.Load() {
 		ctx.SetConnectionClose() // the connection has no future here
 	}
-	if !x.bodyRead {
+	if !x.bodyRead && !x.discardBody(ctx) {
 		// fasthttp would parse what is left of the body as the next request.
 		ctx.SetConnectionClose()
 		if x.unread == nil {
@@ -115,6 +122,13 @@ func (x *exchange) reply(ctx *fasthttp.RequestCtx, body []byte) {
 // leaves its record here when no answer could.
 func (x *exchange) refuse(ctx *fasthttp.RequestCtx, err error) {
 	ctx.Response.Reset()
+	f := x.giveUp(err)
+	x.plain = f.write(&ctx.Response)
+	x.send(ctx, len(x.plain))
+}
+
+// giveUp settles a request that gets no answer, and says what its client is told.
+func (x *exchange) giveUp(err error) Failure {
 	if x.admitted && !x.settled {
 		answer := usage.Answer{End: endReasonOf(err), MaxCompletion: x.maxCompletion, Estimate: x.estimate}
 		if ledger := x.settle(answer); ledger != nil {
@@ -123,8 +137,7 @@ func (x *exchange) refuse(ctx *fasthttp.RequestCtx, err error) {
 	}
 	f := failureOf(err)
 	x.errorCode, x.errorType = f.Code, errorTypeOf(err, f)
-	x.plain = f.write(&ctx.Response)
-	x.send(ctx, len(x.plain))
+	return f
 }
 
 // refuseAfterPanic answers a request on which the gateway itself failed. What
@@ -159,8 +172,13 @@ func (x *exchange) finish() {
 		return
 	}
 	x.finished = true
+	if x.aloud != nil {
+		x.aloud.abandon(x)
+	}
 	// Deferred, so that a panic in one of them costs none of the others.
-	defer x.leave() // last: a shutdown waits for it
+	defer x.leave()        // last: a shutdown waits for it
+	defer x.endDeparture() // and for this
+	defer x.conn.dismiss()
 	defer x.report()
 	defer x.letGo()
 	defer x.releaseBody()
@@ -176,8 +194,7 @@ func (x *exchange) finish() {
 
 // leave takes back what enter counted.
 func (x *exchange) leave() {
-	if x.entered {
-		x.entered = false
+	if x.entered.CompareAndSwap(true, false) {
 		x.gateway.inFlight.Add(-1)
 	}
 }

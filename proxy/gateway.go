@@ -64,8 +64,14 @@ type Gateway struct {
 	// context, whose Done fires when a shutdown starts.
 	running context.Context
 	halt    context.CancelCauseFunc
+	// staying ends when a shutdown begins: answers that nobody waits for end with it.
+	staying context.Context
+	abandon context.CancelFunc
+	// retiring closes each connection with its answer.
+	retiring atomic.Bool
 
 	inFlight   atomic.Int64
+	drains     atomic.Int64 // answers read on without their clients
 	bodyMemory atomic.Int64
 	background sync.WaitGroup // prompt counters, and last bytes of answers being read
 
@@ -78,6 +84,7 @@ type Gateway struct {
 func New(o Options) *Gateway {
 	g := &Gateway{Options: o}
 	g.running, g.halt = context.WithCancelCause(context.Background())
+	g.staying, g.abandon = context.WithCancel(context.Background())
 	g.documents.New = func() any { return new(scan.Document) }
 	g.bodies.New = func() any { return new([]byte) }
 	g.framers.New = func() any { return sse.NewFramer(int(o.Config.MaxEvent)) }
@@ -89,14 +96,16 @@ func New(o Options) *Gateway {
 // until ctx is done, and returns an error when some have not; and then for what
 // the gateway does in the background, which ends by itself in a moment.
 func (g *Gateway) Close(ctx context.Context) error {
+	g.Retire()
+	g.abandon()
 	g.halt(errShutdown)
 	const look = 2 * time.Millisecond
 	ticker := time.NewTicker(look)
 	defer ticker.Stop()
-	for g.inFlight.Load() > 0 {
+	for g.inFlight.Load() > 0 || g.drains.Load() > 0 {
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%d answers did not end: %w", g.inFlight.Load(), ctx.Err())
+			return fmt.Errorf("%d answers did not end: %w", g.inFlight.Load()+g.drains.Load(), ctx.Err())
 		case <-ticker.C:
 		}
 	}
@@ -104,13 +113,30 @@ func (g *Gateway) Close(ctx context.Context) error {
 	return nil
 }
 
-// InFlight returns how many chat completions are in progress.
+// Retire makes each answer from now on close its connection: clients come back
+// to another replica.
+func (g *Gateway) Retire() { g.retiring.Store(true) }
+
+// InFlight returns how many chat completions are in progress, without those
+// whose client has left.
 func (g *Gateway) InFlight() int { return int(g.inFlight.Load()) }
+
+// Drains returns how many answers are read on whose client has left.
+func (g *Gateway) Drains() int { return int(g.drains.Load()) }
 
 // Handle is the fasthttp handler. It answers every request through an
 // exchange, whose finish runs when fasthttp closes the answer's body.
 func (g *Gateway) Handle(ctx *fasthttp.RequestCtx) {
-	x := g.newExchange(ctx)
+	x := g.takeAnnounced(ctx)
+	if x == nil {
+		x = g.newExchange(ctx)
+	}
+	x.guard(ctx, g.serve)
+}
+
+// guard answers what the stages refuse, and a panic in them: in a handler it
+// would end the process.
+func (x *exchange) guard(ctx *fasthttp.RequestCtx, stages func(*fasthttp.RequestCtx, *exchange) error) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			// The stack names code, never the request: its text may be a prompt.
@@ -118,7 +144,7 @@ func (g *Gateway) Handle(ctx *fasthttp.RequestCtx) {
 			x.refuseAfterPanic(ctx)
 		}
 	}()
-	if err := g.serve(ctx, x); err != nil {
+	if err := stages(ctx, x); err != nil {
 		x.refuse(ctx, err)
 	}
 }
@@ -126,12 +152,7 @@ func (g *Gateway) Handle(ctx *fasthttp.RequestCtx) {
 // serve chooses what the request is about. Nothing of it is believed before
 // its head was checked byte by byte.
 func (g *Gateway) serve(ctx *fasthttp.RequestCtx, x *exchange) error {
-	err := x.accept(ctx)
-	x.trace(ctx)
-	if err != nil {
-		return err
-	}
-	if err := x.authenticate(ctx); err != nil {
+	if err := x.identify(ctx); err != nil {
 		return err
 	}
 	switch x.route {
@@ -147,6 +168,23 @@ func (g *Gateway) serve(ctx *fasthttp.RequestCtx, x *exchange) error {
 	return errUnknownPath
 }
 
+// identify checks the head and finds out whose request it is, once.
+func (x *exchange) identify(ctx *fasthttp.RequestCtx) error {
+	if x.known {
+		return nil
+	}
+	err := x.accept(ctx)
+	x.trace(ctx)
+	if err != nil {
+		return err
+	}
+	if err := x.authenticate(ctx); err != nil {
+		return err
+	}
+	x.known = true
+	return nil
+}
+
 // complete is the life of a chat completion: the table of contents of this
 // package. The order of the stages is the security property. Relay, settle and
 // finish follow when fasthttp asks the exchange for the answer's body.
@@ -154,6 +192,7 @@ func (g *Gateway) complete(ctx *fasthttp.RequestCtx, x *exchange) error {
 	if err := x.enter(); err != nil { // may one more request be in progress?
 		return err
 	}
+	x.conn.attend(x)                    // from here on it matters whether the client is there
 	if err := x.read(ctx); err != nil { // what is asked?
 		return err
 	}
@@ -166,6 +205,9 @@ func (g *Gateway) complete(ctx *fasthttp.RequestCtx, x *exchange) error {
 	if err := x.admit(); err != nil { // may this key spend now?
 		return err
 	}
+	if x.mayAnswerAloud() {
+		return x.attemptAloud(ctx)
+	}
 	if err := x.attempt(); err != nil { // who does answer?
 		return err
 	}
@@ -175,7 +217,10 @@ func (g *Gateway) complete(ctx *fasthttp.RequestCtx, x *exchange) error {
 // refuseUnparsed answers what fasthttp itself could not parse; its errors hold
 // bytes of the request, so none of their text is shown or logged.
 func (g *Gateway) refuseUnparsed(ctx *fasthttp.RequestCtx, err error) {
-	x := g.newExchange(ctx)
+	x := g.takeAnnounced(ctx) // and its body did not come
+	if x == nil {
+		x = g.newExchange(ctx)
+	}
 	var tooSmall *fasthttp.ErrSmallBuffer
 	switch {
 	case errors.As(err, &tooSmall):

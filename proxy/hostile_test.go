@@ -76,7 +76,7 @@ func TestHostileInput(t *testing.T) {
 	z := gzip.NewWriter(&zipped)
 	io.WriteString(z, ok)
 	z.Close()
-	f("gzip body", post(auth+"Content-Encoding: gzip\r\n"+sized(zipped.String()), zipped.String()+smuggled), 415, "unsupported_encoding")
+	f("gzip body", post(auth+"Content-Encoding: gzip\r\nConnection: close\r\n"+sized(zipped.String()), zipped.String()), 415, "unsupported_encoding")
 	f("two Authorization headers", post(auth+auth+sized(ok), ok+smuggled), 400, "invalid_request_head")
 	f("Authorization and x-api-key", post(auth+"X-Api-Key: other\r\n"+sized(ok), ok+smuggled), 400, "invalid_request_head")
 	f("key in the query", strings.Replace(post(sized(ok), ok+smuggled), "completions", "completions?api_key=tg_x", 1), 400, "key_in_query")
@@ -183,7 +183,8 @@ func TestLongHeadsAreAnswered(t *testing.T) {
 	r := newRig(t, legFunc(nil), rigOptions{})
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
-	server := NewServer(r.gateway)
+	server, err := NewServer(r.gateway)
+	must(r.t, err)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ln) }()
 	head := "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nX-Long: " + strings.Repeat("long ", 400_000) + "\r\n\r\n"
@@ -202,4 +203,5 @@ func TestLongHeadsAreAnswered(t *testing.T) {
 	}
 	must(t, ln.Close())
 	must(t, <-served)
+	must(t, server.Close())
 }

@@ -18,7 +18,9 @@ const pooledBody = 256 << 10
 // enter counts the request as in flight, or refuses it before its body is read.
 func (x *exchange) enter() error {
 	g := x.gateway
-	x.entered = true
+	if !x.entered.CompareAndSwap(false, true) {
+		return nil // when it was announced
+	}
 	switch count := g.inFlight.Add(1); {
 	case g.running.Err() != nil: // asked after counting: Close waits for whoever it can still see
 		x.leave()
@@ -30,26 +32,34 @@ func (x *exchange) enter() error {
 	return nil
 }
 
-// read takes the body into memory, within both bounds, and scans it. fasthttp's
-// own body readers are not used: they do not enforce a limit on a streamed body,
-// and give an error's text in place of a body that broke.
-func (x *exchange) read(ctx *fasthttp.RequestCtx) error {
-	limit := int(x.gateway.Config.MaxRequestBody)
+// checkBody refuses a body by what its head says of it.
+func (x *exchange) checkBody(ctx *fasthttp.RequestCtx) error {
 	encoding := string(ctx.Request.Header.ContentEncoding())
 	switch {
 	case !x.framed:
 		return errLengthRequired
 	case encoding != "" && !strings.EqualFold(encoding, "identity"):
 		return errEncodedBody
+	case ctx.Request.Header.ContentLength() > int(x.gateway.Config.MaxRequestBody):
+		return errBodyTooLarge
 	}
+	return nil
+}
+
+// read takes the body into memory, within both bounds, and scans it. fasthttp's
+// own body readers are not used: they do not enforce a limit on a streamed body,
+// and give an error's text in place of a body that broke.
+func (x *exchange) read(ctx *fasthttp.RequestCtx) error {
+	if err := x.checkBody(ctx); err != nil {
+		return err
+	}
+	limit := int(x.gateway.Config.MaxRequestBody)
 	length := ctx.Request.Header.ContentLength() // -1: chunked
 	stream := ctx.RequestBodyStream()
-	switch {
-	case length > limit:
-		return errBodyTooLarge
-	case stream == nil && length != 0:
+	if stream == nil && length != 0 {
 		return errBodyBroken
 	}
+	x.reading = true
 	began := time.Now()
 	err := x.fill(stream, length, limit)
 	x.abroad += since(began)
@@ -97,6 +107,24 @@ func (x *exchange) fill(stream io.Reader, length, limit int) error {
 			return bodyFault(err)
 		}
 	}
+}
+
+// prefetched is how much of a body with a length fasthttp reads before it calls
+// its handler, in bytes.
+const prefetched = 8 << 10
+
+// discardBody reads the body of a refused request, where that takes no waiting,
+// and reports whether the connection stands at the next request. A client that
+// is refused at every second request then need not connect anew each time.
+func (x *exchange) discardBody(ctx *fasthttp.RequestCtx) bool {
+	length := ctx.Request.Header.ContentLength()
+	stream := ctx.RequestBodyStream()
+	if !x.framed || x.reading || stream == nil || length < 0 || length > prefetched || x.method != fasthttp.MethodPost {
+		return false
+	}
+	n, err := io.CopyN(io.Discard, stream, int64(length))
+	x.bodyRead = err == nil && n == int64(length)
+	return x.bodyRead
 }
 
 // expectEnd reads the end of a chunked body that has reached the limit.

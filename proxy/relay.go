@@ -23,6 +23,9 @@ type relay struct {
 	batch  []byte // whole events that touch in the framer's buffer
 	// lastByte is the last one that went to the client.
 	lastByte byte
+	// heard is when the provider last said something whole. Single bytes of an event
+	// that never ends are no sign of life.
+	heard time.Time
 }
 
 // errInterrupted ends an answer without the last chunk.
@@ -34,6 +37,9 @@ func (r *relay) run() error {
 		return r.clientGone()
 	}
 	r.s.held = nil
+	r.s.alarm.hearten(r, r.x.gateway.Config.KeepaliveComment)
+	defer r.s.alarm.hush()
+	r.heard = time.Now()
 	var end error
 	for {
 		over, err := r.forwardEvents()
@@ -43,7 +49,7 @@ func (r *relay) run() error {
 		if end != nil {
 			return r.endOfBody(end)
 		}
-		r.s.alarm.set(r.x.model.Timeouts.Idle, errIdle)
+		r.s.alarm.wait(r.heard, r.x.model.Timeouts.Idle, errIdle)
 		_, end = r.s.framer.Fill(r.s.response.Body)
 		// Nobody waits for the provider while the client is the one that blocks.
 		r.s.alarm.rest()
@@ -53,7 +59,9 @@ func (r *relay) run() error {
 // forwardEvents writes the events in memory. over means that the stream has
 // ended and err says how.
 func (r *relay) forwardEvents() (over bool, err error) {
+	heard := false
 	for e, ok := r.s.framer.Next(); ok; e, ok = r.s.framer.Next() {
+		heard = true
 		verdict, _ := r.s.hear(e)
 		switch verdict {
 		case verdictForward:
@@ -73,6 +81,9 @@ func (r *relay) forwardEvents() (over bool, err error) {
 	}
 	if err := r.flush(); err != nil {
 		return true, r.clientGone()
+	}
+	if heard {
+		r.heard = time.Now() // after the write: the silence of a slow reader is not the provider's
 	}
 	return false, nil
 }
@@ -114,6 +125,7 @@ func (r *relay) write(p []byte) error {
 		return err
 	}
 	r.x.delivered = r.s.hasContent()
+	r.x.textOut = r.s.meter.Bytes()
 	if r.x.firstByte == 0 {
 		r.x.firstByte = since(r.x.accepted)
 		r.x.record.FirstByteAt = time.Now().UTC()
@@ -131,6 +143,10 @@ func (r *relay) complete(done sse.Event) error {
 	if !r.s.tap.Finished(r.s.choices) {
 		return r.interrupt(errNotAnAnswer)
 	}
+	if r.x.gone() {
+		return r.clientGone()
+	}
+	r.x.detach() // a client that leaves now has an answer that is whole
 	began := time.Now()
 	err := r.x.end(r.s.endOfWhole())
 	r.x.settling = since(began)
@@ -167,7 +183,7 @@ func (r *relay) endOfBody(end error) error {
 // interrupt ends a stream that broke: settled as it stands, one error event, no
 // [DONE], and an unclean end of the transfer.
 func (r *relay) interrupt(cause error) error {
-	if err := r.flush(); err != nil {
+	if err := r.flush(); err != nil || r.x.gone() {
 		return r.clientGone()
 	}
 	reason, f := r.interruption(cause)
@@ -185,7 +201,8 @@ func (r *relay) interruption(cause error) (usage.EndReason, Failure) {
 		f.Code, f.Message = "shutting_down", "the gateway is shutting down: what came so far is incomplete"
 		return usage.EndShutdown, f
 	case errors.Is(why, errIdle), errors.Is(why, errTotal):
-		f.Code, f.Message = "upstream_timeout", why.Error()+": what came so far is incomplete"
+		f.Code = "upstream_timeout"
+		f.Message = "the provider did not end its answer in time" + lateness(why, r.x.model.Timeouts) + ": what came so far is incomplete"
 		return usage.EndUpstreamTimeout, f
 	case errors.Is(cause, sse.ErrEventTooLong):
 		f.Message = "the provider sent an event that is too long: what came so far is incomplete"
@@ -207,15 +224,62 @@ func (r *relay) tell(f Failure) error {
 	return errInterrupted
 }
 
-// clientGone settles what was delivered and lets the provider stop.
+// clientGone settles what was delivered. The provider has been told to stop, or
+// is read on for the sake of its figures.
 func (r *relay) clientGone() error {
-	r.s.cancel(errClientGone)
+	r.x.clientLeft() // when a write has found out first
+	if r.x.isDraining() {
+		r.readOn()
+	}
 	_ = r.x.end(usage.EndClientGone) // nobody is left to be told
 	return errClientGone
 }
 
-// errClientGone is the cause of an upstream request that lost its reader.
-var errClientGone = errors.New("the client left")
+// readOn reads the rest of an answer that nobody waits for, within the bounds of
+// its provider's on_disconnect.
+func (r *relay) readOn() {
+	const bytesPerToken = 4 // roughly, in most languages
+	most := r.s.meter.Bytes() + bytesPerToken*r.s.drain.Tokens
+	var end error
+	for !r.s.tap.Done() {
+		for e, ok := r.s.framer.Next(); ok; e, ok = r.s.framer.Next() {
+			if verdict, _ := r.s.hear(e); verdict == verdictEnd || verdict == verdictBroken {
+				return
+			}
+		}
+		if end != nil {
+			if e, ok := r.s.framer.Final(); ok && errors.Is(end, io.EOF) {
+				r.s.hear(e)
+			}
+			return
+		}
+		if r.s.meter.Bytes() > most {
+			r.s.cancel(errClientGone)
+			return
+		}
+		r.s.alarm.set(r.x.model.Timeouts.Idle, errIdle)
+		_, end = r.s.framer.Fill(r.s.response.Body)
+	}
+}
+
+// beat implements heartbeat: a comment line, which every reader of event streams
+// skips, between two events.
+func (r *relay) beat() error {
+	if r.s.midEvent {
+		return nil
+	}
+	if err := r.client.write(keepalive()); err != nil {
+		return err
+	}
+	r.lastByte = '\n'
+	return nil
+}
+
+// clientLeft implements heartbeat.
+func (r *relay) clientLeft() { r.x.clientLeft() }
+
+// keepalive is a comment of an event stream (WHATWG HTML, section 9.2.6).
+func keepalive() []byte { return []byte(": keep-alive\n\n") }
 
 // usageChunk is the chunk that the client asked for and the provider cannot
 // send: from Tollgate's own count, in the shape of OpenAI's.

@@ -207,7 +207,7 @@ func TestRelayAllocatesNothingPerEvent(t *testing.T) {
 		stream := strings.Repeat(chunk, events)
 		conn := &discardConn{}
 		return testing.AllocsPerRun(20, func() {
-			x := &exchange{gateway: r.gateway, conn: conn, accepted: time.Now(), model: mustModel(r), settled: true}
+			x := &exchange{gateway: r.gateway, conn: connectionOf(conn), accepted: time.Now(), model: mustModel(r), settled: true}
 			x.serving = relayedServing(r.gateway, io.NopCloser(&perEvent{stream: stream, size: len(chunk)}))
 			n, err := x.WriteTo(io.Discard)
 			if !errors.Is(err, errInterrupted) || n < int64(len(stream)) {

@@ -141,7 +141,8 @@ func newRig(t *testing.T, leg Leg, o rigOptions) *rig {
 }
 
 func (r *rig) serve() {
-	server := NewServer(r.gateway)
+	server, err := NewServer(r.gateway)
+	must(r.t, err)
 	ln := fasthttputil.NewInmemoryListener()
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ln) }()

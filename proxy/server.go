@@ -2,12 +2,15 @@ package proxy
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
-	"syscall"
 	"time"
 
+	"tollgate/proxy/certs"
+	"tollgate/proxy/watch"
 	"tollgate/telemetry"
 
 	"github.com/valyala/fasthttp"
@@ -22,17 +25,43 @@ const haltGrace = 2 * time.Second
 
 // Server is the public listener of a Gateway.
 type Server struct {
-	gateway *Gateway
-	http    *fasthttp.Server
+	gateway     *Gateway
+	http        *fasthttp.Server
+	watcher     *watch.Watcher
+	connections *connections
+	tls         *tls.Config // nil: plain HTTP
 }
 
-// NewServer returns the server of a gateway. Each setting closes a hazard that
-// fasthttp leaves to its user; the comments name it.
-func NewServer(g *Gateway) *Server {
+// NewServer returns the server of a gateway. The caller must Close it. It fails
+// when the certificate of server.tls cannot be used, or when the system has no
+// descriptor left.
+func NewServer(g *Gateway) (*Server, error) {
+	s := &Server{gateway: g, http: newHTTP(g)}
+	if files := g.Config.TLS; files.On() {
+		certificate, err := certs.Load(files.Cert, files.Key, g.Log)
+		if err != nil {
+			return nil, err
+		}
+		s.tls = certificate.Config()
+	}
+	var err error
+	if s.watcher, err = watch.New(); err != nil {
+		return nil, fmt.Errorf("watching connections: %w", err)
+	}
+	s.connections = &connections{watcher: s.watcher, log: g.Log, open: make(map[*connection]struct{})}
+	return s, nil
+}
+
+// newHTTP is fasthttp's part. Each setting closes a hazard that fasthttp leaves
+// to its user; the comments name it.
+func newHTTP(g *Gateway) *fasthttp.Server {
 	c := g.Config
-	return &Server{gateway: g, http: &fasthttp.Server{
+	return &fasthttp.Server{
 		Handler:      g.Handle,
 		ErrorHandler: g.refuseUnparsed,
+		// fasthttp would say "100 Continue" to everybody, before a key is checked.
+		ExpectHandler:  g.expect,
+		HeaderReceived: ignoreExpectation,
 
 		ReadBufferSize: headBytes,
 		ReadTimeout:    c.ReadTimeout,
@@ -57,61 +86,45 @@ func NewServer(g *Gateway) *Server {
 		// Parse errors quote the request, its key included.
 		SecureErrorLogMessage: true,
 		Logger:                quietLogger{g.Log},
-	}}
+	}
 }
 
 // Serve answers requests until Shutdown, or until the listener is closed.
 func (s *Server) Serve(ln net.Listener) error {
-	return s.http.Serve(&patientListener{Listener: ln, log: s.gateway.Log})
+	return s.http.Serve(&listener{Listener: ln, all: s.connections, tls: s.tls})
 }
 
 // InFlight returns how many chat completions are in progress.
 func (s *Server) InFlight() int { return s.gateway.InFlight() }
 
-// Shutdown stops accepting, lets open answers go on until ctx is done, then
-// cuts the rest short: each gets an error event and a record. When it returns
-// nil, every answer has its record; else the error says how many have not.
+// Drains returns how many answers are read on whose client has left.
+func (s *Server) Drains() int { return s.gateway.Drains() }
+
+// Retire is the first step of an end: each answer from now on closes its
+// connection, so that clients come back to another replica. Everything else goes on.
+func (s *Server) Retire() { s.gateway.Retire() }
+
+// Shutdown stops accepting, gives up what is read on without a client, lets open
+// answers go on until ctx is done, then cuts the rest short: each gets an error
+// event and a record. When it returns nil, every answer has its record; else the
+// error says how many have not. No connection is open then.
 func (s *Server) Shutdown(ctx context.Context) error {
+	s.gateway.Retire()
+	s.gateway.abandon()
 	if err := s.http.ShutdownWithContext(ctx); err != nil {
 		s.gateway.Log.Warn("cutting open answers short: server.drain_timeout is over", telemetry.FieldInFlight, s.gateway.InFlight())
 	}
 	// fasthttp knows nothing more: its second Shutdown would return at once.
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), haltGrace)
 	defer cancel()
-	return s.gateway.Close(last)
+	err := s.gateway.Close(last)
+	s.connections.close()
+	return errors.Join(err, s.Close())
 }
 
-// patientListener goes on after an error of Accept that passes: a process that
-// has no descriptor left must not end because one more client has come.
-type patientListener struct {
-	net.Listener
-	log *slog.Logger
-}
-
-// Accept implements net.Listener.
-func (l *patientListener) Accept() (net.Conn, error) {
-	const shortest, longest = 5 * time.Millisecond, time.Second
-	for wait := shortest; ; wait = min(2*wait, longest) {
-		conn, err := l.Listener.Accept()
-		if err == nil || !passes(err) {
-			return conn, err
-		}
-		if wait == shortest {
-			l.log.Error("cannot accept connections, trying again", telemetry.FieldError, err)
-		}
-		time.Sleep(wait)
-	}
-}
-
-// passes tells the errors of Accept that end by themselves.
-func passes(err error) bool {
-	for _, number := range [...]syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED} {
-		if errors.Is(err, number) {
-			return true
-		}
-	}
-	return false
-}
+// Close ends what the server does beside its connections. It is idempotent;
+// Shutdown calls it.
+func (s *Server) Close() error { return s.watcher.Close() }
 
 // quietLogger counts fasthttp's own lines in the log, at debug, without their
 // text: they are about connections that clients broke, and quote what was sent,

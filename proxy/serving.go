@@ -31,6 +31,7 @@ type serving struct {
 	span     *telemetry.AttemptSpan
 	began    time.Time
 	endpoint *upstream.Endpoint
+	drain    *upstream.Drain // nil: cancelled when the client leaves
 	// waited is how long the provider was waited for, until the attempt was decided.
 	waited   time.Duration
 	response *upstream.Response
@@ -95,6 +96,7 @@ func (x *exchange) open(c *upstream.Candidate, version rewriting, deadline time.
 		span:     x.traceAttempt(c),
 		began:    time.Now(),
 		endpoint: c.Endpoint,
+		drain:    c.Provider.Drain,
 	}
 	s.tap.Reset(s.meter)
 	s.ctx, s.cancel = context.WithCancelCause(x.gateway.running)
@@ -149,10 +151,25 @@ func (s *serving) outcomeOf(err error) upstream.Outcome {
 	switch cause := context.Cause(s.ctx); {
 	case errors.Is(cause, errShutdown):
 		return upstream.OutcomeAbandoned
+	case errors.Is(cause, errClientGone), errors.Is(cause, errDrained):
+		return upstream.OutcomeClientGone
 	case errors.Is(cause, errFirstToken), errors.Is(cause, errAnswerLate), errors.Is(cause, errTotal):
 		return upstream.OutcomeTimeout
 	}
 	return upstream.OutcomeOfError(err)
+}
+
+// limitOf names the time limit that ended an attempt; nil: none did.
+func (s *serving) limitOf(err error) error {
+	for _, limit := range [...]error{errFirstToken, errAnswerLate, errTotal} {
+		if errors.Is(context.Cause(s.ctx), limit) {
+			return limit
+		}
+	}
+	if isConnectError(err) && isTimeout(err) {
+		return errConnectLate
+	}
+	return nil
 }
 
 // readPlain takes a whole plain answer. Only a body that ended as its framing

@@ -58,6 +58,7 @@ func (x *exchange) settle(answer usage.Answer) error {
 	verdict := usage.Decide(answer)
 	r := &x.record
 	r.EndReason, r.Source, r.Tokens = answer.End, verdict.Source, verdict.Tokens
+	r.Delivered = x.deliveredTokens(answer.End)
 	r.Rejected = string(verdict.Quarantined)
 	if x.serving != nil {
 		r.Rejected = x.serving.unlessSecret(r.Rejected)
@@ -84,6 +85,16 @@ func (x *exchange) settle(answer usage.Answer) error {
 	return nil
 }
 
+// deliveredTokens is how much of an answer's text its client got when it did not
+// get the end.
+func (x *exchange) deliveredTokens(end usage.EndReason) int64 {
+	s := x.serving
+	if end == usage.EndCompleted || end == usage.EndNoOutput || s == nil || x.textOut == 0 {
+		return 0
+	}
+	return x.gateway.count(s.meter.Bytes(), s.meter.Tokens) * x.textOut / s.meter.Bytes()
+}
+
 // expectUsage prepares for an answer whose provider will send no usage: the
 // answer is counted as it passes, and the prompt while the provider works.
 func (x *exchange) expectUsage(c *upstream.Candidate) {
@@ -95,9 +106,13 @@ func (x *exchange) expectUsage(c *upstream.Candidate) {
 	x.gateway.background.Go(func() { tokens <- x.gateway.countPrompt(text) })
 }
 
-// estimate is the local count of the prompt and of the answer's text so far.
+// estimate is the local count of the prompt and of the answer's text so far; zero
+// when no provider can have got the request.
 func (x *exchange) estimate() usage.Tokens {
 	var t usage.Tokens
+	if !x.reached {
+		return t
+	}
 	switch {
 	case x.promptTokens != nil:
 		t.Prompt = <-x.promptTokens

@@ -364,7 +364,7 @@ func TestSelf(t *testing.T) {
 	f("GET", "/v1/models/gemini-2%2E0-flash", 200, `{"id":"gemini-2.0-flash"`)
 	f("GET", "/v1/models/gemini-flash", 404, `"code":"model_not_found"`)
 	f("GET", "/v1/models/..%2F..%2Fadmin", 404, `"code":"model_not_found"`)
-	f("POST", "/v1/models", 405, `"this path takes GET only"`)
+	f("POST", "/v1/models", 405, `"this path takes GET and HEAD only"`)
 	f("DELETE", "/v1/chat/completions", 405, `"this path takes POST only"`)
 	f("GET", "/v1/embeddings", 404, `"code":"unknown_path"`)
 	if got := r.ask(`{"model":"gemini-2.0-flash","messages":[{"role":"user","content":"x"}]}`); got.status != 200 {

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"tollgate/proxy/watch"
 	"tollgate/upstream"
 	"tollgate/usage"
 )
@@ -44,7 +45,8 @@ func TestShutdownWakesStalledClients(t *testing.T) {
 	}), rigOptions{server: func(c *Config) { c.DrainTimeout = 50 * time.Millisecond }})
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
-	server := NewServer(r.gateway)
+	server, err := NewServer(r.gateway)
+	must(r.t, err)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ln) }()
 	conn, err := net.Dial("tcp", ln.Addr().String())
@@ -339,7 +341,7 @@ func TestPipelinedAnswersDoNotWait(t *testing.T) {
 // TestRefusalsNameTheWayOut checks the headers that RFC 9110 asks for.
 func TestRefusalsNameTheWayOut(t *testing.T) {
 	r := newRig(t, answering(someAnswer), rigOptions{})
-	if got := r.do("DELETE", "/v1/models", ""); got.status != 405 || got.header.Get("Allow") != "GET" {
+	if got := r.do("DELETE", "/v1/models", ""); got.status != 405 || got.header.Get("Allow") != "GET, HEAD" {
 		t.Errorf("got %d, Allow %q", got.status, got.header.Get("Allow"))
 	}
 	r.secret = "tg_wrong"
@@ -353,7 +355,11 @@ func TestAcceptErrorsPass(t *testing.T) {
 	inner, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	log := new(lockedBuffer)
-	ln := &patientListener{Listener: &flakyListener{Listener: inner, failures: 3}, log: slog.New(slog.NewTextHandler(log, nil))}
+	watcher, err := watch.New()
+	must(t, err)
+	defer watcher.Close()
+	all := &connections{watcher: watcher, log: slog.New(slog.NewTextHandler(log, nil)), open: map[*connection]struct{}{}}
+	ln := &listener{Listener: &flakyListener{Listener: inner, failures: 3}, all: all}
 	go func() {
 		if conn, err := net.Dial("tcp", inner.Addr().String()); err == nil {
 			conn.Close()

@@ -39,7 +39,9 @@ func (p *process) open() (err error) {
 	if err != nil {
 		return err
 	}
-	p.public = proxy.NewServer(gateway)
+	if p.public, err = proxy.NewServer(gateway); err != nil {
+		return err
+	}
 	if err := p.observe(); err != nil {
 		return err
 	}

@@ -75,7 +75,21 @@ func (p *process) wait(ctx context.Context) error {
 	case failed = <-p.served:
 		p.served <- nil // stop waits for both listeners
 	}
+	if failed == nil {
+		p.retire()
+	}
 	return errors.Join(failed, p.stop())
+}
+
+// retire says that this replica is about to end, and serves on for as long as
+// load balancers take to notice: not ready, and each answer closes its connection.
+func (p *process) retire() {
+	p.draining.Store(true)
+	p.public.Retire()
+	if delay := p.config.Server.ShutdownDelay; delay > 0 {
+		p.log.Info("retiring: still accepting, not ready", telemetry.FieldInFlight, p.public.InFlight(), "shutdown_delay", delay.String())
+		time.Sleep(delay) // a second signal ends the process
+	}
 }
 
 // stop drains: not ready, no new connections, open answers end within
@@ -105,6 +119,9 @@ func (p *process) close() error {
 	errs := []error{p.closeListeners()}
 	p.halt()
 	p.checks.Wait()
+	if p.public != nil {
+		errs = append(errs, p.public.Close())
+	}
 	if p.transport != nil {
 		p.transport.Close()
 	}

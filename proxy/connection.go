@@ -1,0 +1,161 @@
+package proxy
+
+import (
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"tollgate/proxy/watch"
+	"tollgate/telemetry"
+)
+
+// watcher says when the other end of a connection is closed. Without it a client
+// that left is noticed by the next write to it, a keep-alive comment at the latest.
+type watcher interface {
+	// Add calls left at most once, at once when the end is closed already.
+	Add(c net.Conn, left func()) (watch.Token, error)
+	Remove(t watch.Token)
+}
+
+// connection is one client's connection. The watcher calls its left, which tells
+// the exchange in progress.
+type connection struct {
+	net.Conn
+	all    *connections
+	token  watch.Token
+	closed atomic.Bool
+
+	gone    atomic.Bool // the client closed its end
+	current atomic.Pointer[exchange]
+	// announced is the exchange of a request whose body waits for "100 Continue".
+	announced atomic.Pointer[exchange]
+}
+
+// left is called by the watcher.
+func (c *connection) left() {
+	c.gone.Store(true)
+	if x := c.current.Load(); x != nil {
+		x.clientLeft()
+	}
+}
+
+// attend makes x the exchange that hears of a departure, be it one that was
+// noticed before.
+func (c *connection) attend(x *exchange) {
+	c.current.Store(x)
+	if c.gone.Load() {
+		x.clientLeft()
+	}
+}
+
+// dismiss ends what attend began.
+func (c *connection) dismiss() { c.current.Store(nil) }
+
+// Close implements net.Conn. It may be called several times.
+func (c *connection) Close() error {
+	if c.closed.CompareAndSwap(false, true) {
+		c.all.remove(c)
+		if x := c.announced.Swap(nil); x != nil {
+			x.finish() // its body never came
+		}
+	}
+	return c.Conn.Close()
+}
+
+// connectionOf is the connection that fasthttp hands to a handler.
+func connectionOf(c net.Conn) *connection {
+	if known, ok := c.(*connection); ok {
+		return known
+	}
+	return &connection{Conn: c} // one that no server of ours has accepted
+}
+
+// connections are those of one server, all of them watched.
+type connections struct {
+	watcher watcher
+	log     *slog.Logger
+	warned  atomic.Bool
+
+	mu   sync.Mutex
+	open map[*connection]struct{}
+}
+
+// add takes a new connection in.
+func (all *connections) add(raw net.Conn) *connection {
+	c := &connection{Conn: raw, all: all}
+	token, err := all.watcher.Add(raw, c.left)
+	if err != nil && !errors.Is(err, watch.ErrUnsupported) && !all.warned.Swap(true) {
+		all.log.Warn("connections are not watched: a client that leaves is noticed by the next write only", telemetry.FieldError, err)
+	}
+	c.token = token
+	all.mu.Lock()
+	all.open[c] = struct{}{}
+	all.mu.Unlock()
+	return c
+}
+
+func (all *connections) remove(c *connection) {
+	all.mu.Lock()
+	delete(all.open, c)
+	all.mu.Unlock()
+	all.watcher.Remove(c.token)
+}
+
+// close closes every connection that is open.
+func (all *connections) close() int {
+	all.mu.Lock()
+	open := make([]*connection, 0, len(all.open))
+	for c := range all.open {
+		open = append(open, c)
+	}
+	all.mu.Unlock()
+	for _, c := range open {
+		_ = c.Close() // it was to end anyway
+	}
+	return len(open)
+}
+
+// listener accepts the server's connections. It goes on after an error of Accept
+// that passes: a process that has no descriptor left must not end because one
+// more client has come.
+type listener struct {
+	net.Listener
+	all *connections
+	tls *tls.Config // nil: plain HTTP
+}
+
+// Accept implements net.Listener.
+func (l *listener) Accept() (net.Conn, error) {
+	const shortest, longest = 5 * time.Millisecond, time.Second
+	for wait := shortest; ; wait = min(2*wait, longest) {
+		raw, err := l.Listener.Accept()
+		if err == nil {
+			if l.tls != nil {
+				raw = tls.Server(raw, l.tls) // the handshake comes with the first read
+			}
+			return l.all.add(raw), nil
+		}
+		if !passes(err) {
+			return nil, err
+		}
+		if wait == shortest {
+			l.all.log.Error("cannot accept connections, trying again", telemetry.FieldError, err)
+		}
+		time.Sleep(wait)
+	}
+}
+
+// passes tells the errors of Accept that end by themselves.
+func passes(err error) bool {
+	for _, number := range [...]syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED} {
+		if errors.Is(err, number) {
+			return true
+		}
+	}
+	return false
+}
