@@ -1,7 +1,9 @@
 package simulator
 
 import (
+	"cmp"
 	"encoding/hex"
+	"encoding/json"
 	"math/rand/v2"
 	"strings"
 )
@@ -25,6 +27,7 @@ type answer struct {
 	choices   []choice
 	usage     Usage
 	ask       *ask
+	fault     *Fault // nil: none struck
 }
 
 // A choice is one of an answer's n candidates.
@@ -36,6 +39,35 @@ type choice struct {
 	callID    string
 	reasoning int64
 	finish    string
+	giant     giantPiece
+}
+
+// tokens are those of the pieces [from, to).
+func (c *choice) tokens(from, to int) int64 {
+	n := int64(to - from)
+	if c.giant.tokens > 0 && from <= c.giant.at && c.giant.at < to {
+		n += c.giant.tokens - 1
+	}
+	return n
+}
+
+// finish is the finish_reason of a choice; nil, JSON's null, when a fault keeps it back.
+func (a *answer) finish(i int) *string {
+	if a.fault.is(DoneWithoutFinish) {
+		return nil
+	}
+	return &a.choices[i].finish
+}
+
+// report is the usage object that is sent; nil for none.
+func (a *answer) report(figures any) any {
+	switch {
+	case a.fault.is(NoUsage):
+		return nil
+	case a.fault.is(WrongUsage):
+		return json.RawMessage(cmp.Or(a.fault.Body, `{"prompt_tokens":-1,"completion_tokens":-1,"total_tokens":-2}`))
+	}
+	return figures
 }
 
 // compose decides the answer.

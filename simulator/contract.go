@@ -83,7 +83,7 @@ type envelope struct {
 }
 
 func (a *answer) plainEnvelope(choices any) envelope {
-	return envelope{a.id, a.model, "chat.completion", a.created, choices, detailed(a.usage)}
+	return envelope{a.id, a.model, "chat.completion", a.created, choices, a.report(detailed(a.usage))}
 }
 
 func (a *answer) chunkEnvelope(choices []chunkChoice, usage any) any {

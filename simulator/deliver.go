@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
-	"time"
 )
 
 // deliver sends the answer, or what the fault makes of it. Its error says why
@@ -15,7 +14,10 @@ func (x *exchange) deliver(q *ask) error {
 	case x.fault.is(Drop):
 		return errCut
 	case x.fault.is(Respond):
-		return x.respond()
+		return x.respond("application/json", []byte(x.fault.Body))
+	case x.fault.is(HTML):
+		const page = "<!DOCTYPE html>\n<html><head><title>Welcome</title></head><body><h1>Welcome</h1></body></html>\n"
+		return x.respond("text/html; charset=utf-8", []byte(cmp.Or(x.fault.Body, page)))
 	case x.fault.is(HangBeforeHeaders):
 		if err := x.hang(); err != nil {
 			return err
@@ -23,6 +25,10 @@ func (x *exchange) deliver(q *ask) error {
 	}
 	a := x.contract.compose(q, x.behaviour, x.sim.options.Seed)
 	a.created = x.sim.options.Now().Unix()
+	a.fault = x.fault
+	if x.fault.is(GiantEvent) {
+		a.swell(x.fault.Events, cmp.Or(x.fault.Size, usualGiant))
+	}
 	x.record.planned(a)
 	if q.stream {
 		return x.stream(a)
@@ -31,16 +37,15 @@ func (x *exchange) deliver(q *ask) error {
 }
 
 // respond sends the fault's own answer. Only an event stream has no length.
-func (x *exchange) respond() error {
+func (x *exchange) respond(contentType string, body []byte) error {
 	status := cmp.Or(x.fault.Status, http.StatusOK)
-	body := []byte(x.fault.Body)
 	if len(body) == 0 && status >= http.StatusBadRequest {
 		made := faultRefusal(status)
 		body = made.body()
 		x.record.note(func(e *Entry) { e.ErrorCode = made.code })
 	}
 	h := x.w.Header()
-	h.Set("Content-Type", "application/json")
+	h.Set("Content-Type", contentType)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	for name, value := range x.fault.Header {
 		h.Set(name, value)
@@ -49,11 +54,7 @@ func (x *exchange) respond() error {
 		h.Del("Content-Length")
 	}
 	x.header(status)
-	if err := x.send(body); err != nil {
-		return err
-	}
-	x.record.note(func(e *Entry) { e.Done = true })
-	return nil
+	return x.send(body, func() { x.record.complete(func(*Entry) {}) })
 }
 
 // faultRefusal is what an OpenAI-compatible provider says with such a status.
@@ -66,69 +67,4 @@ func faultRefusal(status int) *refusal {
 		made.kind = "server_error"
 	}
 	return made
-}
-
-// plain sends the answer as one JSON body, when the same stream would have ended.
-func (x *exchange) plain(a *answer) error {
-	gaps := max(a.longest()-1, 0)
-	if err := x.pause(x.behaviour.FirstToken + time.Duration(gaps)*x.behaviour.Gap); err != nil {
-		return err
-	}
-	body := encode(x.contract.plain(a))
-	x.w.Header().Set("Content-Type", "application/json")
-	x.w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	x.header(http.StatusOK)
-	if x.fault.is(Stall) || x.fault.is(HangBeforeFirstEvent) {
-		if err := x.flush(); err != nil {
-			return err
-		}
-		if err := x.hang(); err != nil {
-			return err
-		}
-	}
-	if err := x.send(body); err != nil {
-		return err
-	}
-	for i := range a.choices {
-		x.record.wrote(i, &a.choices[i], a.choices[i].pieces...)
-	}
-	x.record.note(func(e *Entry) {
-		e.UsageSent, e.Done = true, true
-		for i := range a.choices {
-			e.Choices[i].Finish = a.choices[i].finish
-		}
-	})
-	return nil
-}
-
-// header writes the status line and the header; they leave with the next flush.
-func (x *exchange) header(status int) {
-	x.w.WriteHeader(status)
-	x.record.note(func(e *Entry) { e.Status = status })
-}
-
-// send hands bytes of the body to the socket, up to where a fault cuts it.
-func (x *exchange) send(body []byte) error {
-	allowed, cut := x.fault.cutAfter(x.sent, len(body))
-	if _, err := x.w.Write(body[:allowed]); err != nil {
-		return x.lost()
-	}
-	if err := x.flush(); err != nil {
-		return err
-	}
-	if x.sent == 0 && allowed > 0 {
-		x.record.note(func(e *Entry) { e.FirstByte = x.sim.options.Now() })
-	}
-	x.sent += int64(allowed)
-	if cut {
-		return errCut
-	}
-	return nil
-}
-
-func (x *exchange) flush() error {
-	if err := x.control.Flush(); err != nil {
-		return x.lost()
-	}
-	return nil
 }

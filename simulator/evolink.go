@@ -38,7 +38,7 @@ func evolinkBody(models []string) rule {
 type evolinkChoice struct {
 	Index        int           `json:"index"`
 	Message      evolinkAnswer `json:"message"`
-	FinishReason string        `json:"finish_reason"`
+	FinishReason *string       `json:"finish_reason"`
 }
 
 type evolinkAnswer struct {
@@ -50,7 +50,7 @@ func evolinkPlain(a *answer) any {
 	choices := make([]evolinkChoice, len(a.choices))
 	for i := range a.choices {
 		c := &a.choices[i]
-		choices[i] = evolinkChoice{Index: i, Message: evolinkAnswer{Role: "assistant", Content: c.content()}, FinishReason: c.finish}
+		choices[i] = evolinkChoice{Index: i, Message: evolinkAnswer{Role: "assistant", Content: c.content()}, FinishReason: a.finish(i)}
 	}
 	return a.plainEnvelope(choices)
 }

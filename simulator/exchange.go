@@ -4,17 +4,19 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// How an exchange can end before its answer does. errCut is planned, by a fault.
+// How an exchange can end before its answer does. The last two are planned, by a fault.
 var (
 	errClientGone   = errors.New("the client left")
 	errServerClosed = errors.New("the server closed")
 	errCut          = errors.New("the connection was cut by a fault")
+	errEnded        = errors.New("the body was ended by a fault") // cleanly
 )
 
 // An exchange is one request and its answer. It belongs to its connection's goroutine.
@@ -26,8 +28,11 @@ type exchange struct {
 	control   *http.ResponseController
 	r         *http.Request
 	record    *record
-	fault     *Fault // nil: none struck
+	fault     *Fault   // nil: none struck
+	conn      net.Conn // taken over from net/http; nil: not
 
+	framer *framer
+	held   batch
 	events int   // sent
 	sent   int64 // bytes of the body
 }
@@ -46,16 +51,21 @@ func (s *Simulator) newExchange(w http.ResponseWriter, r *http.Request) *exchang
 		Path:     r.URL.Path,
 		Header:   seenHeader(r),
 		Received: s.options.Now(),
+
+		Connection: connectionOf(r.Context()),
 	}
 	if x.contract != nil {
 		x.record.entry.Provider = x.contract.provider
 		x.behaviour = s.behaviour(x.contract.provider)
 	}
+	x.framer = newFramer(x.behaviour.Style)
 	return x
 }
 
 // serve is the life of an exchange.
 func (x *exchange) serve() {
+	stop := x.watch()
+	defer stop()
 	q, err := x.receive()
 	if err == nil {
 		x.strike(q)
@@ -63,7 +73,8 @@ func (x *exchange) serve() {
 	}
 	var refused *refusal
 	switch {
-	case err == nil:
+	case err == nil, errors.Is(err, errEnded):
+		x.record.note(func(e *Entry) { e.CleanEnd = true })
 	case errors.As(err, &refused):
 		x.refuse(refused)
 	default:
@@ -130,21 +141,25 @@ func (x *exchange) strike(q *ask) {
 }
 
 func (x *exchange) refuse(bad *refusal) {
+	body := bad.body()
 	x.record.note(func(e *Entry) {
 		e.Status, e.ErrorCode = bad.status, bad.code
 		e.FirstByte = x.sim.options.Now()
+		e.BytesWritten, e.CleanEnd = int64(len(body)), true
 	})
-	writeJSON(x.w, bad.status, bad.body())
+	writeJSON(x.w, bad.status, body)
 }
 
 // abandon ends an exchange whose answer is not whole, so that it cannot be
 // taken for a whole one: the connection ends without the transfer coding's end.
 func (x *exchange) abandon(why error) {
-	x.record.note(func(e *Entry) {
-		e.ClientGone = errors.Is(why, errClientGone)
-		e.Closed = errors.Is(why, errServerClosed)
-	})
-	conn, _, err := x.control.Hijack()
+	switch {
+	case errors.Is(why, errClientGone):
+		x.record.left(x.sim.options.Now())
+	case errors.Is(why, errServerClosed):
+		x.record.note(func(e *Entry) { e.Closed = true })
+	}
+	conn, err := x.takeOver()
 	if err != nil {
 		panic(http.ErrAbortHandler) // net/http's way to say the same
 	}
@@ -152,6 +167,18 @@ func (x *exchange) abandon(why error) {
 		_ = tcp.SetLinger(0)
 	}
 	_ = conn.Close()
+}
+
+// watch notes the moment at which the client leaves, whatever the exchange is
+// doing then: net/http reads on while a handler runs, and so sees the end of the
+// connection when it comes. Its result ends the watch.
+func (x *exchange) watch() (stop func() bool) {
+	ctx := x.r.Context()
+	return context.AfterFunc(ctx, func() {
+		if !errors.Is(context.Cause(ctx), errServerClosed) {
+			x.record.left(x.sim.options.Now())
+		}
+	})
 }
 
 // lost says why the other side can no longer be reached.

@@ -132,7 +132,7 @@ func TestCutAtEveryPlace(t *testing.T) {
 				t.Errorf("cut at %d: the transfer coding was ended", at)
 			}
 			e := settled(t, s, 1)[0]
-			if e.Done || e.ClientGone || e.Fault != "cut" || e.Status != 200 {
+			if e.Done != (at == len(whole)) || e.CleanEnd || e.ClientGone || e.Fault != "cut" || e.Status != 200 || e.BytesWritten != int64(at) {
 				t.Errorf("cut at %d: the truth says %+v", at, e)
 			}
 		}

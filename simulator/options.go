@@ -70,6 +70,11 @@ type Behaviour struct {
 	ChunkBytes int
 	// Text replaces the pseudo-random text. A request for JSON or for a tool call is still answered with one.
 	Text string
+	// Style is how the events of a stream are written; LF when empty or unknown.
+	Style Style
+	// Comments is how many comments (": PROCESSING" and an empty line, a write of their own) come before each
+	// event of a stream, as from resellers.
+	Comments int
 }
 
 func (o Options) withDefaults() Options {

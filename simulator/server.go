@@ -30,15 +30,20 @@ func (s *Simulator) Start(addr string) (*Running, error) {
 		return nil, fmt.Errorf("simulator: listen on %s: %w", addr, err)
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
-	r := &Running{listener: listener, cancel: cancel, served: make(chan error, 1)}
+	tcp, ok := listener.(*net.TCPListener)
+	if !ok {
+		panic("BUG: a TCP address gave no TCP listener")
+	}
+	r := &Running{listener: countedListener{tcp, s}, cancel: cancel, served: make(chan error, 1)}
 	r.server = &http.Server{
 		Handler:           r.counted(s.Handler()),
 		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ConnContext:       withConnection,
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
 	}
-	go func() { r.served <- r.server.Serve(listener) }()
+	go func() { r.served <- r.server.Serve(r.listener) }()
 	return r, nil
 }
 

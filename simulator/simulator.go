@@ -21,6 +21,8 @@ type Simulator struct {
 	faults  faults
 	truth   *truth
 
+	connections connections
+
 	mu         sync.Mutex
 	behaviours map[Provider]Behaviour
 }
@@ -94,6 +96,15 @@ func (s *Simulator) Settled(ctx context.Context, requests int) ([]Entry, error) 
 	err := s.truth.await(ctx, func() bool { return s.truth.settled(requests) })
 	return s.Truth(), err
 }
+
+// InFlight is how many requests are in progress: received, at least their
+// header, and not Ended.
+func (s *Simulator) InFlight() int { return s.truth.inFlight() }
+
+// Connections is how many TCP connections are open, over all that Start has
+// started: accepted, and closed by neither side as far as the simulator has
+// seen. Await looks again at every change of it.
+func (s *Simulator) Connections() int { return int(s.connections.open.Load()) }
 
 // Reset forgets the truth; numbers start at 1 again. Faults and behaviours stay.
 func (s *Simulator) Reset() { s.truth.reset() }

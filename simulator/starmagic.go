@@ -111,7 +111,7 @@ type starMagicChoice struct {
 	Index        int              `json:"index"`
 	Message      starMagicAnswer  `json:"message"`
 	Logprobs     starMagicLogprob `json:"logprobs"`
-	FinishReason string           `json:"finish_reason"`
+	FinishReason *string          `json:"finish_reason"`
 }
 
 // starMagicAnswer always has tool_calls; the page's example of an answer that
@@ -136,7 +136,7 @@ func starMagicPlain(a *answer) any {
 			Index:        i,
 			Message:      starMagicAnswer{Role: "assistant", Content: c.content(), ToolCalls: []*toolCall{c.toolCall()}},
 			Logprobs:     starMagicLogprob{Content: []tokenLogprob{{}}},
-			FinishReason: c.finish,
+			FinishReason: a.finish(i),
 		}
 		if lp := a.logprobs(c, 0, len(c.pieces)); lp != nil {
 			made.Logprobs.Content = lp.Content

@@ -1,10 +1,13 @@
 package simulator
 
-import "net/http"
+import (
+	"net/http"
+	"slices"
+)
 
 // stream sends the answer as server-sent events, each flushed by itself.
 func (x *exchange) stream(a *answer) error {
-	for _, part := range []func(*answer) error{x.begin, x.roles, x.pieces, x.finishes, x.usage, x.done} {
+	for _, part := range []func(*answer) error{x.begin, x.roles, x.pieces, x.finishes, x.usage, x.done, x.end} {
 		if err := part(a); err != nil {
 			return err
 		}
@@ -28,7 +31,7 @@ func (x *exchange) roles(a *answer) error {
 		if a.choices[i].call == "" {
 			d.Content = new(string)
 		}
-		if err := x.chunk(a, chunkChoice{Index: i, Delta: d}); err != nil {
+		if err := x.chunk(a, chunkChoice{Index: i, Delta: d}, func() {}); err != nil {
 			return err
 		}
 	}
@@ -48,10 +51,9 @@ func (x *exchange) pieces(a *answer) error {
 			if n >= len(c.pieces) {
 				continue
 			}
-			if err := x.chunk(a, a.pieceOf(i, n)); err != nil {
+			if err := x.chunk(a, a.pieceOf(i, n), func() { x.record.wrote(i, c, n, n+1) }); err != nil {
 				return err
 			}
-			x.record.wrote(i, c, c.pieces[n])
 		}
 	}
 	return nil
@@ -71,54 +73,56 @@ func (a *answer) pieceOf(i, n int) chunkChoice {
 }
 
 func (x *exchange) finishes(a *answer) error {
+	if x.fault.is(DoneWithoutFinish) {
+		return nil
+	}
 	for i := range a.choices {
 		c := &a.choices[i]
-		if err := x.chunk(a, chunkChoice{Index: i, FinishReason: &c.finish}); err != nil {
+		finished := func() { x.record.note(func(e *Entry) { e.Choices[i].Finish = c.finish }) }
+		if err := x.chunk(a, chunkChoice{Index: i, FinishReason: &c.finish}, finished); err != nil {
 			return err
 		}
-		x.record.note(func(e *Entry) { e.Choices[i].Finish = c.finish })
 	}
 	return nil
 }
 
 // usage sends the chunk without choices, where it is documented and was asked for.
 func (x *exchange) usage(a *answer) error {
-	if !a.ask.includeUsage {
+	if !a.ask.includeUsage || x.fault.is(NoUsage, DoneWithoutFinish) {
 		return nil
 	}
-	if err := x.event(encode(x.contract.event(a, []chunkChoice{}, detailed(a.usage)))); err != nil {
-		return err
-	}
-	x.record.note(func(e *Entry) { e.UsageSent = true })
-	return nil
+	data := encode(x.contract.event(a, []chunkChoice{}, a.report(detailed(a.usage))))
+	return x.event(data, func() { x.record.note(func(e *Entry) { e.UsageSent = true }) })
 }
 
 func (x *exchange) done(*answer) error {
-	if err := x.event([]byte("[DONE]")); err != nil {
-		return err
+	if x.fault.is(NoDone) {
+		return nil
 	}
-	x.record.note(func(e *Entry) { e.Done = true })
-	return nil
+	return x.event([]byte("[DONE]"), func() { x.record.complete(func(*Entry) {}) })
 }
 
-func (x *exchange) chunk(a *answer, c chunkChoice) error {
-	return x.event(encode(x.contract.event(a, []chunkChoice{c}, nil)))
-}
-
-// event sends one server-sent event.
-func (x *exchange) event(data []byte) error {
-	if x.fault.stallsAt(x.events) {
-		if err := x.hang(); err != nil {
-			return err
-		}
-	}
-	frame := make([]byte, 0, len("data: ")+len(data)+len("\n\n"))
-	frame = append(frame, "data: "...)
-	frame = append(frame, data...)
-	frame = append(frame, "\n\n"...)
-	if err := x.send(frame); err != nil {
+// end is what comes behind the last event: what was held back, and late faults.
+func (x *exchange) end(a *answer) error {
+	if err := x.release(); err != nil {
 		return err
 	}
-	x.events++
-	return nil
+	if x.fault.is(AfterDone) {
+		return x.send(x.late(a), func() {})
+	}
+	return x.spoil()
+}
+
+// late is what AfterDone sends.
+func (x *exchange) late(a *answer) []byte {
+	if x.fault.Body != "" {
+		return []byte(x.fault.Body)
+	}
+	said := " late"
+	event := encode(x.contract.event(a, []chunkChoice{{Delta: delta{Content: &said}}}, nil))
+	return slices.Concat(x.framer.event(event), x.framer.event([]byte("[DONE]")))
+}
+
+func (x *exchange) chunk(a *answer, c chunkChoice, sent func()) error {
+	return x.event(encode(x.contract.event(a, []chunkChoice{c}, nil)), sent)
 }

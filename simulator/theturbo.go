@@ -95,7 +95,7 @@ type theTurboEnvelope struct {
 // theTurboChoice has no index: the page's example has none.
 type theTurboChoice struct {
 	Message      theTurboAnswer `json:"message"`
-	FinishReason string         `json:"finish_reason"`
+	FinishReason *string        `json:"finish_reason"`
 }
 
 type theTurboAnswer struct {
@@ -114,12 +114,12 @@ func theTurboPlain(a *answer) any {
 	choices := make([]theTurboChoice, len(a.choices))
 	for i := range a.choices {
 		c := &a.choices[i]
-		choices[i] = theTurboChoice{Message: theTurboAnswer{Role: "assistant", Content: c.content()}, FinishReason: c.finish}
+		choices[i] = theTurboChoice{Message: theTurboAnswer{Role: "assistant", Content: c.content()}, FinishReason: a.finish(i)}
 		if call := c.toolCall(); call != nil {
 			choices[i].Message.ToolCalls = []*toolCall{call}
 		}
 	}
-	usage := theTurboUsage{a.usage.Prompt, a.usage.Completion, a.usage.Total()}
+	usage := a.report(theTurboUsage{a.usage.Prompt, a.usage.Completion, a.usage.Total()})
 	return theTurboEnvelope{a.id, "chat.completion", a.created, a.model, choices, usage}
 }
 

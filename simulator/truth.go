@@ -19,6 +19,9 @@ type Entry struct {
 	Provider Provider `json:"provider,omitempty"`
 	Method   string   `json:"method"`
 	Path     string   `json:"path"`
+	// Connection is the number of the TCP connection that the request came by, 1 for the first that
+	// the simulator has accepted; 0 when it came by none (a Handler that another server serves).
+	Connection int64 `json:"connection,omitempty"`
 
 	// What was asked. Model, Stream and IncludeUsage are known of accepted requests only.
 	Model        string      `json:"model,omitempty"`
@@ -35,19 +38,31 @@ type Entry struct {
 	Fault     string `json:"fault,omitempty"` // the fault that struck
 	// Usage is the cost of the whole answer, sent or not.
 	Usage Usage `json:"usage"`
-	// TokensWritten counts the pieces handed to the socket whole. A complete
-	// answer has Usage.Completion less Usage.Reasoning of them.
+	// TokensWritten counts the tokens of the pieces handed to the socket whole: one each, but for
+	// GiantEvent's. A complete answer has Usage.Completion less Usage.Reasoning of them.
 	TokensWritten int64 `json:"tokens_written"`
-	// UsageSent says that the client was sent a usage object, whose figures are Usage.
+	// EventsWritten counts the events of the answer's stream handed to the socket whole, [DONE] included;
+	// no comments, and not the events that a fault adds.
+	EventsWritten int `json:"events_written"`
+	// BytesWritten counts the bytes of the body handed to the socket, without its transfer coding.
+	BytesWritten int64 `json:"bytes_written"`
+	// UsageSent says that the client was sent a usage object, whose figures are Usage, unless the fault is WrongUsage.
 	UsageSent bool `json:"usage_sent"`
 	// Choices are what was written of each choice.
 	Choices []Delivered `json:"choices,omitempty"`
 	// Done says that the answer's last byte was handed to the socket: `[DONE]`
-	// of a stream, the end of a plain body.
+	// of a stream, the end of a whole plain answer, or of what Respond and HTML send instead.
 	Done bool `json:"done"`
+	// CleanEnd says that the body was ended as HTTP ends one, by its announced length or the last
+	// chunk, be it the whole answer or not.
+	CleanEnd bool `json:"clean_end"`
 
-	// ClientGone says that the client left before the answer ended.
+	// ClientGone says that the client left before the answer was Done.
 	ClientGone bool `json:"client_gone"`
+	// Gone is when the simulator saw the end of its client's connection while the request was in flight, whatever
+	// it was doing then, waiting included; the zero time when it did not. A client that
+	// leaves between an answer's last byte and the request's end has a Gone and is not ClientGone.
+	Gone time.Time `json:"gone,omitzero"`
 	// Closed says that the server closed before the answer ended.
 	Closed bool `json:"closed"`
 
@@ -162,6 +177,13 @@ func (t *truth) entries() []Entry {
 	return found
 }
 
+// inFlight is how many requests have come and not ended.
+func (t *truth) inFlight() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.open
+}
+
 // settled reports whether so many requests have come and all have ended.
 func (t *truth) settled(requests int) bool {
 	t.mu.Lock()
@@ -211,16 +233,49 @@ func (r *record) planned(a *answer) {
 	})
 }
 
-// wrote notes pieces of a choice that were handed to the socket.
-func (r *record) wrote(i int, c *choice, pieces ...string) {
+// wrote notes the pieces [from, to) of a choice, which were handed to the socket.
+func (r *record) wrote(i int, c *choice, from, to int) {
 	r.note(func(e *Entry) {
 		e.Choices[i].Call = c.call
-		e.TokensWritten += int64(len(pieces))
-		for _, p := range pieces {
-			if r.said[i].Len() < r.most {
-				r.said[i].WriteString(p)
+		e.TokensWritten += c.tokens(from, to)
+		for _, p := range c.pieces[from:to] {
+			room := max(r.most-r.said[i].Len(), 0)
+			r.said[i].WriteString(p[:min(len(p), room)])
+		}
+	})
+}
+
+// wroteAll notes a plain answer that was handed to the socket whole.
+func (r *record) wroteAll(a *answer) {
+	for i := range a.choices {
+		r.wrote(i, &a.choices[i], 0, len(a.choices[i].pieces))
+	}
+	r.complete(func(e *Entry) {
+		e.UsageSent = !a.fault.is(NoUsage)
+		for i := range a.choices {
+			if finish := a.finish(i); finish != nil {
+				e.Choices[i].Finish = *finish
 			}
 		}
+	})
+}
+
+// complete notes that the answer's last byte was handed to the socket. A client
+// that left in the same moment was given everything.
+func (r *record) complete(change func(*Entry)) {
+	r.note(func(e *Entry) {
+		e.Done, e.ClientGone = true, false
+		change(e)
+	})
+}
+
+// left notes that the client has gone, when it is seen for the first time.
+func (r *record) left(now time.Time) {
+	r.note(func(e *Entry) {
+		if !e.Gone.IsZero() || !e.Ended.IsZero() {
+			return
+		}
+		e.Gone, e.ClientGone = now, !e.Done
 	})
 }
 

@@ -1,0 +1,103 @@
+package simulator
+
+import (
+	"bytes"
+	"cmp"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// plain sends the answer as one JSON body, when the same stream would have ended.
+func (x *exchange) plain(a *answer) error {
+	gaps := max(a.longest()-1, 0)
+	if err := x.pause(x.behaviour.FirstToken + time.Duration(gaps)*x.behaviour.Gap); err != nil {
+		return err
+	}
+	p := x.parcel(encode(x.contract.plain(a)))
+	x.w.Header().Set("Content-Type", "application/json")
+	if !p.chunked {
+		x.w.Header().Set("Content-Length", strconv.Itoa(p.announced))
+	}
+	x.header(http.StatusOK)
+	if x.fault.is(Stall, HangBeforeFirstEvent) {
+		if err := x.flush(); err != nil {
+			return err
+		}
+		if err := x.hang(); err != nil {
+			return err
+		}
+	}
+	sent := func() {}
+	if p.whole {
+		sent = func() { x.record.wroteAll(a) }
+	}
+	return x.post(p, sent)
+}
+
+// A parcel is what goes out of a plain answer, and how.
+type parcel struct {
+	body      []byte
+	announced int // Content-Length, unless it is chunked
+	chunked   bool
+	whole     bool // body is the whole answer
+}
+
+// parcel is what the fault makes of a plain answer before it is sent.
+func (x *exchange) parcel(whole []byte) parcel {
+	half := whole[:len(whole)/2]
+	p := parcel{body: whole, announced: len(whole), whole: true}
+	switch {
+	case x.fault.is(Empty):
+		p = parcel{}
+	case x.fault.is(ErrorEvent):
+		body := x.simulatedError()
+		p = parcel{body: body, announced: len(body)}
+	case x.fault.is(MalformedEvent):
+		p = parcel{body: half, announced: len(half)}
+	case x.fault.is(EndEarly, MalformedChunk):
+		p = parcel{body: half, chunked: true}
+	case x.fault.is(CutBetween, CutInside):
+		p.chunked = true
+	case x.fault.is(ShortBody):
+		p.announced++
+		if at := x.fault.AtByte; at > 0 && at < int64(len(whole)) {
+			p.body, p.whole = whole[:at], false
+		}
+	case x.fault.is(Drip):
+		p.chunked = x.fault.For > 0
+	}
+	return p
+}
+
+// post sends a parcel as the fault wants it.
+func (x *exchange) post(p parcel, sent func()) error {
+	switch {
+	case x.fault.is(Drip) && x.fault.For > 0:
+		return x.dripInVain(nil, cmp.Or(x.fault.Body, " "))
+	case x.fault.is(Drip):
+		return x.drip(p.body, sent)
+	case x.fault.is(ShortBody):
+		return cmp.Or(x.write(p.body, sent), errCut)
+	case x.fault.is(CutBetween):
+		return cmp.Or(x.write(p.body, sent), errCut)
+	}
+	if err := x.send(p.body, sent); err != nil {
+		return err
+	}
+	if x.fault.is(MalformedChunk) {
+		return x.malformedChunk()
+	}
+	return nil
+}
+
+// simulatedError is the error object of ErrorEvent.
+func (x *exchange) simulatedError() []byte {
+	if x.fault.Body != "" {
+		return []byte(x.fault.Body)
+	}
+	made := faultRefusal(http.StatusInternalServerError)
+	made.message = "Simulated fault: an error in the answer."
+	x.record.note(func(e *Entry) { e.ErrorCode = made.code })
+	return bytes.TrimSpace(made.body())
+}
