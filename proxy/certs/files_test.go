@@ -149,10 +149,12 @@ func TestALookHoldsNobodyUp(t *testing.T) {
 	r.write(t, a.issue(t, "second"))
 	r.pass(lookEvery)
 	r.files.looking.Lock() // as a handshake in the midst of a look does
+	end := sync.OnceFunc(r.files.looking.Unlock)
+	defer end()
 	if got := r.shown(t); got != "first" {
 		t.Errorf("two handshakes looked at once: %q is shown", got)
 	}
-	r.files.looking.Unlock()
+	end()
 	if got := r.shown(t); got != "second" {
 		t.Errorf("%q is shown, want the new certificate", got)
 	}
