@@ -56,6 +56,11 @@ func (c *connection) attend(x *exchange) {
 // dismiss ends what attend began.
 func (c *connection) dismiss() { c.current.Store(nil) }
 
+func (c *connection) isTLS() bool {
+	_, encrypted := c.Conn.(*tls.Conn)
+	return encrypted
+}
+
 // Close implements net.Conn. It may be called several times.
 func (c *connection) Close() error {
 	if c.closed.CompareAndSwap(false, true) {
@@ -80,6 +85,8 @@ type connections struct {
 	watcher watcher
 	log     *slog.Logger
 	warned  atomic.Bool
+	// vanished is how long a client's system may acknowledge nothing.
+	vanished time.Duration
 
 	mu   sync.Mutex
 	open map[*connection]struct{}
@@ -93,6 +100,7 @@ func (all *connections) add(raw net.Conn) *connection {
 		all.log.Warn("connections are not watched: a client that leaves is noticed by the next write only", telemetry.FieldError, err)
 	}
 	c.token = token
+	_ = watch.KeepAlive(raw, all.vanished) // without it a client that lost its power is noticed later
 	all.mu.Lock()
 	all.open[c] = struct{}{}
 	all.mu.Unlock()

@@ -31,6 +31,9 @@ func (x *exchange) trace(ctx *fasthttp.RequestCtx) {
 		UserAgent:     string(request.UserAgent()),
 		Began:         x.accepted,
 	}
+	if x.conn.isTLS() {
+		head.Scheme = "https"
+	}
 	if x.http11 {
 		head.Protocol = "1.1"
 	}

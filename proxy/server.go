@@ -48,7 +48,13 @@ func NewServer(g *Gateway) (*Server, error) {
 	if s.watcher, err = watch.New(); err != nil {
 		return nil, fmt.Errorf("watching connections: %w", err)
 	}
-	s.connections = &connections{watcher: s.watcher, log: g.Log, open: make(map[*connection]struct{})}
+	s.connections = &connections{
+		watcher: s.watcher,
+		log:     g.Log,
+		// Longer than what the relay gives a client that accepts nothing: it is to decide.
+		vanished: 2 * g.Config.WriteTimeout,
+		open:     make(map[*connection]struct{}),
+	}
 	return s, nil
 }
 

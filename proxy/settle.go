@@ -187,7 +187,11 @@ func (p promptText) count(e *usage.Estimator) int64 {
 // logAttempt leaves a line for an attempt that failed: the client sees only
 // the answer of the one that did not.
 func (x *exchange) logAttempt(a *upstream.Attempt, outcome upstream.Outcome) {
-	x.log().Warn("attempt failed",
+	log := x.log()
+	if x.lastLimit != nil {
+		log = log.With(telemetry.FieldError, x.lastLimit)
+	}
+	log.Warn("attempt failed",
 		telemetry.FieldModel, x.model.Name,
 		telemetry.FieldProvider, a.Provider.Name,
 		telemetry.FieldUpstream, strings.TrimSuffix(a.Endpoint.URL, "/"),

@@ -112,7 +112,7 @@ func everything(t *testing.T, m *Metrics) {
 	m.Request(Access{Method: "POST", Route: "/v1/chat/completions", Status: 502, Provider: "theturbo", Model: "m", Admitted: true, EndReason: "upstream_failed", UsageSource: "none"})
 	counts := func() map[string]uint64 { return map[string]uint64{"some": 1} }
 	for _, err := range []error{
-		m.ObserveInFlight(func() int64 { return 1 }), m.ObserveStoreUp(func() bool { return true }), m.ObserveKeyLookups(counts), m.observeSpansLost(counts),
+		m.ObserveInFlight(func() int64 { return 1 }), m.ObserveDrains(func() int64 { return 1 }), m.ObserveStoreUp(func() bool { return true }), m.ObserveKeyLookups(counts), m.observeSpansLost(counts),
 	} {
 		if err != nil {
 			t.Fatal(err)

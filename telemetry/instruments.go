@@ -18,6 +18,7 @@ type instruments struct {
 	attempts         *tallies
 	limitDecisions   *tallies
 	activeRequests   metric.Int64ObservableUpDownCounter
+	drainsActive     metric.Int64ObservableUpDownCounter
 	storeUp          metric.Int64ObservableGauge
 	keyLookups       metric.Int64ObservableCounter
 	spansLost        metric.Int64ObservableCounter
@@ -41,6 +42,9 @@ func newInstruments(meter metric.Meter) (instruments, error) {
 	var err error
 	i.activeRequests, err = meter.Int64ObservableUpDownCounter(metricActiveRequests,
 		metric.WithUnit("{request}"), metric.WithDescription("Number of active HTTP server requests."))
+	b.check(err)
+	i.drainsActive, err = meter.Int64ObservableUpDownCounter(metricDrainsActive,
+		metric.WithUnit("{request}"), metric.WithDescription("Answers that are read to their end although their client has left."))
 	b.check(err)
 	i.storeUp, err = meter.Int64ObservableGauge(metricStoreUp, metric.WithDescription("1 while the shared store answers, else 0."))
 	b.check(err)

@@ -106,6 +106,19 @@ func (m *Metrics) ObserveInFlight(f func() int64) error {
 	return err
 }
 
+// ObserveDrains reports how many answers are read on whose client has left. f is
+// called at every scrape.
+func (m *Metrics) ObserveDrains(f func() int64) error {
+	if m == nil {
+		return nil
+	}
+	_, err := m.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		o.ObserveInt64(m.drainsActive, f())
+		return nil
+	}, m.drainsActive)
+	return err
+}
+
 // ObserveStoreUp reports whether the shared store answers. f is called at every
 // scrape, so it must not ask the store itself.
 func (m *Metrics) ObserveStoreUp(f func() bool) error {

@@ -56,6 +56,7 @@ func TestScrape(t *testing.T) {
 	})
 	for _, err := range []error{
 		m.ObserveInFlight(func() int64 { return 3 }),
+		m.ObserveDrains(func() int64 { return 2 }),
 		m.ObserveStoreUp(func() bool { return true }),
 		m.ObserveKeyLookups(func() map[string]uint64 { return map[string]uint64{"hit": 5, "miss": 2} }),
 	} {
@@ -100,6 +101,7 @@ func TestScrape(t *testing.T) {
 		`target_info{service_name="tollgate",service_version="1.2.3"} 1`,
 		`tollgate_attempts_total{gen_ai_provider_name="starmagic",gen_ai_request_model="gemini-2.5-flash-lite",tollgate_outcome="ok"} 1`,
 		`tollgate_attempts_total{gen_ai_provider_name="theturbo",gen_ai_request_model="gemini-2.0-flash",tollgate_outcome="timeout"} 1`,
+		`tollgate_drains_active 2`,
 		`tollgate_key_lookups_total{tollgate_result="hit"} 5`,
 		`tollgate_key_lookups_total{tollgate_result="miss"} 2`,
 		`tollgate_limit_decisions_total{tollgate_decision="allowed",tollgate_limit="requests"} 1`,

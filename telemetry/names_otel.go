@@ -80,6 +80,7 @@ const (
 	metricOverheadDuration = "tollgate.overhead.duration"
 	metricAttempts         = "tollgate.attempts"
 	metricLimitDecisions   = "tollgate.limit.decisions"
+	metricDrainsActive     = "tollgate.drains.active"
 	metricStoreUp          = "tollgate.store.up"
 	metricKeyLookups       = "tollgate.key.lookups"
 	metricSpansLost        = "tollgate.spans.lost"

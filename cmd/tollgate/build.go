@@ -146,6 +146,9 @@ func (p *process) observe() error {
 	if err := metrics.ObserveInFlight(func() int64 { return int64(p.public.InFlight()) }); err != nil {
 		return err
 	}
+	if err := metrics.ObserveDrains(func() int64 { return int64(p.public.Drains()) }); err != nil {
+		return err
+	}
 	if p.redis == nil {
 		return nil
 	}

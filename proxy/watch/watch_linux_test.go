@@ -58,6 +58,24 @@ func TestLeftIsCalledOnce(t *testing.T) {
 	}
 }
 
+// A connection may stay open long after its client has left: a provider is being read to its end.
+func TestConnectionThatWasLeftDoesNotWakeTheWatcher(t *testing.T) {
+	const others = 5
+	w := newWatcher(t)
+	client, server := dial(t)
+	left := make(chan struct{})
+	add(t, w, server, func() { close(left) })
+	client.CloseWrite()
+	await(t, left)
+	before := w.Polls()
+	for range others {
+		settle(t, w)
+	}
+	if n := w.Polls() - before; n > 4*others {
+		t.Errorf("the watcher asked for events %d times for %d of them", n, others)
+	}
+}
+
 func TestWrappedConnectionIsWatched(t *testing.T) {
 	w := newWatcher(t)
 	client, server := dial(t)
