@@ -236,7 +236,7 @@ func relayedServing(g *Gateway, body io.ReadCloser) *serving {
 	s := &serving{gateway: g, choices: 1, meter: g.Estimator.NewMeter(usage.CountAtEnd), response: &upstream.Response{Status: 200, Body: body}}
 	s.tap.Reset(s.meter)
 	s.ctx, s.cancel = context.WithCancelCause(g.running)
-	s.alarm = newAlarm(s.cancel, time.Now().Add(time.Minute))
+	s.alarm = newAlarm(s.cancel, time.Now().Add(10*time.Minute))
 	s.framer, _ = g.framers.Get().(*sse.Framer)
 	return s
 }
