@@ -2,7 +2,6 @@ package charts
 
 import (
 	"encoding/base64"
-	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -14,16 +13,7 @@ import (
 func TestConfig(t *testing.T) {
 	f := func(values, path, want string) {
 		t.Helper()
-		var got, wanted any
-		if err := yaml.Unmarshal([]byte(render(t, values).config("tollgate")), &got); err != nil {
-			t.Fatal(err)
-		}
-		if err := yaml.Unmarshal([]byte(want), &wanted); err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(wanted, at(got, path)); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", path, diff)
-		}
+		render(t, values).wantConfig(path, want)
 	}
 	// What the pod dictates, whatever a file that was copied here says.
 	copied := "config: {server: {listen: '127.0.0.1:1', max_event: 1MiB}, admin: {listen: '127.0.0.1:2', token: '${TOLLGATE_ADMIN_TOKEN:-}'}, data_dir: ./data, keys: {pepper: ''}, store: {}}"
@@ -51,23 +41,16 @@ func TestRepositoryConfig(t *testing.T) {
 		t.Fatal(err)
 	}
 	values := "config:\n  " + strings.ReplaceAll(string(text), "\n", "\n  ")
-	f := func(r release, path, want string) {
-		t.Helper()
-		var got, wanted any
-		if err := errors.Join(yaml.Unmarshal([]byte(r.config("tollgate")), &got), yaml.Unmarshal([]byte(want), &wanted)); err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(wanted, at(got, path)); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", path, diff)
-		}
-	}
 	r := render(t, values)
-	f(r, "admin", "{listen: ':8081', token: '${TOLLGATE_ADMIN_TOKEN:-}'}")
-	f(r, "store", "")
-	f(r, "limits.max_keys", "100000")
-	r = render(t, values, "{redis: {addresses: ['redis:6379']}, pepper: {existingSecret: s}}")
-	f(r, "store.redis.addresses", "['redis:6379']")
-	f(r, "keys.pepper", "'${TOLLGATE_PEPPER}'")
+	r.wantConfig("admin", "{listen: ':8081', token: '${TOLLGATE_ADMIN_TOKEN:-}'}")
+	r.wantConfig("store", "")
+	r.wantConfig("limits.max_keys", "100000")
+	r.want(statefulSet, container+".ports.0.name", "http")
+	r.want(statefulSet, container+".lifecycle", "{preStop: {sleep: {seconds: 10}}}")
+	r = render(t, values, "{redis: {addresses: ['redis:6379']}, pepper: {existingSecret: s}, tls: {existingSecret: s}}")
+	r.wantConfig("store.redis.addresses", "['redis:6379']")
+	r.wantConfig("keys.pepper", "'${TOLLGATE_PEPPER}'")
+	r.wantConfig("server.tls", "{cert: /etc/tollgate-tls/tls.crt, key: /etc/tollgate-tls/tls.key}")
 }
 
 func TestRedis(t *testing.T) {
@@ -110,8 +93,8 @@ redis:
 	r.want(statefulSet, pod+".volumes.1", "{name: redis-ca, secret: {secretName: redis-tls, items: [{key: ca.crt, path: ca.crt}]}}")
 }
 
-// TestNotes reads NOTES.txt, which helm template does not print, through extraObjects.
-func TestNotes(t *testing.T) {
+// notesTest reads NOTES.txt, which helm template does not print, through extraObjects.
+func notesTest(t *testing.T) func(values, want string, there bool) {
 	notes := func(values string) string {
 		t.Helper()
 		r := render(t, values, `extraObjects: [{kind: Notes, metadata: {name: all}, text: '{{ include "tollgate/templates/NOTES.txt" . | b64enc }}'}]`)
@@ -122,12 +105,16 @@ func TestNotes(t *testing.T) {
 		}
 		return string(text)
 	}
-	f := func(values, want string, there bool) {
+	return func(values, want string, there bool) {
 		t.Helper()
 		if got := notes(values); strings.Contains(got, want) != there {
 			t.Errorf("%q is there: %t, want %t\n%s", want, !there, there, got)
 		}
 	}
+}
+
+func TestNotes(t *testing.T) {
+	f := notesTest(t)
 	f("", "kubectl -n llm exec statefulset/tollgate -- /tollgate keys create --tenant acme --name first", true)
 	f("", "In one terminal\n\n   kubectl -n llm port-forward service/tollgate 8080:80\n\n   and in another\n\n   curl", true)
 	f("", "kubectl -n llm port-forward service/tollgate-admin 8081:8081\n", true)

@@ -168,6 +168,18 @@ func (r release) ofKind(kind string) map[string]any {
 	return found
 }
 
+// wantConfig compares what stands at a path of the release tollgate's config.yaml with YAML text.
+func (r release) wantConfig(path, want string) {
+	r.t.Helper()
+	var got, wanted any
+	if err := errors.Join(yaml.Unmarshal([]byte(r.config("tollgate")), &got), yaml.Unmarshal([]byte(want), &wanted)); err != nil {
+		r.t.Fatal(err)
+	}
+	if diff := cmp.Diff(wanted, at(got, path)); diff != "" {
+		r.t.Errorf("config.yaml: %s (-want +got):\n%s", path, diff)
+	}
+}
+
 // config returns the gateway's config.yaml.
 func (r release) config(name string) string {
 	r.t.Helper()

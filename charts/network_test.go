@@ -25,12 +25,13 @@ func TestSelectorsMeetThePods(t *testing.T) {
 				}
 			}
 		}
+		ports := r.ports(name)
 		selects("the StatefulSet", at(set, "spec.selector.matchLabels"))
 		for service, object := range r.ofKind("Service") {
 			selects("the Service "+service, at(object, "spec.selector"))
 			target := fmt.Sprint(at(object, "spec.ports.0.targetPort"))
-			if target != "http" && target != "admin" || at(object, "spec.ports.1") != nil {
-				t.Errorf("%s: the Service %s leads to the port %s", file, service, target)
+			if want := portFor(service); ports[target] != want || at(object, "spec.ports.1") != nil {
+				t.Errorf("%s: the Service %s leads to the port %s, want %s of %v", file, service, target, want, ports)
 			}
 		}
 		for kind, path := range map[string]string{"PodDisruptionBudget": "spec.selector.matchLabels", "NetworkPolicy": "spec.podSelector.matchLabels"} {
@@ -46,6 +47,23 @@ func TestSelectorsMeetThePods(t *testing.T) {
 	f("everything", "llm-gate")
 }
 
+// ports returns the container's ports by their names.
+func (r release) ports(name string) map[string]string {
+	all := make(map[string]string)
+	list, _ := at(r.object("StatefulSet/"+name), container+".ports").([]any)
+	for _, port := range list {
+		all[fmt.Sprint(at(port, "name"))] = fmt.Sprint(at(port, "containerPort"))
+	}
+	return all
+}
+
+func portFor(service string) string {
+	if strings.HasSuffix(service, "-admin") {
+		return "8081"
+	}
+	return "8080"
+}
+
 func TestServices(t *testing.T) {
 	r := render(t, "")
 	r.want("Service/tollgate", "spec.ports", "[{name: http, port: 80, targetPort: http}]")
@@ -54,7 +72,7 @@ func TestServices(t *testing.T) {
 	r.want("Service/tollgate-admin", "spec.publishNotReadyAddresses", "true") // a pod that drains has metrics to the end
 	r.want("Service/tollgate", "spec.publishNotReadyAddresses", "")
 	r = render(t, valuesFile(t, "everything"))
-	r.want("Service/llm-gate", "spec.ports", "[{name: http, port: 8080, targetPort: http, nodePort: 30080}]")
+	r.want("Service/llm-gate", "spec.ports", "[{name: https, port: 8080, targetPort: https, appProtocol: https, nodePort: 30080}]")
 	r.want("Service/llm-gate", "spec.type", "LoadBalancer")
 	r.want("Service/llm-gate-admin", "spec.type", "ClusterIP")
 	r.want("Service/llm-gate-headless", "spec.type", "ClusterIP")
@@ -70,7 +88,7 @@ func TestOperatorsStayInside(t *testing.T) {
 			}
 		}
 	}
-	backend := "{service: {name: llm-gate, port: {name: http}}}"
+	backend := "{service: {name: llm-gate, port: {name: https}}}"
 	r.want("Ingress/llm-gate", "spec.rules", `
 - host: llm.example.com
   http: {paths: [{path: /v1/, pathType: Prefix, backend: `+backend+`}]}

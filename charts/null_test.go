@@ -58,12 +58,11 @@ func TestNullSections(t *testing.T) {
 		}
 	}
 	for _, section := range []string{
-		"config", "providerKeys", "admin", "pepper", "redis", "persistence", "image", "serviceAccount", "service",
+		"config", "providerKeys", "admin", "pepper", "redis", "persistence", "image", "serviceAccount", "tls", "service",
 		"ingress", "httpRoute", "networkPolicy", "podDisruptionBudget", "serviceMonitor",
 	} {
 		refused(section+": null", "missing property '"+section+"'")
 	}
-	refused("service: {port: null}", "missing property 'port'")
 	refused("service: {type: null}", "missing property 'type'")
 	refused("persistence: {size: null, accessModes: null}", "missing properties 'size', 'accessModes'")
 	refused("redis: {tlsCA: null}", "missing property 'tlsCA'")
@@ -87,7 +86,9 @@ preStopSeconds: null
 redis: {addresses: null, username: null, masterName: null, db: null}
 persistence: {retention: null, storageClass: null, annotations: null}
 image: {tag: null, digest: null}
-service: {annotations: null}
+service: {annotations: null, port: null}
+tls: {existingSecret: null}
+config: {server: {tls: null}}
 providerKeys: {values: null}
 extraEnv: null
 extraEnvFrom: null
@@ -105,7 +106,7 @@ nameOverride: null
 fullnameOverride: null
 imagePullSecrets: null
 serviceMonitor: {enabled: true, labels: null}`)
-	for _, name := range []string{"startupProbe", "livenessProbe", "readinessProbe", "resources", "securityContext", "lifecycle"} {
+	for _, name := range []string{"startupProbe", "livenessProbe", "readinessProbe", "resources", "securityContext"} {
 		if c, _ := at(r.object(statefulSet), container).(map[string]any); c["name"] != "tollgate" || c[name] != nil {
 			t.Errorf("%s: %v", name, c)
 		}

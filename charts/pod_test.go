@@ -56,7 +56,8 @@ capabilities: {drop: [ALL]}`)
 	}
 }
 
-func TestGracePeriodFollowsTheDrain(t *testing.T) {
+// TestGracePeriodCoversTheEnd: the wait for load balancers, the drain, and 15 s more.
+func TestGracePeriodCoversTheEnd(t *testing.T) {
 	f := func(drain, want string) {
 		t.Helper()
 		r := render(t, "config: {server: {drain_timeout: "+drain+"}}")
@@ -73,9 +74,28 @@ func TestGracePeriodFollowsTheDrain(t *testing.T) {
 	r := render(t, "{preStopSeconds: 45, config: {server: null}}")
 	r.want(statefulSet, pod+".terminationGracePeriodSeconds", "360")
 	r.want(statefulSet, container+".lifecycle.preStop.sleep.seconds", "45")
-	r = render(t, "{preStopSeconds: 0}")
-	r.want(statefulSet, pod+".terminationGracePeriodSeconds", "315")
-	r.want(statefulSet, container+".lifecycle", "")
+}
+
+// TestOneWaitForLoadBalancers: before SIGTERM or after it, and in the grace period either way.
+func TestOneWaitForLoadBalancers(t *testing.T) {
+	f := func(values, grace, lifecycle string) {
+		t.Helper()
+		r := render(t, values)
+		r.want(statefulSet, pod+".terminationGracePeriodSeconds", grace)
+		r.want(statefulSet, container+".lifecycle", lifecycle)
+	}
+	const tenSeconds = "{preStop: {sleep: {seconds: 10}}}"
+	f("", "325", tenSeconds)
+	f("config: {server: {shutdown_delay: 0s}}", "325", tenSeconds) // as the repository's config.yaml says
+	f("config: {server: {shutdown_delay: null}}", "325", tenSeconds)
+	f("config: {server: {shutdown_delay: 20s}}", "335", "")
+	f("{preStopSeconds: null, config: {server: {shutdown_delay: 20s, drain_timeout: 1m}}}", "95", "")
+	f("{preStopSeconds: 0, config: {server: {shutdown_delay: 1m30s}}}", "405", "")
+	f("config: {server: {shutdown_delay: 100ms}}", "316", "") // rounded up
+	f("preStopSeconds: 0", "315", "")
+	f("preStopSeconds: 7", "322", "{preStop: {sleep: {seconds: 7}}}")
+	f("preStopSeconds: null", "325", tenSeconds)
+	f("{preStopSeconds: 7, config: {server: {shutdown_delay: 0s}}}", "322", "{preStop: {sleep: {seconds: 7}}}")
 }
 
 func TestMemoryLimitLeavesRoom(t *testing.T) {
@@ -168,8 +188,8 @@ func TestWhereThePodRuns(t *testing.T) {
 	f("containers.0.startupProbe",
 		"{httpGet: {path: /healthz, port: admin}, periodSeconds: 2, timeoutSeconds: 2, failureThreshold: 150, terminationGracePeriodSeconds: 30}")
 	f("containers.0.envFrom", "[{secretRef: {name: more-keys, optional: true}}]")
-	f("containers.0.volumeMounts.2", "{name: azure-key, mountPath: /run/keys, readOnly: true}")
-	f("volumes.1", "{name: azure-key, secret: {secretName: azure-key}}")
+	f("containers.0.volumeMounts.3", "{name: azure-key, mountPath: /run/keys, readOnly: true}")
+	f("volumes.2", "{name: azure-key, secret: {secretName: azure-key}}")
 	f("topologySpreadConstraints.0.labelSelector", "{matchLabels: {app.kubernetes.io/name: gate, app.kubernetes.io/instance: tollgate}}")
 	f("topologySpreadConstraints.1.labelSelector", "{matchLabels: {app: other}}")
 	r.want("StatefulSet/llm-gate", "spec.template.metadata.labels",

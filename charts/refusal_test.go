@@ -39,7 +39,17 @@ func TestRefusals(t *testing.T) {
 	f("service: {type: NodePort, loadBalancerSourceRanges: [192.0.2.0/24]}", "service.loadBalancerSourceRanges: must be left out with service.type NodePort")
 	f("nameOverride: a.b", `fullnameOverride: must be set, for no Service can be called "tollgate-a.b", as this release would be`)
 	f("resources: {limits: {memory: lots}}", `resources.limits.memory: must be a quantity such as 512Mi or 1Gi, GOMEMLIMIT is computed from it; got "lots"`)
-	f("config: {server: {tls: {key: '${TLS_KEY}'}}}", "config: names the variable ${TLS_KEY}, which nothing sets: add it to providerKeys.values or extraEnv, or write ${TLS_KEY:-}")
+	f("config: {telemetry: {service_name: '${SITE}'}}", "config: names the variable ${SITE}, which nothing sets: add it to providerKeys.values or extraEnv, or write ${SITE:-}")
+
+	f("{preStopSeconds: 20, config: {server: {shutdown_delay: 1m}}}", "preStopSeconds: its 20 s and the 60 s of config.server.shutdown_delay would add up, and both wait for load balancers to look elsewhere: drop preStopSeconds, or set config.server.shutdown_delay to 0s")
+	f("config: {server: {shutdown_delay: soon}}", `config.server.shutdown_delay: must be a duration such as 300s, 5m or 1m30s, written out: the pod's grace period is computed from it; got "soon"`)
+	f("config: {server: {shutdown_delay: '${DELAY:-5s}'}}", `got "${DELAY:-5s}"`)
+	f("config: {server: {shutdown_delay: -5s}}", `got "-5s"`)
+	f("{tls: {existingSecret: s}, config: {server: {tls: {cert: /run/tls.crt, key: /run/tls.key}}}}", "config.server.tls.cert: the chart sets it where tls.existingSecret names a Secret: leave it out, or clear tls.existingSecret")
+	f("config: {server: {tls: {cert: /run/tls.crt}}}", "config.server.tls: cert and key belong together: give both, or neither, or use tls.existingSecret")
+	f("config: {server: {tls: {key: /run/tls.key}}}", "config.server.tls: cert and key belong together")
+	f("config: {server: {tls: {cert: tls.crt, key: /run/tls.key}}}", "config.server.tls.cert: must be the absolute path of a file, written out: use tls.existingSecret, or name a file of extraVolumeMounts")
+	f("config: {server: {tls: {cert: '${CERT:-}', key: '${KEY:-}'}}}", "config.server.tls.cert: must be the absolute path of a file, written out")
 }
 
 // TestWhatIsNotRefused: the same by other means.
@@ -101,6 +111,8 @@ func TestNoSecretInConfig(t *testing.T) {
 	f("{admin: {token: hush-hush-hush-hush}}", "config.admin.token: the chart sets it, and a ConfigMap is no place for a secret: use admin.existingSecret or admin.token")
 	f("{admin: {token: '${OTHER_TOKEN}'}}", "config.admin.token: the chart sets it")
 	f("{keys: {pepper: hush-hush-hush-hush}}", "config.keys.pepper: the chart sets it, and a ConfigMap is no place for a secret: use pepper.existingSecret or pepper.value")
+	f(`{server: {tls: {cert: /run/tls.crt, key: "-----BEGIN PRIVATE KEY-----\nhush\n"}}}`, "config.server.tls.key: must be the absolute path of a file, written out")
+	f(`{server: {tls: {cert: /run/tls.crt, key: "/hush\nhush"}}}`, "config.server.tls.key: must be the absolute path of a file, written out")
 	f("{store: {redis: {password: hush}}}", "config.store.redis.password: the chart sets it, with the password from a Secret: use redis.addresses and its neighbours")
 	f("{providers: {my-llm: {endpoints: [{api_keys: [hush]}]}}}", `config.providers.my-llm: an api_keys entry holds a key, and a ConfigMap is no place for a secret: write a reference such as "${MY_LLM_API_KEY:-}"`)
 	f("{providers: {other: {endpoints: [{api_keys: ['${OTHER_API_KEY:-hush}']}]}}}", "config.providers.other: an api_keys entry holds a key")
@@ -133,6 +145,10 @@ func TestSchemaRefuses(t *testing.T) {
 	f("service: {port: 99999}", "/service/port")
 	f("service: {type: ExternalName}", "/service/type")
 	f("httpRoute: {enabled: true}", "/httpRoute/parentRefs")
+	f("tls: {secretName: s}", "'secretName' not allowed")
+	f("tls: {existingSecret: 5}", "/tls/existingSecret")
+	f("config: {server: {tls: true}}", "/config/server/tls")
+	f("preStopSeconds: 10s", "/preStopSeconds")
 	f("livenessProbe: {httpGet: {path: /}}", "'httpGet' not allowed")
 	f("extraEnv: [{name: A, valeu: b}]", "'valeu' not allowed")
 	f("config: []", "/config")

@@ -7,6 +7,9 @@
 {{- $server := default dict $config.server -}}
 {{- $admin := default dict $config.admin -}}
 {{- $_ := set $config "server" (set $server "listen" ":8080") -}}
+{{- if .Values.tls.existingSecret -}}
+{{- $_ = set $server "tls" (dict "cert" "/etc/tollgate-tls/tls.crt" "key" "/etc/tollgate-tls/tls.key") -}}
+{{- end -}}
 {{- $_ = set $admin "listen" ":8081" -}}
 {{- $_ = set $config "admin" (set $admin "token" "${TOLLGATE_ADMIN_TOKEN:-}") -}}
 {{- $_ = set $config "data_dir" "/data" -}}

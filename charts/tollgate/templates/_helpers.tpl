@@ -37,6 +37,23 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | replace "+" "_" | trunc 63 | q
 app.kubernetes.io/managed-by: {{ quote .Release.Service }}
 {{- end }}
 
+{{/*
+What the public API speaks, and the name of its port, of containers as of Services. When
+it changes, a pod that still speaks the other one has no port of that name, and gets no request.
+*/}}
+{{- define "tollgate.scheme" -}}
+{{- $files := default dict (default dict .Values.config.server).tls -}}
+{{- ternary "http" "https" (and (empty .Values.tls.existingSecret) (empty $files.cert)) -}}
+{{- end }}
+
+{{- define "tollgate.servicePort" -}}
+{{- if not (kindIs "invalid" .Values.service.port) -}}
+{{- int .Values.service.port -}}
+{{- else -}}
+{{- eq (include "tollgate.scheme" .) "https" | ternary 443 80 -}}
+{{- end -}}
+{{- end }}
+
 {{- define "tollgate.image" -}}
 {{- $image := .Values.image -}}
 {{- if $image.digest -}}

@@ -34,6 +34,14 @@ volumes:
         - key: {{ quote .Values.redis.tlsCA.existingSecretKey }}
           path: {{ quote .Values.redis.tlsCA.existingSecretKey }}
   {{- end }}
+  {{- if .Values.tls.existingSecret }}
+  - name: server-tls
+    secret:
+      secretName: {{ quote .Values.tls.existingSecret }}
+      items:
+        - {key: tls.crt, path: tls.crt}
+        - {key: tls.key, path: tls.key}
+  {{- end }}
   {{- with .Values.extraVolumes }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
@@ -87,7 +95,7 @@ envFrom:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 ports:
-  - name: http
+  - name: {{ include "tollgate.scheme" . }}
     containerPort: 8080
   - name: admin
     containerPort: 8081
@@ -98,11 +106,12 @@ ports:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
-{{- if gt (int .Values.preStopSeconds) 0 }}
+{{- $preStop := include "tollgate.preStopSeconds" . | int }}
+{{- if gt $preStop 0 }}
 lifecycle:
   preStop:
     sleep:
-      seconds: {{ int .Values.preStopSeconds }}
+      seconds: {{ $preStop }}
 {{- end }}
 {{- with .Values.resources }}
 resources:
@@ -121,6 +130,12 @@ volumeMounts:
   {{- if .Values.redis.tlsCA.existingSecret }}
   - name: redis-ca
     mountPath: /etc/tollgate-redis
+    readOnly: true
+  {{- end }}
+  {{- if .Values.tls.existingSecret }}
+  # The whole volume, no subPath: that would never see a new certificate.
+  - name: server-tls
+    mountPath: /etc/tollgate-tls
     readOnly: true
   {{- end }}
   {{- with .Values.extraVolumeMounts }}

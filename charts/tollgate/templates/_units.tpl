@@ -16,14 +16,32 @@ A Go duration in whole seconds, rounded up: {option: its name, value: "1m30s"}.
 {{- ceil $sum | int64 -}}
 {{- end }}
 
+{{/* config.server.shutdown_delay and .drain_timeout, with the gateway's own defaults. */}}
+{{- define "tollgate.shutdownDelaySeconds" -}}
+{{- $server := default dict .Values.config.server -}}
+{{- include "tollgate.seconds" (dict "option" "config.server.shutdown_delay" "value" (kindIs "invalid" $server.shutdown_delay | ternary "0s" $server.shutdown_delay)) -}}
+{{- end }}
+
+{{- define "tollgate.drainSeconds" -}}
+{{- $server := default dict .Values.config.server -}}
+{{- include "tollgate.seconds" (dict "option" "config.server.drain_timeout" "value" (kindIs "invalid" $server.drain_timeout | ternary "300s" $server.drain_timeout)) -}}
+{{- end }}
+
+{{/* 10 s, unless the gateway itself waits for the load balancers. */}}
+{{- define "tollgate.preStopSeconds" -}}
+{{- if not (kindIs "invalid" .Values.preStopSeconds) -}}
+{{- int .Values.preStopSeconds -}}
+{{- else -}}
+{{- gt (include "tollgate.shutdownDelaySeconds" . | int) 0 | ternary 0 10 -}}
+{{- end -}}
+{{- end }}
+
 {{/*
-How long the pod may take to end: preStop, the drain, and 15 s for the last
-records, the operators' listener and the kubelet.
+How long the pod may take to end: preStop, the delay, the drain, and 15 s for the
+last records, the operators' listener, the last traces and the kubelet.
 */}}
 {{- define "tollgate.terminationGracePeriodSeconds" -}}
-{{- $server := default dict .Values.config.server -}}
-{{- $drain := include "tollgate.seconds" (dict "option" "config.server.drain_timeout" "value" (default "300s" $server.drain_timeout)) -}}
-{{- add .Values.preStopSeconds $drain 15 -}}
+{{- add (include "tollgate.preStopSeconds" .) (include "tollgate.shutdownDelaySeconds" .) (include "tollgate.drainSeconds" .) 15 -}}
 {{- end }}
 
 {{/*

@@ -6,6 +6,8 @@
 {{- include "tollgate.validateRedis" . -}}
 {{- include "tollgate.validateService" . -}}
 {{- include "tollgate.validateSecrets" . -}}
+{{- include "tollgate.validateTLS" . -}}
+{{- include "tollgate.validateShutdown" . -}}
 {{- include "tollgate.validateConfig" . -}}
 {{- end }}
 
@@ -101,6 +103,32 @@
 {{- fail (printf "providerKeys.values.%s: is set beside providerKeys.existingSecret %q; leave the value empty, it is read from that Secret" $name $keys.existingSecret) -}}
 {{- end -}}
 {{- end -}}
+{{- end -}}
+{{- end }}
+
+{{/* Here a port's name depends on it, so it must be known; and a key is a file, not text in a ConfigMap. */}}
+{{- define "tollgate.validateTLS" -}}
+{{- $files := default dict (default dict .Values.config.server).tls -}}
+{{- range $option := list "cert" "key" -}}
+{{- $path := get $files $option -}}
+{{- if and $path $.Values.tls.existingSecret -}}
+{{- fail (printf "config.server.tls.%s: the chart sets it where tls.existingSecret names a Secret: leave it out, or clear tls.existingSecret" $option) -}}
+{{- end -}}
+{{- if and $path (not (regexMatch "^/[^\n$]+$" (toString $path))) -}}
+{{- fail (printf "config.server.tls.%s: must be the absolute path of a file, written out: use tls.existingSecret, or name a file of extraVolumeMounts" $option) -}}
+{{- end -}}
+{{- end -}}
+{{- if ne (empty $files.cert) (empty $files.key) -}}
+{{- fail "config.server.tls: cert and key belong together: give both, or neither, or use tls.existingSecret" -}}
+{{- end -}}
+{{- end }}
+
+{{/* Two waits for the same thing, one before SIGTERM and one after it, would only be long. */}}
+{{- define "tollgate.validateShutdown" -}}
+{{- $before := include "tollgate.preStopSeconds" . | int -}}
+{{- $after := include "tollgate.shutdownDelaySeconds" . | int -}}
+{{- if and (gt $before 0) (gt $after 0) -}}
+{{- fail (printf "preStopSeconds: its %d s and the %d s of config.server.shutdown_delay would add up, and both wait for load balancers to look elsewhere: drop preStopSeconds, or set config.server.shutdown_delay to 0s" $before $after) -}}
 {{- end -}}
 {{- end }}
 
