@@ -18,6 +18,7 @@ server:
   tls: {cert: "${TLS_CERT:-}", key: "${TLS_KEY:-}"}
   max_request_body: "${MAX_REQUEST_BODY:-1MiB}"
   max_body_memory: "${MAX_BODY_MEMORY:-512MiB}"
+  max_answer: "${MAX_ANSWER:-32MiB}"
   max_in_flight: "${MAX_IN_FLIGHT:-20000}"
   max_drains: "${MAX_DRAINS:-64}"
   read_timeout: "${READ_TIMEOUT:-30s}"

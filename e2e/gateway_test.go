@@ -189,6 +189,7 @@ type record struct {
 	CachedTokens     int64     `json:"cached_tokens"`
 	CompletionTokens int64     `json:"completion_tokens"`
 	ReasoningTokens  int64     `json:"reasoning_tokens"`
+	Delivered        int64     `json:"delivered_tokens"`
 	Charge           int64     `json:"charge_nanousd"`
 	Cost             int64     `json:"cost_nanousd"`
 	AcceptedAt       time.Time `json:"accepted_at"`
