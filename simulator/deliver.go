@@ -54,7 +54,11 @@ func (x *exchange) respond(contentType string, body []byte) error {
 		h.Del("Content-Length")
 	}
 	x.header(status)
-	return x.send(body, func() { x.record.complete(func(*Entry) {}) })
+	_, err := x.send(body)
+	if err == nil {
+		x.record.complete(func(*Entry) {})
+	}
+	return err
 }
 
 // faultRefusal is what an OpenAI-compatible provider says with such a status.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"slices"
 	"time"
 )
@@ -51,7 +52,7 @@ const (
 	// and ends the connection. A plain answer comes in chunks and breaks in its middle.
 	MalformedChunk FaultKind = "malformed_chunk"
 
-	// HTML answers 200 with a small page (or Body), of type text/html.
+	// HTML is Respond with a small page of type text/html, unless Body is another.
 	HTML FaultKind = "html"
 	// Empty answers 200 with the right type and an empty body, ended cleanly.
 	Empty FaultKind = "empty"
@@ -85,16 +86,6 @@ const (
 	NoUsage FaultKind = "no_usage"
 )
 
-// FaultKinds returns all kinds, in the order of this package's constants.
-func FaultKinds() []FaultKind {
-	return []FaultKind{
-		Respond, HangBeforeHeaders, HangBeforeFirstEvent, Stall, Drip,
-		Drop, Cut, CutBetween, CutInside, ShortBody, MalformedChunk,
-		HTML, Empty, ErrorEvent, MalformedEvent, EndEarly, NoDone, DoneWithoutFinish, AfterDone, GiantEvent,
-		WrongUsage, NoUsage,
-	}
-}
-
 // A Fault says which requests fail, and how. Only requests that the provider
 // would have answered are struck: a refused one has its answer already. The
 // zero value of Provider, Model, Nth, Every and Times restricts nothing.
@@ -114,7 +105,7 @@ type Fault struct {
 
 	// Kind is what happens to a struck request; the fields below belong to single kinds.
 	Kind FaultKind
-	// Status (200 when 0), Header and Body are the answer of Respond. An empty body under a
+	// Status (200 when 0), Header and Body are the answer of Respond and HTML. An empty body of Respond under a
 	// status of 400 or more becomes an error in OpenAI's shape. Other kinds that have a Body say what it is.
 	Status int
 	Header map[string]string
@@ -178,6 +169,14 @@ func (f *Fault) valid() error {
 	} {
 		if figure.value < 0 {
 			return fmt.Errorf("fault %q: %s must be 0 or more, got %d", f, figure.name, figure.value)
+		}
+	}
+	if f.Body != "" && (f.Status == http.StatusNoContent || f.Status == http.StatusNotModified) {
+		return fmt.Errorf("fault %q: an answer with status %d has no Body", f, f.Status)
+	}
+	for name := range f.Header {
+		if slices.Contains([]string{"Content-Length", "Transfer-Encoding"}, http.CanonicalHeaderKey(name)) {
+			return fmt.Errorf("fault %q: the header %s is the simulator's own", f, name)
 		}
 	}
 	if f.Size > mostGiant {

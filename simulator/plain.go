@@ -28,11 +28,11 @@ func (x *exchange) plain(a *answer) error {
 			return err
 		}
 	}
-	sent := func() {}
-	if p.whole {
-		sent = func() { x.record.wroteAll(a) }
+	sent, err := x.post(p)
+	if p.whole && sent == len(p.body) {
+		x.record.wroteAll(a)
 	}
-	return x.post(p, sent)
+	return err
 }
 
 // A parcel is what goes out of a plain answer, and how.
@@ -70,25 +70,25 @@ func (x *exchange) parcel(whole []byte) parcel {
 	return p
 }
 
-// post sends a parcel as the fault wants it.
-func (x *exchange) post(p parcel, sent func()) error {
+// post sends a parcel as the fault wants it, and returns how many bytes of its
+// body are with the socket.
+func (x *exchange) post(p parcel) (int, error) {
 	switch {
 	case x.fault.is(Drip) && x.fault.For > 0:
-		return x.dripInVain(nil, cmp.Or(x.fault.Body, " "))
+		return 0, x.dripInVain(nil, cmp.Or(x.fault.Body, " "))
 	case x.fault.is(Drip):
-		return x.drip(p.body, sent)
-	case x.fault.is(ShortBody):
-		return cmp.Or(x.write(p.body, sent), errCut)
-	case x.fault.is(CutBetween):
-		return cmp.Or(x.write(p.body, sent), errCut)
+		return x.drip(p.body)
+	case x.fault.is(ShortBody, CutBetween):
+		if err := x.write(p.body); err != nil {
+			return 0, err
+		}
+		return len(p.body), errCut
 	}
-	if err := x.send(p.body, sent); err != nil {
-		return err
+	sent, err := x.send(p.body)
+	if err == nil && x.fault.is(MalformedChunk) {
+		err = x.malformedChunk()
 	}
-	if x.fault.is(MalformedChunk) {
-		return x.malformedChunk()
-	}
-	return nil
+	return sent, err
 }
 
 // simulatedError is the error object of ErrorEvent.

@@ -14,26 +14,23 @@ func (x *exchange) header(status int) {
 }
 
 // send hands bytes of the body to the socket, up to where a fault cuts it, and
-// calls sent when they are all there.
-func (x *exchange) send(body []byte, sent func()) error {
+// returns how many those were.
+func (x *exchange) send(body []byte) (int, error) {
 	allowed, cut := x.fault.cutAfter(x.sent, len(body))
-	switch {
-	case cut && x.fault.is(CutInside, ShortBody):
-		return x.tear(body, allowed)
-	case cut && allowed < len(body):
-		sent = func() {}
+	if cut && x.fault.is(CutInside, ShortBody) {
+		return allowed, x.tear(body, allowed)
 	}
-	if err := x.write(body[:allowed], sent); err != nil {
-		return err
+	if err := x.write(body[:allowed]); err != nil {
+		return 0, err
 	}
 	if cut {
-		return errCut
+		return allowed, errCut
 	}
-	return nil
+	return allowed, nil
 }
 
 // write is one write to the socket: one HTTP chunk, where the body has chunks.
-func (x *exchange) write(body []byte, sent func()) error {
+func (x *exchange) write(body []byte) error {
 	if _, err := x.w.Write(body); err != nil {
 		return x.lost()
 	}
@@ -41,7 +38,6 @@ func (x *exchange) write(body []byte, sent func()) error {
 		return err
 	}
 	x.written(len(body))
-	sent()
 	return nil
 }
 

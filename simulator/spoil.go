@@ -9,7 +9,7 @@ import (
 
 // spoil does what the fault does between two events of a stream.
 func (x *exchange) spoil() error {
-	if !x.fault.strikesBehind(x.events + len(x.held.sent)) {
+	if !x.fault.strikesBehind(x.planned()) {
 		return nil
 	}
 	if err := x.release(); err != nil {
@@ -25,9 +25,9 @@ func (x *exchange) spoil() error {
 	case MalformedChunk:
 		return x.malformedChunk()
 	case MalformedEvent:
-		return x.send(x.framer.event([]byte(cmp.Or(x.fault.Body, `{"choices":[{"delta":`))), func() {})
+		return x.add(x.framer.event([]byte(cmp.Or(x.fault.Body, `{"choices":[{"delta":`))))
 	case ErrorEvent:
-		return cmp.Or(x.send(x.framer.event(x.simulatedError()), func() {}), errEnded)
+		return cmp.Or(x.add(x.framer.event(x.simulatedError())), errEnded)
 	}
 	return nil
 }
@@ -35,8 +35,12 @@ func (x *exchange) spoil() error {
 // dripEvent sends an event as Drip does.
 func (x *exchange) dripEvent(frame []byte, sent func()) error {
 	switch {
-	case x.fault.For <= 0:
-		return x.drip(frame, sent)
+	case x.fault.For == 0:
+		_, err := x.drip(frame)
+		if err == nil {
+			x.wroteEvent(sent)
+		}
+		return err
 	case x.fault.Body != "":
 		return x.dripInVain(nil, x.fault.Body)
 	}
@@ -45,20 +49,19 @@ func (x *exchange) dripEvent(frame []byte, sent func()) error {
 	return x.dripInVain(open, ": drip"+end)
 }
 
-// drip sends bytes one by one.
-func (x *exchange) drip(body []byte, sent func()) error {
+// drip sends bytes one by one, and returns how many.
+func (x *exchange) drip(body []byte) (int, error) {
 	for i := range body {
 		if i > 0 {
 			if err := x.pause(cmp.Or(x.fault.Interval, usualInterval)); err != nil {
-				return err
+				return i, err
 			}
 		}
-		if err := x.write(body[i:i+1], func() {}); err != nil {
-			return err
+		if err := x.write(body[i : i+1]); err != nil {
+			return i, err
 		}
 	}
-	sent()
-	return nil
+	return len(body), nil
 }
 
 // dripInVain drips as long as the fault says, something first and then something
@@ -67,7 +70,7 @@ func (x *exchange) dripInVain(first []byte, again string) error {
 	until := time.Now().Add(x.fault.For)
 	for next := first; ; next = []byte(again) {
 		for i := range next {
-			if err := x.write(next[i:i+1], func() {}); err != nil {
+			if err := x.write(next[i : i+1]); err != nil {
 				return err
 			}
 			if err := x.pause(min(cmp.Or(x.fault.Interval, usualInterval), time.Until(until))); err != nil {

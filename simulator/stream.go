@@ -108,7 +108,7 @@ func (x *exchange) end(a *answer) error {
 		return err
 	}
 	if x.fault.is(AfterDone) {
-		return x.send(x.late(a), func() {})
+		return x.add(x.late(a))
 	}
 	return x.spoil()
 }

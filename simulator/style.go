@@ -40,6 +40,15 @@ func Styles() []Style {
 	return []Style{LF, CRLF, CR, NoSpace, Fields, DataLines, BOM, Batched, Torn, Mixed}
 }
 
+// ParseStyle reads the name of a style; its error lists them.
+func ParseStyle(name string) (Style, error) {
+	found, err := named(name, Styles())
+	if err != nil {
+		return "", fmt.Errorf("style: %w", err)
+	}
+	return found, nil
+}
+
 // A framer writes the events of one stream.
 type framer struct {
 	ends   []string // of lines, one for each event in turn
@@ -118,7 +127,7 @@ func (f *framer) end() string { return f.ends[(f.framed-1)%len(f.ends)] }
 
 // parts are the writes that bytes leave in.
 func (f *framer) parts(whole []byte) [][]byte {
-	if !f.torn {
+	if !f.torn && len(whole) > 0 {
 		return [][]byte{whole}
 	}
 	const most = 11

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"tollgate/simulator"
@@ -16,6 +17,7 @@ import (
 type simulation struct {
 	listen         string
 	options        simulator.Options
+	faults         []simulator.Fault
 	fast           bool
 	eventsPerWrite int
 }
@@ -38,15 +40,24 @@ GET /_truth tells what each request asked and what it was given.
 
 With --fast, serve StarMagic alone, for load generators: answers of the same
 shape from bytes made beforehand, as long as max_tokens says. Requests are
-neither checked nor remembered, there is no /_truth.`,
+neither checked nor remembered, there is no /_truth, and nothing fails.
+
+With --fault, which may be given several times, requests fail: the first fault
+that is due for a request strikes it.
+
+` + simulator.FaultHelp(),
 		Example: `  tollgate simulate --listen 127.0.0.1:9090
   tollgate simulate --first-token 300ms --gap 20ms --tokens 200
+  tollgate simulate --fault kind=cut_between,provider=theturbo,events=3,every=2
+  tollgate simulate --fault kind=respond,status=429,header.Retry-After=7,times=3 --fault kind=stall,events=5,for=30s
+  tollgate simulate --fault 'kind=wrong_usage,body={"prompt_tokens":-1,"completion_tokens":"many"}'
+  tollgate simulate --style crlf --comments 1
   tollgate simulate --fast --gap 20ms
   curl http://127.0.0.1:9090/_truth`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if cmd.Flags().Changed("events-per-write") && (!s.fast || s.options.Behaviour.Gap > 0) {
-				return &usageError{errors.New("--events-per-write is for --fast without --gap")}
+			if err := s.check(cmd.Flags().Changed); err != nil {
+				return &usageError{err}
 			}
 			return s.run(cmd.Context(), stdout)
 		},
@@ -59,7 +70,47 @@ neither checked nor remembered, there is no /_truth.`,
 	flags.IntVar(&s.options.Behaviour.Tokens, "tokens", 0, "length of an answer in tokens (0: 24; 50 with --fast)")
 	flags.BoolVar(&s.fast, "fast", false, "StarMagic alone, unchecked and cheap, for load generators")
 	flags.IntVar(&s.eventsPerWrite, "events-per-write", 1, "with --fast and no --gap: events that leave together")
+	flags.Func("fault", "a `fault` that requests meet, as above; may be given several times", s.addFault)
+	flags.Func("style", "how streams are written, in a `style` of: "+strings.Join(styleNames(), ", ")+" (default lf)", s.setStyle)
+	flags.IntVar(&s.options.Behaviour.Comments, "comments", 0, "comments before each event of a stream")
 	return cmd
+}
+
+func styleNames() []string {
+	var names []string
+	for _, style := range simulator.Styles() {
+		names = append(names, string(style))
+	}
+	return names
+}
+
+func (s *simulation) addFault(text string) error {
+	fault, err := simulator.ParseFault(text)
+	if err == nil {
+		s.faults = append(s.faults, fault)
+	}
+	return err
+}
+
+func (s *simulation) setStyle(name string) (err error) {
+	s.options.Behaviour.Style, err = simulator.ParseStyle(name)
+	return err
+}
+
+// check refuses flags that the chosen mode would ignore.
+func (s *simulation) check(given func(flag string) bool) error {
+	if given("events-per-write") && (!s.fast || s.options.Behaviour.Gap > 0) {
+		return errors.New("--events-per-write is for --fast without --gap")
+	}
+	for _, flag := range []string{"fault", "style", "comments"} {
+		if s.fast && given(flag) {
+			return fmt.Errorf("--%s is not for --fast", flag)
+		}
+	}
+	if comments := s.options.Behaviour.Comments; comments < 0 {
+		return fmt.Errorf("--comments: must be 0 or more, got %d", comments)
+	}
+	return nil
 }
 
 // run serves until ctx is done.
@@ -82,7 +133,11 @@ func (s *simulation) run(ctx context.Context, stdout io.Writer) error {
 
 func (s *simulation) start() (simulated, []simulator.Provider, error) {
 	if !s.fast {
-		running, err := simulator.New(s.options).Start(s.listen)
+		providers := simulator.New(s.options)
+		if err := providers.Inject(s.faults...); err != nil {
+			return nil, nil, err
+		}
+		running, err := providers.Start(s.listen)
 		return running, simulator.Providers(), err
 	}
 	running, err := simulator.StartFast(s.listen, simulator.FastOptions{

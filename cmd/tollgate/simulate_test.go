@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -31,14 +32,58 @@ func TestSimulateFast(t *testing.T) {
 	}
 }
 
+// TestSimulateFaults has two faults: they strike in turn, the answers between them are written as was asked for.
+func TestSimulateFaults(t *testing.T) {
+	simulate := serveInBackground(t, "simulate", "--listen", "127.0.0.1:0", "--tokens", "2", "--style", "crlf", "--comments", "1",
+		"--fault", "kind=cut_between,provider=theturbo,events=3,nth=2",
+		"--fault", `kind=respond,status=429,header.Retry-After=7,nth=3,body={"error":{"code":"a,b"}}`)
+	line := simulate.stdout.await(t, "theturbo")
+	url := strings.TrimSpace(strings.TrimPrefix(line, "theturbo"))
+	ask := func() (response *http.Response, body string, err error) {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"/chat/completions",
+			strings.NewReader(`{"model":"gemini-2.0-flash","stream":true,"messages":[{"role":"user","content":"Hello"}]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Close = true
+		r.Header = http.Header{"Authorization": {"Bearer any"}, "Content-Type": {"application/json"}, "Accept": {"application/json"}}
+		response, err = http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		raw, err := io.ReadAll(response.Body)
+		return response, string(raw), err
+	}
+	if _, body, err := ask(); err != nil || strings.Count(body, ": PROCESSING\r\n\r\n") != 5 || !strings.HasSuffix(body, "data: [DONE]\r\n\r\n") {
+		t.Errorf("the first answer is %q, %v", body, err)
+	}
+	if _, body, err := ask(); !errors.Is(err, io.ErrUnexpectedEOF) || strings.Count(body, "data: ") != 3 {
+		t.Errorf("the second answer is %q, %v", body, err)
+	}
+	if response, body, err := ask(); err != nil || response.StatusCode != 429 || response.Header.Get("Retry-After") != "7" || body != `{"error":{"code":"a,b"}}` {
+		t.Errorf("the third answer is %d %q, %v", response.StatusCode, body, err)
+	}
+	simulate.stop()
+}
+
 func TestSimulateRefusesWhatItWouldIgnore(t *testing.T) {
-	f := func(args ...string) {
+	f := func(want string, args ...string) {
 		t.Helper()
 		got := tollgate(t, append([]string{"simulate"}, args...)...)
-		if got.code != exitUsage || !strings.Contains(got.stderr, "--events-per-write is for --fast without --gap") {
-			t.Errorf("%q: exit code %d, %s", args, got.code, got.stderr)
+		if got != (outcome{exitUsage, "", "tollgate: " + want + "\n"}) {
+			t.Errorf("%q: exit code %d, printed %q, complained\n%swant\n%s", args, got.code, got.stdout, got.stderr, want)
 		}
 	}
-	f("--events-per-write", "2")
-	f("--fast", "--gap", "1ms", "--events-per-write", "2")
+	f("--events-per-write is for --fast without --gap", "--events-per-write", "2")
+	f("--events-per-write is for --fast without --gap", "--fast", "--gap", "1ms", "--events-per-write", "2")
+	f("--fault is not for --fast", "--fast", "--fault", "kind=drop")
+	f("--style is not for --fast", "--fast", "--style", "crlf")
+	f("--comments is not for --fast", "--fast", "--comments", "1")
+	f("--comments: must be 0 or more, got -1", "--comments", "-1")
+	f(`invalid argument "cr lf" for "--style" flag: style: must be one of lf, crlf, cr, no_space, fields, data_lines, bom, batched, torn, mixed, got "cr lf"`,
+		"--style", "cr lf")
+	f(`invalid argument "kind=stall,event=3" for "--fault" flag: fault option "event": is unknown; there are kind, name, provider, model, nth, every, times, `+
+		`status, header.NAME, events, at_byte, reset, for, interval, size, body`, "--fault", "kind=drop", "--fault", "kind=stall,event=3")
 }
