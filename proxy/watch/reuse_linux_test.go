@@ -122,3 +122,60 @@ func TestReusedDescriptors(t *testing.T) {
 		t.Errorf("Len %d after all have gone, want 0", n)
 	}
 }
+
+// The kernel hands out events in batches. While one is being worked off, a connection whose event lies further back in
+// it can end, and its descriptor go to another.
+func TestStaleEventHitsNobody(t *testing.T) {
+	w := newWatcher(t)
+	clients, servers := open(t, 3)
+	turn, next := make(chan struct{}), make(chan struct{})
+	pause := func() { turn <- struct{}{}; <-next }
+	add(t, w, servers[0], pause)
+	add(t, w, servers[1], pause)
+	stale := add(t, w, servers[2], func() { t.Error("left was called for a removed connection") })
+
+	clients[0].Close()
+	<-turn // both events arrive while the watcher is busy, and so in one batch
+	clients[1].Close()
+	clients[2].Close()
+	next <- struct{}{}
+	<-turn // the watcher is at the first of the batch, the second is the one to come
+	heir := inherit(t, servers[2], func() { w.Remove(stale) })
+	token := add(t, w, heir, func() { t.Error("left was called for a connection whose client is there") })
+	next <- struct{}{}
+	settle(t, w)
+	w.Remove(token)
+}
+
+// inherit ends c and returns a new connection that has its descriptor.
+func inherit(t *testing.T, c net.Conn, before func()) net.Conn {
+	t.Helper()
+	const tries = 32 // lower numbers may be free
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	for range tries {
+		client, err := net.Dial("tcp", ln.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { client.Close() })
+	}
+	wanted := number(t, c)
+	before()
+	c.Close()
+	for range tries {
+		heir, err := ln.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { heir.Close() })
+		if number(t, heir) == wanted {
+			return heir
+		}
+	}
+	t.Fatalf("none of %d connections has the descriptor %d", tries, wanted)
+	return nil
+}
