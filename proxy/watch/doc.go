@@ -11,8 +11,8 @@
 //   - A client that shut down only its sending side (half-close) looks like one that left, until something is written
 //     to it. It counts as gone, as it does in net/http.
 //   - A TLS close_notify without a FIN is data to the kernel and goes unseen. TLS clients close the connection after it.
-//   - A FIN travels behind the data. When more of it lies unread than the socket takes (64 KiB and up, tcp_rmem in tcp(7)),
-//     the FIN has not arrived yet. A RST does not wait.
+//   - A FIN travels behind the data. When more of it lies unread than the socket takes (64 KiB and up, tcp_rmem in
+//     tcp(7)), the FIN has not arrived yet. A RST does not wait.
 //   - A peer that vanished (power, network) sends nothing. TCP keep-alive notices it on a silent connection,
 //     [KeepAlive] while data is on its way; both end as an error of the connection, which the watcher reports.
 //   - Systems other than Linux have no watcher: there New works and Add returns [ErrUnsupported]. A client that has

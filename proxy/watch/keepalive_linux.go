@@ -12,8 +12,7 @@ import (
 
 // KeepAlive limits how long data sent on c may stay unacknowledged before the connection fails, and a [Watcher] reports
 // it: that is how a peer that vanished shows. It sets TCP_USER_TIMEOUT (RFC 5482, tcp(7)), in whole milliseconds, at
-// most 24 days; 0 is
-// the system's own limit, on Linux about 15 minutes. On systems other than Linux it does nothing.
+// most 24 days; 0 is the system's own limit, on Linux about 15 minutes. On systems other than Linux it does nothing.
 //
 // The limit also holds where the peer is alive but has not read for that long (its window is shut), and where TCP
 // keep-alive probes stay unanswered. So it must not be shorter than the time that a slow reader is given.
