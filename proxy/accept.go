@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"bytes"
 	"strings"
 
 	"tollgate/proxy/head"
@@ -99,9 +98,6 @@ func (x *exchange) accept(ctx *fasthttp.RequestCtx) error {
 		return errKeyInQuery
 	case x.method != fasthttp.MethodPost && !x.bodyRead:
 		return errUnwantedBody
-	}
-	if expectation := request.Peek(fasthttp.HeaderExpect); len(expectation) > 0 && !bytes.EqualFold(expectation, []byte("100-continue")) {
-		return errExpectation
 	}
 	x.framed = checked.Chunked || checked.ContentLength >= 0
 	return nil

@@ -89,6 +89,9 @@ func (x *exchange) attempt() error {
 		case errors.Is(err, errBodyMemory):
 			return err
 		case outcome == upstream.OutcomeClientGone:
+			if !x.reached { // and so nobody is to be named on the bill
+				x.record.Provider, x.record.Endpoint, x.record.UpstreamModel = "", "", ""
+			}
 			return errClientGone
 		case outcome == upstream.OutcomeAbandoned:
 			return errDraining

@@ -30,10 +30,20 @@ type connection struct {
 	token  watch.Token
 	closed atomic.Bool
 
+	spoke   atomic.Bool // the client has sent something
 	gone    atomic.Bool // the client closed its end
 	current atomic.Pointer[exchange]
 	// announced is the exchange of a request whose body waits for "100 Continue".
 	announced atomic.Pointer[exchange]
+}
+
+// Read implements net.Conn.
+func (c *connection) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n > 0 && !c.spoke.Load() {
+		c.spoke.Store(true)
+	}
+	return n, err
 }
 
 // left is called by the watcher.
@@ -115,17 +125,29 @@ func (all *connections) remove(c *connection) {
 }
 
 // close closes every connection that is open.
-func (all *connections) close() int {
+func (all *connections) close() {
+	all.closeThose(func(*connection) bool { return true })
+}
+
+// closeSilent closes those on which nothing was ever sent, such as one that a
+// browser opened ahead, or a TLS handshake that stands still. To fasthttp they
+// are busy.
+func (all *connections) closeSilent() {
+	all.closeThose(func(c *connection) bool { return !c.spoke.Load() })
+}
+
+func (all *connections) closeThose(chosen func(*connection) bool) {
 	all.mu.Lock()
-	open := make([]*connection, 0, len(all.open))
+	var open []*connection
 	for c := range all.open {
-		open = append(open, c)
+		if chosen(c) {
+			open = append(open, c)
+		}
 	}
 	all.mu.Unlock()
 	for _, c := range open {
 		_ = c.Close() // it was to end anyway
 	}
-	return len(open)
 }
 
 // listener accepts the server's connections. It goes on after an error of Accept

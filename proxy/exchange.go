@@ -135,9 +135,19 @@ func (x *exchange) giveUp(err error) Failure {
 			err = ledger
 		}
 	}
+	if x.gone() {
+		err = errClientGone // whatever it was, nobody is told
+	}
 	f := failureOf(err)
 	x.errorCode, x.errorType = f.Code, errorTypeOf(err, f)
 	return f
+}
+
+// nobodyAnswered reports an answer of which nothing was sent, since its client
+// had left, as a refusal for that reason is reported.
+func (x *exchange) nobodyAnswered() {
+	f := failureOf(errClientGone)
+	x.status, x.errorCode, x.errorType = f.Status, f.Code, f.Code
 }
 
 // refuseAfterPanic answers a request on which the gateway itself failed. What

@@ -49,7 +49,6 @@ var (
 	errLedger           = errors.New("the usage of this answer could not be recorded, so it is withheld: try again shortly")
 	errHeadTooLarge     = errors.New("the request head is larger than this gateway accepts")
 	errReadTimeout      = errors.New("the request was not sent in time")
-	errExpectation      = errors.New("the only expectation met here is 100-continue: leave the Expect header out")
 	errUnparsable       = errors.New("the request is not well-formed HTTP")
 	errSpending         = errors.New("the usage of this key cannot be read at the moment: try again shortly")
 	errPanic            = errors.New("the gateway failed on this request: please report the request id")
@@ -145,7 +144,6 @@ func fixedFailure(err error) (Failure, bool) {
 		{errUnknownPath, 404, typeInvalid, "unknown_path", "", 0},
 		{errHeadTooLarge, 431, typeInvalid, "invalid_request_head", "", 0},
 		{errReadTimeout, 408, typeInvalid, "request_timeout", "", 0},
-		{errExpectation, 417, typeInvalid, "unsupported_expectation", "", 0},
 		{errClientGone, 499, typeInvalid, "client_closed_request", "", 0}, // nobody reads it: for the log
 		{errUnparsable, 400, typeInvalid, "invalid_request_head", "", 0},
 		{errProtocol, 505, typeInvalid, "unsupported_protocol", "", 0},

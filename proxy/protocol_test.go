@@ -65,6 +65,7 @@ func TestExpect(t *testing.T) {
 
 	d := r.talk()
 	for range 2 { // and the connection goes on
+		eventually(t, "room", func() bool { return r.gateway.InFlight() == 0 })
 		d.say(ask(r, "1.1", expectation, plainAlias))
 		if got := d.hear("POST"); got.status != 100 {
 			t.Fatalf("before the body: %d", got.status)
@@ -90,17 +91,21 @@ func TestExpect(t *testing.T) {
 	f("a compressed body", ask(r, "1.1", expectation+"Content-Encoding: gzip\r\n", plainAlias), 415)
 	f("an unknown path", strings.Replace(ask(r, "1.1", expectation, plainAlias), "/v1/chat", "/v2/chat", 1), 404)
 
+	idle := func() bool { return r.gateway.InFlight() == 0 }
+	eventually(t, "room", idle)
 	old := r.talk()
 	old.say(ask(r, "1.0", expectation, plainAlias) + plainAlias)
 	if got := old.hear("POST"); got.status != 200 {
 		t.Errorf("HTTP/1.0: got %d, want its answer and no 100", got.status)
 	}
+	eventually(t, "room", idle)
 	junk := r.talk()
 	junk.say(ask(r, "1.1", "Expect: a-miracle\r\n", plainAlias) + plainAlias)
 	if got := junk.hear("POST"); got.status != 417 {
 		t.Errorf("another expectation: got %d %s, want 417", got.status, got.body)
 	}
 
+	eventually(t, "room", idle)
 	waiting := r.talk() // holds the one place
 	waiting.say(ask(r, "1.1", expectation, plainAlias))
 	if got := waiting.hear("POST"); got.status != 100 {
@@ -108,7 +113,7 @@ func TestExpect(t *testing.T) {
 	}
 	f("no room", ask(r, "1.1", expectation, plainAlias), 503)
 	must(t, waiting.conn.Close())
-	eventually(t, "the place of a client that left before its body", func() bool { return r.gateway.InFlight() == 0 })
+	eventually(t, "the place of a client that left before its body", idle)
 	if len(p.asked) != 3 {
 		t.Errorf("%d requests went to a provider, want 3", len(p.asked))
 	}
@@ -167,6 +172,7 @@ func TestRefusalsKeepTheConnection(t *testing.T) {
 	if got := d.hear("POST"); got.status != 200 {
 		t.Errorf("on the kept connection: %d %s", got.status, got.body)
 	}
+	eventually(t, "room", func() bool { return r.gateway.InFlight() == 0 })
 	large := r.talk()
 	large.say(r.request(plainAlias + strings.Repeat(" ", 20<<10)))
 	if got := large.hear("POST"); got.status != 200 {

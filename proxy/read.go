@@ -160,11 +160,13 @@ func isTimeout(err error) bool {
 // for the provider being asked.
 const bodyCopies = 2
 
-// reserve counts the memory of n more bytes of body, or refuses.
+// reserve counts the memory of n more bytes of body, or refuses. The room of one
+// answer is left: what a provider has been paid for must not be lost to requests
+// that have come since.
 func (x *exchange) reserve(n int64) bool {
 	g := x.gateway
 	n *= bodyCopies
-	if g.bodyMemory.Add(n) > int64(g.Config.MaxBodyMemory) {
+	if g.bodyMemory.Add(n) > int64(g.Config.MaxBodyMemory-g.Config.MaxAnswer) {
 		g.bodyMemory.Add(-n)
 		return false
 	}

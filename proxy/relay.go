@@ -227,11 +227,18 @@ func (r *relay) tell(f Failure) error {
 // clientGone settles what was delivered. The provider has been told to stop, or
 // is read on for the sake of its figures.
 func (r *relay) clientGone() error {
+	reason := usage.EndClientGone
+	if !r.x.gone() && r.x.gateway.running.Err() != nil {
+		reason = usage.EndShutdown // it was there, and had no time left to take more
+	}
 	r.x.clientLeft() // when a write has found out first
 	if r.x.isDraining() {
 		r.readOn()
 	}
-	_ = r.x.end(usage.EndClientGone) // nobody is left to be told
+	_ = r.x.end(reason) // nobody is left to be told
+	if r.client.written == 0 {
+		r.x.nobodyAnswered()
+	}
 	return errClientGone
 }
 

@@ -113,6 +113,9 @@ func newRig(t *testing.T, leg Leg, o rigOptions) *rig {
 	if o.server != nil {
 		o.server(&config)
 	}
+	if usual := DefaultConfig(); config.MaxBodyMemory != usual.MaxBodyMemory && config.MaxAnswer == usual.MaxAnswer {
+		config.MaxBodyMemory += config.MaxAnswer // a test that bounds bodies means them, not the answers' share
+	}
 	var recorder Recorder = r.ledger
 	r.records = r.ledger
 	if o.memory {

@@ -23,6 +23,10 @@ const headBytes = 16 << 10
 // after the time for draining is over.
 const haltGrace = 2 * time.Second
 
+// silentGrace is what a client has that connected just before a shutdown to send
+// its request.
+const silentGrace = 200 * time.Millisecond
+
 // Server is the public listener of a Gateway.
 type Server struct {
 	gateway     *Gateway
@@ -117,6 +121,8 @@ func (s *Server) Retire() { s.gateway.Retire() }
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.gateway.Retire()
 	s.gateway.abandon()
+	silent := time.AfterFunc(silentGrace, s.connections.closeSilent)
+	defer silent.Stop()
 	if err := s.http.ShutdownWithContext(ctx); err != nil {
 		s.gateway.Log.Warn("cutting open answers short: server.drain_timeout is over", telemetry.FieldInFlight, s.gateway.InFlight())
 	}

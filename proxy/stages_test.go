@@ -224,7 +224,7 @@ func TestAnswersInMemoryAreBounded(t *testing.T) {
 		a := plainAnswer(200, large)
 		a.ContentLength = -1
 		return a, nil
-	}), rigOptions{memory: true, server: func(c *Config) { c.MaxBodyMemory = 100 << 10 }})
+	}), rigOptions{memory: true, server: func(c *Config) { c.MaxAnswer, c.MaxBodyMemory = 110<<10, 112<<10 }})
 	got := r.ask(plainAlias)
 	if _, code, _, _ := errorOf(t, got); got.status != 503 || code != "overloaded" {
 		t.Errorf("got %d %.200s", got.status, got.body)

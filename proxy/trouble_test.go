@@ -61,7 +61,7 @@ func TestShutdownWakesStalledClients(t *testing.T) {
 	defer cancel()
 	must(t, server.Shutdown(ctx))
 	must(t, <-served)
-	checkOneRecord(t, r, usage.EndClientGone)
+	checkOneRecord(t, r, usage.EndShutdown)
 }
 
 func checkOneRecord(t *testing.T, r *rig, end usage.EndReason) {

@@ -6,17 +6,18 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net"
+	"net/http/httptrace"
 	"net/netip"
 	"syscall"
 	"time"
 )
 
-// ConnectError says that no connection could be made: the request was not sent.
+// ConnectError says that there was no connection for the request: it was not sent.
 type ConnectError struct {
 	// Address is the host:port of the endpoint.
 	Address string
 	// Err is the cause: a failed look-up, dial or TLS handshake, the connect
-	// time-out, or a *ForbiddenAddressError.
+	// time-out, a *ForbiddenAddressError, or what ended the request's context first.
 	Err error
 }
 
@@ -42,14 +43,23 @@ type connectKey struct{}
 
 // connectContext carries a request's connect time-out to the dialer, which
 // net/http calls with the values of the request's context and without its end.
+// It also notes whether net/http had a connection for the request: without one
+// no provider has seen it.
 type connectContext struct {
 	context.Context
-	timeout time.Duration
+	timeout   time.Duration
+	trace     httptrace.ClientTrace
+	connected bool
 }
 
-func connectWithin(ctx context.Context, timeout time.Duration) context.Context {
-	return &connectContext{ctx, orDefault(timeout, connectTimeout)}
+func connectWithin(ctx context.Context, timeout time.Duration) *connectContext {
+	c := &connectContext{Context: ctx, timeout: orDefault(timeout, connectTimeout)}
+	c.trace.GotConn = c.gotConn
+	return c
 }
+
+// gotConn is called by RoundTrip itself, in its caller's goroutine.
+func (c *connectContext) gotConn(httptrace.GotConnInfo) { c.connected = true }
 
 // Value implements context.Context.
 func (c *connectContext) Value(key any) any {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"net/http/httptrace"
 	"time"
 )
 
@@ -104,6 +105,7 @@ func (t *Transport) Do(ctx context.Context, r *Request) (*Response, error) {
 	}
 	url, header := endpoint.wire(r.Stream)
 	body := newLoan(r.Body)
+	connecting := connectWithin(ctx, r.ConnectTimeout)
 	request := (&http.Request{
 		Method:        http.MethodPost,
 		URL:           url,
@@ -116,11 +118,14 @@ func (t *Transport) Do(ctx context.Context, r *Request) (*Response, error) {
 		// whether to ask again is decided above, where the budget is. (A header
 		// Idempotency-Key would let net/http decide; none is ever sent.)
 		GetBody: func() (io.ReadCloser, error) { return body.reader(), nil },
-	}).WithContext(connectWithin(ctx, r.ConnectTimeout))
+	}).WithContext(httptrace.WithClientTrace(connecting, &connecting.trace))
 	// RoundTrip, not Client.Do: a redirect would carry the credential elsewhere.
 	answer, err := t.http.RoundTrip(request) //nolint:bodyclose // the body is handed to the caller, who closes it
 	if err != nil {
 		body.end()
+		if !connecting.connected {
+			return nil, notSent(url.Host, err)
+		}
 		return nil, err
 	}
 	body.keep()
@@ -132,6 +137,15 @@ func (t *Transport) Do(ctx context.Context, r *Request) (*Response, error) {
 		RetryAfter:      answer.Header.Get("Retry-After"),
 		Body:            answer.Body,
 	}, nil
+}
+
+// notSent makes err a *ConnectError, if it is none yet.
+func notSent(address string, err error) error {
+	var connect *ConnectError
+	if errors.As(err, &connect) {
+		return err
+	}
+	return &ConnectError{address, err}
 }
 
 // Close closes the idle connections; busy ones close when their answers end.
