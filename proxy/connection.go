@@ -51,6 +51,8 @@ func (c *connection) left() {
 	c.gone.Store(true)
 	if x := c.current.Load(); x != nil {
 		x.clientLeft()
+		// Whoever waits for it to take more need not wait for write_timeout.
+		_ = c.SetWriteDeadline(time.Now())
 	}
 }
 

@@ -225,6 +225,25 @@ func TestLeavingBeforeTheAttempt(t *testing.T) {
 	}
 }
 
+// TestLeavingWhileStalled shuts down the sending side of a client that accepts
+// nothing: the write that waits for it ends at once.
+func TestLeavingWhileStalled(t *testing.T) {
+	p := newProvider(func(ctx context.Context) (*upstream.Response, error) {
+		return streamAnswer(io.MultiReader(strings.NewReader(someContent(32<<20)), hangReader{ctx})), nil
+	})
+	r := newSocketRig(t, p, rigOptions{})
+	conn := r.start(streamOne)
+	defer conn.Close()
+	must(t, conn.SetReadBuffer(4<<10))
+	_, err := io.ReadFull(conn, make([]byte, 400)) // the stream has begun; no more is read
+	must(t, err)
+	must(t, conn.CloseWrite())
+	<-p.cancelled
+	if record := r.only(); record.EndReason != usage.EndClientGone {
+		t.Errorf("recorded %s", record.EndReason)
+	}
+}
+
 // TestNoCrossCancellation keeps one connection and leaves on many others: the
 // one that stays gets its whole answer.
 func TestNoCrossCancellation(t *testing.T) {
