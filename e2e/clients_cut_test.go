@@ -97,7 +97,7 @@ func (f *fleet) seesCut(t *testing.T, client namedSDK, secret string, provider s
 // status at 200 already: the error event behind them is an error to a program.
 func TestClientsSeeLateErrors(t *testing.T) {
 	t.Parallel()
-	f := newFleet(t, environment{"KEEPALIVE_COMMENT": "100ms", "KEEPALIVE_BEFORE_FIRST_TOKEN": "true", "FIRST_TOKEN": "500ms"})
+	f := newFleet(t, environment{"KEEPALIVE_COMMENT": "100ms", "KEEPALIVE_BEFORE_FIRST_TOKEN": "true", "FIRST_TOKEN": "1s"})
 	secret := f.issue(t).Secret
 	f.inject(t, simulator.Fault{Kind: simulator.HangBeforeHeaders})
 	for _, client := range sdks(t) {
