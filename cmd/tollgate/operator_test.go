@@ -86,8 +86,8 @@ DAY         KEY               PROVIDER   REQUESTS  ESTIMATED  PROMPT  CACHED  CO
 2026-01-02  key_AAAAAAAAAAAA  starmagic  2         0          6       0       48          0          0.0000198  0.00001584
 `, "usage", "--by", "key,provider,day", "--tenant", "umbrella")
 	f(`
-KIND    ATTEMPT  MODEL                  PROVIDER   END        SOURCE    PROMPT  COMPLETION  CHARGE $   COST $
-settle  0        gemini-2.5-flash-lite  starmagic  completed  upstream  3       24          0.0000099  0.00000792
+KIND    ATTEMPT  MODEL                  PROVIDER   END        SOURCE    PROMPT  COMPLETION  DELIVERED  CHARGE $   COST $
+settle  0        gemini-2.5-flash-lite  starmagic  completed  upstream  3       24          all        0.0000099  0.00000792
 `, "request", id)
 
 	f(`

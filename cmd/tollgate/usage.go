@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"time"
 
 	"tollgate/usage"
@@ -105,6 +106,15 @@ func usageTable(w io.Writer, by []usage.Dimension, rows []usage.Row) {
 	}
 }
 
+// delivered is how many tokens an answer's client got, where it did not get all.
+func delivered(r usage.Record) string {
+	switch r.EndReason {
+	case usage.EndCompleted, usage.EndNoOutput:
+		return "all"
+	}
+	return strconv.FormatInt(r.Delivered, 10)
+}
+
 func newRequest(stdout io.Writer) *cobra.Command {
 	o := &operator{stdout: stdout}
 	cmd := &cobra.Command{
@@ -126,9 +136,9 @@ func newRequest(stdout io.Writer) *cobra.Command {
 				Records []usage.Record `json:"records"`
 			}{records}
 			return o.print(answer, func(w io.Writer) {
-				row(w, "KIND", "ATTEMPT", "MODEL", "PROVIDER", "END", "SOURCE", "PROMPT", "COMPLETION", "CHARGE $", "COST $")
+				row(w, "KIND", "ATTEMPT", "MODEL", "PROVIDER", "END", "SOURCE", "PROMPT", "COMPLETION", "DELIVERED", "CHARGE $", "COST $")
 				for _, r := range records {
-					row(w, r.Kind, r.Attempt, r.Model, r.Provider, r.EndReason, r.Source, r.Prompt, r.Completion, r.Charge, r.Cost)
+					row(w, r.Kind, r.Attempt, r.Model, r.Provider, r.EndReason, r.Source, r.Prompt, r.Completion, delivered(r), r.Charge, r.Cost)
 				}
 			})
 		},
