@@ -90,6 +90,10 @@ func TestConfigErrors(t *testing.T) {
 		`providers: "my provider" is not a provider name: use 1 to 64 letters, digits and any of . _ - : / @ +, beginning with a letter or a digit`)
 	f(`providers: {p: {contract: openai, stream_usage: always, endpoints: [{url: "https://h/v1"}]}}`,
 		`providers.p.stream_usage: must be inject, pass or never, got "always"`)
+	f(`providers: {p: {contract: openai, on_disconnect: wait, drain_time: -1s, drain_tokens: -1, endpoints: [{url: "https://h/v1"}]}}`,
+		`providers.p.on_disconnect: must be cancel or drain, got "wait"`,
+		`providers.p.drain_time: must be between 0s and 24h0m0s, got -1s`,
+		`providers.p.drain_tokens: must be between 0 and 10000000, got -1`)
 	f(`providers: {p: {contract: theturbo, stream_usage: inject, endpoints: [{url: "https://h/v1"}]}}`,
 		`providers.p.stream_usage: must not be inject: the theturbo contract does not document stream_options; use never, or leave it out`)
 	f(`providers: {p: {contract: evolink, stream_usage: inject, endpoints: [{url: "https://h/v1"}]}}`,

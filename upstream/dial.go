@@ -8,11 +8,12 @@ import (
 	"net"
 	"net/http/httptrace"
 	"net/netip"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
 
-// ConnectError says that there was no connection for the request: it was not sent.
+// ConnectError says that there was no connection for the request, or none of use: it was not sent.
 type ConnectError struct {
 	// Address is the host:port of the endpoint.
 	Address string
@@ -43,23 +44,25 @@ type connectKey struct{}
 
 // connectContext carries a request's connect time-out to the dialer, which
 // net/http calls with the values of the request's context and without its end.
-// It also notes whether net/http had a connection for the request: without one
-// no provider has seen it.
+// It also notes whether net/http has begun to write the request: before that no
+// provider has seen any of it.
 type connectContext struct {
 	context.Context
-	timeout   time.Duration
-	trace     httptrace.ClientTrace
-	connected bool
+	timeout time.Duration
+	trace   httptrace.ClientTrace
+	written atomic.Bool
 }
 
 func connectWithin(ctx context.Context, timeout time.Duration) *connectContext {
 	c := &connectContext{Context: ctx, timeout: orDefault(timeout, connectTimeout)}
-	c.trace.GotConn = c.gotConn
+	c.trace.WroteHeaders = c.wroteHeaders
 	return c
 }
 
-// gotConn is called by RoundTrip itself, in its caller's goroutine.
-func (c *connectContext) gotConn(httptrace.GotConnInfo) { c.connected = true }
+// wroteHeaders is called by the connection's goroutine when the head is in its
+// buffer, before any of it is on its way. A connection that was closed before,
+// because the request was cancelled, sends nothing any more.
+func (c *connectContext) wroteHeaders() { c.written.Store(true) }
 
 // Value implements context.Context.
 func (c *connectContext) Value(key any) any {

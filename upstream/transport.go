@@ -123,7 +123,7 @@ func (t *Transport) Do(ctx context.Context, r *Request) (*Response, error) {
 	answer, err := t.http.RoundTrip(request) //nolint:bodyclose // the body is handed to the caller, who closes it
 	if err != nil {
 		body.end()
-		if !connecting.connected {
+		if !connecting.written.Load() {
 			return nil, notSent(url.Host, err)
 		}
 		return nil, err
