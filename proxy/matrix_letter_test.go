@@ -1,0 +1,125 @@
+package proxy
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"tollgate/simulator" //nolint:depguard // the other end of the wire: what a provider would do, and the truth of what it did
+	"tollgate/usage"
+)
+
+// TestMatrixLetters has streams written in every way that the standard allows:
+// the client gets the provider's bytes, with the usage chunk or without it as it
+// has asked, and the bill is the same.
+func TestMatrixLetters(t *testing.T) {
+	cast := newCast(t)
+	const whole = "ok kept | 200 whole | completed upstream"
+	cut := func(events int) simulator.Fault { return simulator.Fault{Kind: simulator.CutBetween, Events: events} }
+	for _, style := range simulator.Styles() {
+		f := func(name string, s scene, want string) {
+			s.stream, s.style, s.policy = true, style, cancels()
+			cast.play(string(style)+"/"+name, s, want)
+		}
+		f("whole", scene{}, whole)
+		f("whole, with usage", scene{usage: true}, whole)
+		f("comments between", scene{comments: 2}, whole)
+		f("cut", scene{fault: cut(9)}, "ok cut | 200 cut upstream_interrupted | upstream_cut partial")
+		f("cut behind a comment", scene{fault: cut(9), comments: 1}, "ok cut | 200 cut upstream_interrupted | upstream_cut partial")
+		f("cut inside an event", scene{fault: simulator.Fault{Kind: simulator.Cut, AtByte: 2500}}, "ok cut | 200 cut upstream_interrupted | upstream_cut partial")
+		f("never figures, with usage", scene{contract: "theturbo", usage: true}, "ok kept | 200 whole | completed estimated")
+	}
+	cast.leave()
+}
+
+// TestMatrixGiants sends an event of a MiB: it passes as it comes, not when it is
+// whole, up to the largest that is taken.
+func TestMatrixGiants(t *testing.T) {
+	const size = 1 << 20
+	giant := simulator.Fault{Kind: simulator.GiantEvent, Events: 9, Size: size}
+	cast := newCast(t)
+	s := scene{stream: true, policy: cancels(), fault: giant, holds: &spot{writes: 9, bytes: size / 2}}
+	s.deed = func(m *matrix) {
+		m.reach()
+		m.client.readBytes(size / 4) // the provider holds half of it back
+		m.gate.open()
+		m.client.all()
+	}
+	cast.play("passes as it comes", s, "ok kept | 200 whole | completed upstream")
+	s.deed = func(m *matrix) { m.client.all() } // the provider is held where the event is too long already
+	s.config = func(c *Config) { c.MaxEvent = size / 4 }
+	cast.play("beyond max_event", s, "ok cancelled | 200 cut upstream_interrupted | upstream_cut partial")
+	cast.leave()
+}
+
+// checkLetters compares what the client got with what the provider sent, byte
+// for byte.
+func (m *matrix) checkLetters(bill usage.Record) {
+	m.t.Helper()
+	transfers := m.stand(bill.Provider).transfers()
+	sent, got := transfers[len(transfers)-1].bytes(), m.client.got.String()
+	differ := func() { m.t.Errorf("\n got: %q\nsent: %q", tail(got), tail(sent)) }
+	if !m.stream {
+		if got != sent {
+			differ()
+		}
+		return
+	}
+	if m.client.end != nil { // Tollgate's own event comes last, and ends one that stands open
+		got = got[:strings.LastIndex(got, "data: {")]
+		if whole := strings.TrimRight(got, "\n"); !strings.HasPrefix(withoutUsage(sent), whole) || len(got)-len(whole) > 2 {
+			differ()
+		}
+		return
+	}
+	if whole := throughDone(sent); withoutUsage(got) != withoutUsage(whole) || m.usage && m.contract == "" && got != whole {
+		differ()
+	}
+	want := 0
+	if m.usage {
+		want = 1
+	}
+	figures := fmt.Sprintf(`"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d`, bill.Prompt, bill.Completion, bill.Prompt+bill.Completion)
+	flat := strings.Join(eventsOf(got), "\n")
+	if n := strings.Count(flat, `"choices":[],`); n != want || n > 0 && !strings.Contains(strings.ReplaceAll(flat, ",\n", ","), figures) {
+		m.t.Errorf("%d usage chunks, want %d with %s: %q", n, want, figures, tail(got))
+	}
+}
+
+// withoutUsage is a stream without its usage chunk.
+func withoutUsage(stream string) string {
+	var rest strings.Builder
+	for _, event := range rawEvents(stream) {
+		if !strings.Contains(event, `"choices":[],`) {
+			rest.WriteString(event)
+		}
+	}
+	return rest.String()
+}
+
+// throughDone is a stream up to its first [DONE]: what stands behind is no part
+// of the answer.
+func throughDone(stream string) string {
+	var answer strings.Builder
+	for _, event := range rawEvents(stream) {
+		answer.WriteString(event)
+		if strings.Contains(event, "[DONE]") {
+			break
+		}
+	}
+	return answer.String()
+}
+
+// rawEvents cuts a stream behind each blank line, however its lines end.
+func rawEvents(stream string) (events []string) {
+	for len(stream) > 0 {
+		end := len(stream)
+		for _, blankLine := range []string{"\n\n", "\r\r", "\r\n\r\n"} {
+			if at := strings.Index(stream[:end], blankLine); at >= 0 {
+				end = at + len(blankLine)
+			}
+		}
+		events, stream = append(events, stream[:end]), stream[end:]
+	}
+	return events
+}
