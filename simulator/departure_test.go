@@ -74,20 +74,30 @@ func TestWhenTheClientLeft(t *testing.T) {
 	f("behind [DONE]", asStream, told, Fault{Kind: Stall, Events: 7}, wrote(7), "200: 3 of 3 tokens, 7 events, usage, done")
 }
 
-// A client that takes nothing blocks the simulator in a write; it is seen to leave there too.
+// A client that takes nothing blocks the simulator in a write; it is seen to
+// leave there too, even when it only says that it will send no more.
 func TestWhenADeafClientLeft(t *testing.T) {
 	s := New(Options{})
 	addr := start(t, s).Addr()
 	inject(t, s, Fault{Kind: GiantEvent, Size: 16 << 20})
-	conn := dial(t, addr, StarMagic, hi(StarMagic, asStream))
-	if _, err := s.Await(within(t), func(e []Entry) bool { return len(e) == 1 && e[0].EventsWritten == 1 }); err != nil {
-		t.Fatal(err)
+	f := func(leave func(*net.TCPConn) error) {
+		t.Helper()
+		s.Reset()
+		conn := dial(t, addr, StarMagic, hi(StarMagic, asStream))
+		defer conn.Close()
+		if _, err := s.Await(within(t), func(e []Entry) bool { return len(e) == 1 && e[0].EventsWritten == 1 }); err != nil {
+			t.Fatal(err)
+		}
+		left := time.Now()
+		if err := leave(conn.(*net.TCPConn)); err != nil {
+			t.Fatal(err)
+		}
+		if e := settled(t, s, 1)[0]; !e.ClientGone || e.Gone.Before(left) || e.EventsWritten != 1 || e.TokensWritten != 0 {
+			t.Errorf("gone at %v, left at %v: %s", e.Gone, left, brief(e))
+		}
 	}
-	left := time.Now()
-	conn.Close()
-	if e := settled(t, s, 1)[0]; !e.ClientGone || e.Gone.Before(left) || e.EventsWritten != 1 || e.TokensWritten != 0 {
-		t.Errorf("gone at %v, left at %v: %s", e.Gone, left, brief(e))
-	}
+	f((*net.TCPConn).Close)
+	f((*net.TCPConn).CloseWrite)
 }
 
 // A client that leaves before its request is whole was never answered.

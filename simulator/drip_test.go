@@ -28,18 +28,17 @@ func TestDrip(t *testing.T) {
 // TestDripTakesItsTime: there is an interval between any two bytes, 1 ms when none is given.
 func TestDripTakesItsTime(t *testing.T) {
 	s := New(Options{Behaviour: Behaviour{Text: "one"}})
-	f := func(fault Fault, least time.Duration) {
+	f := func(interval, least time.Duration) {
 		t.Helper()
-		inject(t, s, fault)
-		for _, added := range []string{asStream, asPlain} {
-			begun := time.Now()
-			if e := told(s, StarMagic, hi(StarMagic, added)); !e.Done || time.Since(begun) < least {
-				t.Errorf("%+v: it took %v, want %v or more: %s", fault, time.Since(begun), least, brief(e))
-			}
+		inject(t, s, Fault{Kind: Drip, Events: 4, Interval: interval})
+		begun := time.Now()
+		if e := told(s, StarMagic, hi(StarMagic, asStream)); !e.Done || time.Since(begun) < least {
+			t.Errorf("%v: it took %v, want %v or more: %s", interval, time.Since(begun), least, brief(e))
 		}
 	}
-	f(Fault{Kind: Drip, Events: 3, Interval: time.Millisecond}, 13*time.Millisecond) // "data: [DONE]\n\n" at the least
-	f(Fault{Kind: Drip, Events: 3}, 13*time.Millisecond)
+	const gaps = time.Duration(len(doneEvent) - 1)
+	f(2*time.Millisecond, 2*time.Millisecond*gaps)
+	f(0, time.Millisecond*gaps)
 }
 
 // TestDripInVain: what is dripped for a time completes nothing.

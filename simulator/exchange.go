@@ -170,14 +170,16 @@ func (x *exchange) abandon(why error) {
 }
 
 // watch notes the moment at which the client leaves, whatever the exchange is
-// doing then: net/http reads on while a handler runs, and so sees the end of the
-// connection when it comes. Its result ends the watch.
+// doing then, and ends a write that nobody will read: net/http reads on while a
+// handler runs, and so sees the end of the connection when it comes. Its result
+// ends the watch.
 func (x *exchange) watch() (stop func() bool) {
 	ctx := x.r.Context()
 	return context.AfterFunc(ctx, func() {
 		if !errors.Is(context.Cause(ctx), errServerClosed) {
 			x.record.left(x.sim.options.Now())
 		}
+		_ = x.control.SetWriteDeadline(time.Unix(1, 0)) // a Handler without a connection has no such write
 	})
 }
 

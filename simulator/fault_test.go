@@ -66,7 +66,20 @@ func TestWhichRequestsAreStruck(t *testing.T) {
 
 func TestFaultsThatMakeNoSense(t *testing.T) {
 	s := New(Options{})
-	for _, bad := range []Fault{{}, {Kind: "explode"}, {Kind: Respond, Status: 42}, {Kind: Cut, AtByte: -1}} {
+	for _, bad := range []Fault{
+		{},
+		{Kind: "explode"},
+		{Kind: Respond, Status: 42},
+		{Kind: Cut, AtByte: -1},
+		{Kind: Stall, Events: -1},
+		{Kind: Drop, Provider: "nobody"},
+		{Kind: Drip, Interval: -1},
+		{Kind: Stall, For: -1},
+		{Kind: GiantEvent, Size: 16<<20 + 1},
+		{Kind: WrongUsage, Body: "{"},
+		{Kind: Respond, Status: 304, Body: "x"},
+		{Kind: Respond, Header: map[string]string{"content-length": "1"}},
+	} {
 		if err := s.Inject(Fault{Kind: Drop}, bad); err == nil {
 			t.Errorf("%+v was taken", bad)
 		}
@@ -226,6 +239,17 @@ func TestSilencesThatEnd(t *testing.T) {
 			if !e.Done || e.Choices[0].Text != "one two three" || e.Ended.Sub(e.Received) < time.Millisecond {
 				t.Errorf("%s: the truth says %+v", kind, e)
 			}
+		}
+	}
+}
+
+// Of two faults that are due, the first strikes and is spent; the second is left for later.
+func TestTheFirstFaultStrikes(t *testing.T) {
+	s := New(Options{})
+	inject(t, s, Fault{Kind: Respond, Status: 503, Times: 1}, Fault{Kind: Respond, Status: 429, Times: 1})
+	for i, want := range []int{503, 429, 200} {
+		if w := send(s, Evolink, hi(Evolink, "")); w.Code != want {
+			t.Errorf("request %d has status %d, want %d", i+1, w.Code, want)
 		}
 	}
 }

@@ -32,7 +32,7 @@ func TestGiantEvent(t *testing.T) {
 // TestGiantAmongChoices: it is the first choice's, and a call is opened before it.
 func TestGiantAmongChoices(t *testing.T) {
 	s := New(Options{Behaviour: Behaviour{Text: "one two"}})
-	inject(t, s, Fault{Kind: GiantEvent, Events: 3, Size: 12})
+	inject(t, s, Fault{Kind: GiantEvent, Events: 4, Size: 12})
 	f := func(added, wantTruth string, want ...Delivered) {
 		t.Helper()
 		e := told(s, StarMagic, hi(StarMagic, added))
@@ -47,11 +47,16 @@ func TestGiantAmongChoices(t *testing.T) {
 		Delivered{Text: "one giant giant two", Finish: "stop"}, Delivered{Text: "one two", Finish: "stop"})
 	f(`"n":2,`+asPlain, "200: 6 of 6 tokens, 0 events, usage, done, clean end",
 		Delivered{Text: "one giant giant two", Finish: "stop"}, Delivered{Text: "one two", Finish: "stop"})
+	inject(t, s, Fault{Kind: GiantEvent, Events: 3, Size: 12})
 	f(`"max_tokens":1,`+asStream, "200: 3 of 3 tokens, 6 events, usage, done, clean end", Delivered{Text: "one giant giant", Finish: "length"})
 
 	inject(t, s, Fault{Kind: GiantEvent, Size: 12})
 	f(`"tools":[`+aFunction+`],`+asStream, "200: 6 of 6 tokens, 9 events, usage, done, clean end",
 		Delivered{Call: "get_current_weather", Arguments: ` giant giant{"location":"example"}`, Finish: "tool_calls"})
+	stream := listen(send(s, StarMagic, hi(StarMagic, `"tools":[`+aFunction+`],`+asStream)).Body.String())
+	if !strings.Contains(stream[1], `"name":"get_current_weather","arguments":""`) || !strings.Contains(stream[2], `"arguments":" giant giant"`) {
+		t.Errorf("the call is not opened before its giant: %s", stream)
+	}
 }
 
 // TestGiantInTheTruth: the truth log keeps no more of it than of other texts, and counts all.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -53,6 +54,23 @@ func chunked(parts ...string) string {
 
 const wireEnd = "0\r\n\r\n"
 
+// payload takes the transfer coding off a body, as far as it goes.
+func payload(header, wire string) (body string) {
+	if !strings.Contains(header, "Transfer-Encoding: chunked") {
+		return wire
+	}
+	for {
+		line, rest, _ := strings.Cut(wire, "\r\n")
+		size, err := strconv.ParseInt(line, 16, 0)
+		if err != nil || size == 0 {
+			return body
+		}
+		size = min(size, int64(len(rest)))
+		body += rest[:size]
+		wire = strings.TrimPrefix(rest[size:], "\r\n")
+	}
+}
+
 // brief is what the truth log says of an answer, in a line.
 func brief(e Entry) string {
 	line := fmt.Sprintf("%d: %d of %d tokens, %d events", e.Status, e.TokensWritten, e.Usage.Completion, e.EventsWritten)
@@ -98,6 +116,9 @@ func wireTest(t *testing.T) func(added string, fault Fault, wantWire, wantTruth 
 			t.Errorf("%s after %d events, %q: the end was %v, the wire said\n%q\nwant\n%q", fault.Kind, fault.Events, added, end, wire, wantWire)
 		}
 		e := settled(t, s, 1)[0]
+		if body := payload(header, wire); e.BytesWritten != int64(len(body)) {
+			t.Errorf("%s after %d events, %q: the truth says %d bytes, there were %d: %q", fault.Kind, fault.Events, added, e.BytesWritten, len(body), body)
+		}
 		if got := brief(e); got != wantTruth || e.Fault != string(fault.Kind) {
 			t.Errorf("%s after %d events, %q: the truth says %s: %s\nwant %s", fault.Kind, fault.Events, added, e.Fault, got, wantTruth)
 		}
@@ -152,7 +173,7 @@ func TestAnswersThatAreNone(t *testing.T) {
 		}
 		f(added, Fault{Kind: HTML, Body: "<p>"}, "<p>", "200: 0 of 0 tokens, 0 events, done, clean end")
 	}
-	header := f(asStream, Fault{Kind: Empty}, wireEnd, "200: 0 of 2 tokens, 0 events, clean end")
+	header := f(asStream, Fault{Kind: Empty, Events: 3}, wireEnd, "200: 0 of 2 tokens, 0 events, clean end")
 	if want := "HTTP/1.1 200 OK\nCache-Control: no-cache\nContent-Type: text/event-stream\nTransfer-Encoding: chunked"; header != want {
 		t.Errorf("the empty stream's header is %q, want %q", header, want)
 	}
