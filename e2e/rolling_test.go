@@ -108,14 +108,14 @@ func (b *balancer) dial(ctx context.Context, network, _ string) (net.Conn, error
 // stream from them: none is refused, none is cut, and each answer is on one bill.
 func TestRollingRestart(t *testing.T) {
 	t.Parallel()
-	rounds, clients, shortest := 1, 12, 500*time.Millisecond
+	rounds, clients, shortest, delay := 1, 12, 500*time.Millisecond, 500*time.Millisecond
 	if proving() {
-		rounds, clients, shortest = 3, 60, 2*time.Second
+		rounds, clients, shortest, delay = 3, 60, 2*time.Second, 2*time.Second
 	}
 	redis := redistest.Start(t, redistest.WithPassword(redisPassword))
 	first := newFleet(t, environment{
 		"REDIS": redis.Address(), "REDIS_PASSWORD": redisPassword, "REQUESTS_PER_MINUTE": "0",
-		"SHUTDOWN_DELAY": "300ms", "DRAIN_TIMEOUT": patience.String(),
+		"SHUTDOWN_DELAY": delay.String(), "DRAIN_TIMEOUT": patience.String(),
 	})
 	const tokens = 20
 	for i, p := range simulator.Providers() { // one half longer each: from the shortest to three times as long
