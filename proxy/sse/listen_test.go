@@ -98,6 +98,9 @@ func listen(t testing.TB, f *Framer, stream string, cuts ...int) heard {
 	}
 	h.Usage, h.Text, h.ID = string(tap.Usage()), text.String(), tap.ID()
 	h.Done, h.Over, h.ContentBytes = tap.Done(), tap.Over(), tap.ContentBytes()
+	if h.Over {
+		h.Text = strings.Join(text, "") // its pieces depend on how the bytes came
+	}
 	for i := range h.Finished {
 		h.Finished[i] = tap.Finished(i + 1)
 	}

@@ -6,15 +6,15 @@ import (
 )
 
 // An oversize reads the payload of an event that is never in memory whole: it can stop at any byte and go on with the
-// next fragment. It looks for what decides whether an answer is complete and what it cost (finish reasons, usage,
-// error) and lets the text pass, for such an event is mostly an image or a file. The field names of the protocol and
-// the line ends lie outside all strings and are noise to it.
+// next fragment. It looks for what decides whether an answer is complete and what it cost: finish reasons, usage, error,
+// and the text of the choices, by the names that a model's words stand under. Media is let pass. The field names of the
+// protocol and the line ends lie outside all strings and are noise to it.
 type oversize struct {
 	depth    int  // open brackets
 	begun    bool // the payload's first bracket was seen
 	inString bool
 	escape   bool // the next byte of the string is escaped
-	key      [len("finish_reason")]byte
+	key      [len("reasoning_content")]byte
 	length   int    // of the current or last string; key holds as much of it as fits
 	part     member // the top-level member around the current position
 	next     member // the member whose value comes next
@@ -25,6 +25,10 @@ type oversize struct {
 	failed   bool
 	capture  bool // the current position is inside the usage object
 	usage    []byte
+	inText   bool   // the current string is text of a choice
+	reasoned member // reasoningMember or oldReasoningMember, whichever the current choice had first: they are the same text
+	sink     TextSink
+	textSize int64 // bytes that went to the sink
 }
 
 // A member is a name on the path to something that matters.
@@ -37,6 +41,9 @@ const (
 	errorMember
 	indexMember
 	finishMember
+	textMember
+	reasoningMember
+	oldReasoningMember
 )
 
 // How deep a payload's brackets are at the names that matter.
@@ -48,10 +55,12 @@ const (
 func (t *Tap) observeFragment(e Event) Kind {
 	t.over = true
 	if e.Fragment == FragmentFirst {
-		t.scan = oversize{usage: t.scan.usage[:0]}
+		t.scan = oversize{usage: t.scan.usage[:0], sink: t.Text}
 	}
 	o := &t.scan
 	o.feed(e.Raw)
+	t.contentBytes += o.textSize
+	o.textSize = 0
 	if e.Fragment != FragmentLast {
 		return KindContent
 	}
@@ -76,7 +85,11 @@ func (o *oversize) feed(raw []byte) {
 		n := 1
 		captured := o.capture
 		if o.inString {
+			said := o.inText
 			n = o.inside(raw)
+			if said {
+				o.say(raw[:n])
+			}
 		} else {
 			o.between(raw[0])
 		}
@@ -95,6 +108,18 @@ func (o *oversize) take(b []byte) {
 		return
 	}
 	o.usage = append(o.usage, b...)
+}
+
+// say hands on bytes of a text, the closing quote perhaps among them.
+func (o *oversize) say(b []byte) {
+	if !o.inString {
+		o.inText = false
+		b = b[:len(b)-1]
+	}
+	o.textSize += int64(len(b))
+	if o.sink != nil && len(b) > 0 {
+		o.sink.AddJSON(b)
+	}
 }
 
 // inside takes bytes of a string, up to its end or an escape if there is one among them, and returns how many.
@@ -133,6 +158,7 @@ func (o *oversize) between(b byte) {
 	case '"':
 		o.inString = o.begun
 		o.length = 0
+		o.beginText()
 	case ':':
 		o.name()
 	case ',':
@@ -160,6 +186,34 @@ func (o *oversize) name() {
 		o.next, o.index = indexMember, 0
 	case o.depth == choiceDepth && o.part == choicesMember && key == "finish_reason":
 		o.next = finishMember
+	case o.depth >= choiceDepth && o.part == choicesMember:
+		o.next = textMemberOf(key)
+	}
+}
+
+// textMemberOf knows the names that a model's words stand under, in a choice, in its delta and in the parts of that.
+func textMemberOf(key string) member {
+	switch key {
+	case "content", "text", "thinking", "refusal", "name", "arguments", "input", "transcript":
+		return textMember
+	case "reasoning_content":
+		return reasoningMember
+	case "reasoning":
+		return oldReasoningMember
+	}
+	return otherMember
+}
+
+// beginText notes whether the string that begins is text. Of reasoning that comes under both of its names, one counts.
+func (o *oversize) beginText() {
+	switch o.next {
+	case textMember:
+		o.inText = true
+	case reasoningMember, oldReasoningMember:
+		if o.reasoned == otherMember {
+			o.reasoned = o.next
+		}
+		o.inText = o.reasoned == o.next
 	}
 }
 
@@ -192,7 +246,7 @@ func (o *oversize) open(b byte) {
 		o.capture = true
 		o.usage = o.usage[:0]
 	case o.depth == choiceDepth && o.part == choicesMember:
-		o.index, o.finished = o.position, false
+		o.index, o.finished, o.reasoned = o.position, false, otherMember
 		o.position++
 	}
 	o.next = otherMember

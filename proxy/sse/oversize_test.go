@@ -132,8 +132,8 @@ func TestOversizeOutcome(t *testing.T) {
 		if want := []string{"oversize " + kind, "done  [DONE]"}; !slices.Equal(whole.Events, want) {
 			t.Errorf("%s: %q, want %q", payload, whole.Events, want)
 		}
-		if whole.Usage != usage || !whole.Over || !whole.Done || whole.Text != "" {
-			t.Errorf("%s: usage %s, over %t, done %t, text %q", payload, whole.Usage, whole.Over, whole.Done, whole.Text)
+		if whole.Usage != usage || !whole.Over || !whole.Done {
+			t.Errorf("%s: usage %s, over %t, done %t", payload, whole.Usage, whole.Over, whole.Done)
 		}
 		for i, got := range whole.Finished {
 			if got != (i < finished) {
@@ -171,6 +171,29 @@ func TestOversizeOutcome(t *testing.T) {
 
 	// What outgrows any usage is none.
 	f(`{"usage":{"x":"BIG"},"choices":[{"index":0,"finish_reason":"stop"}]}`, "finish", "", 1)
+}
+
+// TestOversizeText listens to the same payload as one event and as an oversize one: what the model said is the same.
+func TestOversizeText(t *testing.T) {
+	f := func(payload, want string) {
+		t.Helper()
+		small := listen(t, NewFramer(0), "data: "+payload+"\n\n")
+		padded := strings.Replace(payload, "{", `{"pad":"`+strings.Repeat("x", maxWhole)+`",`, 1)
+		large := listen(t, NewFramer(0), "data: "+padded+"\n\n")
+		if small.Over || !large.Over {
+			t.Fatalf("%s: oversize %t and %t", payload, small.Over, large.Over)
+		}
+		small.Text = strings.ReplaceAll(small.Text, "|", "")
+		if small.Text != want || large.Text != want || large.ContentBytes != int64(len(want)) {
+			t.Errorf("%s: text %q, in an oversize event %q, want %q", payload, small.Text, large.Text, want)
+		}
+	}
+	f(`{"choices":[{"index":0,"delta":{"content":"he said \"hi\"\\n\u00e9\\"}}]}`, `he said \"hi\"\\n\u00e9\\`)
+	f(`{"choices":[{"delta":{"content":"a"}},{"delta":{"content":"b","refusal":"c"}},{"text":"d"}]}`, "abcd")
+	f(`{"choices":[{"delta":{"reasoning_content":"think","reasoning":"think","content":"say"}},{"delta":{"reasoning":"more"}}]}`, "thinksaymore")
+	f(`{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"call_1","type":"function","function":{"name":"look","arguments":"{\"up\":1}"}}]}}]}`, `look{\"up\":1}`)
+	f(`{"choices":[{"delta":{"content":null,"images":[{"image_url":{"url":"data:image/png;base64,AAAA"}}],"audio":{"data":"BBBB","transcript":"words"}}}]}`, "words")
+	f(`{"id":"x","content":"no","choices":[{"delta":{"role":"assistant","content":""},"logprobs":null}],"usage":{"text":"no"},"error":null,"text":"no"}`, "")
 }
 
 func TestOversizeOverSeveralDataLines(t *testing.T) {

@@ -185,7 +185,7 @@ func (t *Tap) Model() string { return string(t.model) }
 // not know, and those inside an oversize event, are left out.
 func (t *Tap) FinishReasons() []string { return t.reasons.list() }
 
-// Over reports whether an oversize event passed. Its text was not counted; its usage, finish_reason and error were.
+// Over reports whether an oversize event passed: one that was never in memory whole.
 func (t *Tap) Over() bool { return t.over }
 
 // ValidChunk reports whether data is a JSON object without an error on top, which the first payload of a stream must be
