@@ -18,10 +18,6 @@ func (x *exchange) deliver(q *ask) error {
 	case x.fault.is(HTML):
 		const page = "<!DOCTYPE html>\n<html><head><title>Welcome</title></head><body><h1>Welcome</h1></body></html>\n"
 		return x.respond("text/html; charset=utf-8", []byte(cmp.Or(x.fault.Body, page)))
-	case x.fault.is(HangBeforeHeaders):
-		if err := x.hang(); err != nil {
-			return err
-		}
 	}
 	a := x.contract.compose(q, x.behaviour, x.sim.options.Seed)
 	a.created = x.sim.options.Now().Unix()
@@ -30,6 +26,11 @@ func (x *exchange) deliver(q *ask) error {
 		a.swell(x.fault.Events, cmp.Or(x.fault.Size, usualGiant))
 	}
 	x.record.planned(a)
+	if x.fault.is(HangBeforeHeaders) {
+		if err := x.hang(); err != nil {
+			return err
+		}
+	}
 	if q.stream {
 		return x.stream(a)
 	}

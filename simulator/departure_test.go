@@ -51,14 +51,14 @@ func TestWhenTheClientLeft(t *testing.T) {
 			}
 		}
 	}
-	struck := func(e Entry) bool { return e.Fault != "" }
+	struck := func(e Entry) bool { return e.Fault != "" && e.Usage.Completion == 3 }
 	accepted := func(Entry) bool { return true }
 	header := func(e Entry) bool { return e.Status == 200 }
 	wrote := func(events int) func(Entry) bool { return func(e Entry) bool { return e.EventsWritten == events } }
 	body := func(n int64) func(Entry) bool { return func(e Entry) bool { return e.BytesWritten >= n } }
 
-	f("before the header", asStream, told, Fault{Kind: HangBeforeHeaders}, struck, "0: 0 of 0 tokens, 0 events, gone")
-	f("before the header", asPlain, told, Fault{Kind: HangBeforeHeaders}, struck, "0: 0 of 0 tokens, 0 events, gone")
+	f("before the header", asStream, told, Fault{Kind: HangBeforeHeaders}, struck, "0: 0 of 3 tokens, 0 events, gone")
+	f("before the header", asPlain, told, Fault{Kind: HangBeforeHeaders}, struck, "0: 0 of 3 tokens, 0 events, gone")
 	f("before a plain answer", asPlain, slow, Fault{}, accepted, "0: 0 of 3 tokens, 0 events, gone")
 	f("before the first event", asStream, slow, Fault{}, header, "200: 0 of 3 tokens, 0 events, gone")
 	f("before the first event", asStream, told, Fault{Kind: HangBeforeFirstEvent}, header, "200: 0 of 3 tokens, 0 events, gone")

@@ -28,6 +28,14 @@
 // request's own seed, and on nothing else: asking again with other limits or
 // stop sequences cuts the same text.
 //
+// # Sick providers
+//
+// A Fault makes chosen requests fail in one of the ways in which providers do:
+// refusals, silence, broken connections, answers that end too early, too late
+// or in nonsense, wrong figures. A Style changes how a healthy stream is written
+// and nothing that it says. The truth log tells of every request what was
+// planned, what left, how it ended, and when the client was seen to leave.
+//
 // Load generators need a provider that costs next to nothing and judges
 // nothing: that is StartFast's.
 //

@@ -18,7 +18,7 @@ func (x *exchange) header(status int) {
 func (x *exchange) send(body []byte) (int, error) {
 	allowed, cut := x.fault.cutAfter(x.sent, len(body))
 	if cut && x.fault.is(CutInside, ShortBody) {
-		return allowed, x.tear(body, allowed)
+		return x.tear(body, allowed)
 	}
 	if err := x.write(body[:allowed]); err != nil {
 		return 0, err
@@ -60,12 +60,12 @@ func (x *exchange) flush() error {
 }
 
 // tear begins a chunk of all these bytes and sends some of them.
-func (x *exchange) tear(body []byte, allowed int) error {
+func (x *exchange) tear(body []byte, allowed int) (int, error) {
 	if err := x.raw(fmt.Appendf(nil, "%x\r\n%s", len(body), body[:allowed])); err != nil {
-		return err
+		return 0, err
 	}
 	x.written(allowed)
-	return errCut
+	return allowed, errCut
 }
 
 // malformedChunk sends what is no chunk.

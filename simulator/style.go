@@ -3,7 +3,6 @@ package simulator
 import (
 	"bytes"
 	"fmt"
-	"slices"
 )
 
 // Style is how the events of a stream are written. Every style says the same,
@@ -19,7 +18,7 @@ const (
 	CRLF Style = "crlf"
 	// CR ends lines with a carriage return alone.
 	CR Style = "cr"
-	// NoSpace writes "data:" without the space behind it.
+	// NoSpace writes "data:" without the space behind it, where data does not begin with one.
 	NoSpace Style = "no_space"
 	// Fields puts a comment, event:, id: and retry: before each data line and an unknown field behind it.
 	Fields Style = "fields"
@@ -52,7 +51,7 @@ func ParseStyle(name string) (Style, error) {
 // A framer writes the events of one stream.
 type framer struct {
 	ends   []string // of lines, one for each event in turn
-	data   string
+	space  bool
 	fields bool
 	lines  bool
 	bom    bool
@@ -63,14 +62,14 @@ type framer struct {
 }
 
 func newFramer(s Style) *framer {
-	f := &framer{ends: []string{"\n"}, data: "data: ", batch: 1}
+	f := &framer{ends: []string{"\n"}, space: true, batch: 1}
 	switch s {
 	case CRLF:
 		f.ends = []string{"\r\n"}
 	case CR:
 		f.ends = []string{"\r"}
 	case NoSpace:
-		f.data = "data:"
+		f.space = false
 	case Fields:
 		f.fields = true
 	case DataLines:
@@ -88,18 +87,23 @@ func newFramer(s Style) *framer {
 	return f
 }
 
-// event writes one event whose data is a line of JSON, or no JSON at all.
+// event writes one event. Line feeds in its data begin new data lines, as they must.
 func (f *framer) event(data []byte) []byte {
 	out, end := f.next()
 	if f.fields {
 		out = fmt.Appendf(out, ": event %d%sevent: message%sid: %d%sretry: 3000%s", f.framed, end, end, f.framed, end, end)
 	}
-	lines := [][]byte{data}
-	if f.lines {
+	lines := bytes.Split(data, []byte("\n"))
+	if f.lines && len(lines) == 1 {
 		lines = betweenMembers(data)
 	}
 	for _, line := range lines {
-		out = slices.Concat(out, []byte(f.data), line, []byte(end))
+		out = append(out, "data:"...)
+		if f.space || bytes.HasPrefix(line, []byte(" ")) { // one is taken off by whoever listens
+			out = append(out, ' ')
+		}
+		out = append(out, line...)
+		out = append(out, end...)
 	}
 	if f.fields {
 		out = append(out, "unknown: field"+end...)

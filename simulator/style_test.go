@@ -68,6 +68,16 @@ func TestStylesToTheLetter(t *testing.T) {
 		": event 2\nevent: message\nid: 2\nretry: 3000\ndata: [DONE]\nunknown: field\n\n", ": PROCESSING\r\r")
 }
 
+// Data of several lines is data of several lines in every style.
+func TestStylesOfLines(t *testing.T) {
+	for _, style := range Styles() {
+		events := listen(string(newFramer(style).event([]byte("{\n \"a\": 1,\n \"b\": 2}"))))
+		if len(events) != 1 || !strings.HasSuffix(events[0], "|{\n \"a\": 1,\n \"b\": 2}") {
+			t.Errorf("%s: %q", style, events)
+		}
+	}
+}
+
 // TestStylesSayTheSame: who listens by the standard hears the same answer in
 // every style, with and without comments, and the truth log counts the same.
 func TestStylesSayTheSame(t *testing.T) {

@@ -33,7 +33,8 @@ type Entry struct {
 	Status    int    `json:"status"` // 0: no header was sent
 	ErrorCode string `json:"error_code,omitempty"`
 	Fault     string `json:"fault,omitempty"` // the fault that struck
-	// Usage is the cost of the whole answer, sent or not.
+	// Usage is the cost of the whole answer that was planned, sent or not; of nothing when a fault left no answer
+	// to plan (Respond, HTML, Drop).
 	Usage Usage `json:"usage"`
 	// TokensWritten counts the tokens of the pieces handed to the socket whole: one each, but for
 	// GiantEvent's. A complete answer has Usage.Completion less Usage.Reasoning of them.
