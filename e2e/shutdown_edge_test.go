@@ -67,7 +67,7 @@ func TestNothingToDrain(t *testing.T) {
 // nothing: the end does not wait for that client, and the bill does not suffer.
 func TestShutdownStuckWriter(t *testing.T) {
 	t.Parallel()
-	f := newFleet(t, environment{"DRAIN_TIMEOUT": "1s", "WRITE_TIMEOUT": "5m"})
+	f := newFleet(t, environment{"DRAIN_TIMEOUT": "300ms", "WRITE_TIMEOUT": "5m"})
 	key := f.issue(t)
 	// Far more than all the buffers on the way hold.
 	f.behave(simulator.Behaviour{Text: strings.Repeat("over and over again ", 2<<20), Tokens: 1 << 16, ChunkBytes: 16 << 10})
@@ -132,7 +132,7 @@ func TestShutdownAbandonsDrains(t *testing.T) {
 // word: nothing was sent yet, so the clients get a real status.
 func TestShutdownBeforeTheAnswer(t *testing.T) {
 	t.Parallel()
-	f := newFleet(t, environment{"DRAIN_TIMEOUT": "500ms"})
+	f := newFleet(t, environment{"DRAIN_TIMEOUT": "200ms"})
 	c := f.call(t, f.issue(t).Secret)
 	f.inject(t, simulator.Fault{Kind: simulator.HangBeforeHeaders})
 	ended := make(chan *answer, 2)
