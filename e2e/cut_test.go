@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 
 	"tollgate/simulator"
@@ -25,17 +24,11 @@ func TestCutAnywhere(t *testing.T) {
 	f := newFleet(t, environment{"REQUESTS_PER_MINUTE": "0"})
 	secret := f.issue(t).Secret
 	figures := newTable("provider", "body", "cuts", "502", "another provider", "error event", "whole")
-	var cutting sync.WaitGroup
-	all := map[simulator.Provider]*cuts{}
+	// In turn: a cut is for the next request that its provider is asked.
 	for _, p := range simulator.Providers() {
 		c := &cuts{fleet: f, provider: p, model: modelOf(p), secret: secret, client: f.bare(t), ends: map[string]int{}, wants: map[string]string{}}
 		c.learn(t)
-		all[p] = c
-		cutting.Go(func() { c.everywhere(t, offsets) })
-	}
-	cutting.Wait()
-	for _, p := range simulator.Providers() {
-		c := all[p]
+		c.everywhere(t, offsets)
 		c.checkRecords(t)
 		c.wrong.fail(t)
 		figures.add(p, fmt.Sprint(len(c.upstream), " bytes"), offsets, c.ends["refused"], c.ends["failed over"], c.ends["interrupted"], c.ends["whole"])
@@ -83,6 +76,7 @@ func (c *cuts) learn(t *testing.T) {
 // everywhere cuts at so many offsets, spread evenly with a little chance, the
 // first and the last possible ones among them.
 func (c *cuts) everywhere(t *testing.T, offsets int) {
+	t.Helper()
 	random := rand.New(rand.NewPCG(11, uint64(len(c.upstream))))
 	for n := range offsets {
 		from, to := len(c.upstream)*n/(offsets-1), len(c.upstream)*(n+1)/(offsets-1)
@@ -105,11 +99,9 @@ func (c *cuts) everywhere(t *testing.T, offsets int) {
 
 // cut asks for a stream that breaks off behind so many bytes.
 func (c *cuts) cut(t *testing.T, model string, at int, reset bool) {
+	t.Helper()
 	fault := simulator.Fault{Kind: simulator.Cut, Provider: c.provider, AtByte: int64(at), Reset: reset, Times: 1}
-	if err := c.providers.Inject(fault); err != nil {
-		t.Error(err)
-		return
-	}
+	c.inject(t, fault)
 	r := c.ask(t, model, true)
 	end, reason := c.endOf(r, model, at)
 	switch {
