@@ -37,10 +37,16 @@ func (g *Gateway) takeAnnounced(ctx *fasthttp.RequestCtx) *exchange {
 	return connectionOf(ctx.Conn()).announced.Swap(nil)
 }
 
-// ignoreExpectation takes the Expect header from a client that cannot mean it
-// (RFC 9110, section 10.1.1: HTTP/1.0 has no interim answers).
-func ignoreExpectation(header *fasthttp.RequestHeader) (none fasthttp.RequestConfig) {
-	if !header.IsHTTP11() {
+// readExpectation makes every expectation one that fasthttp asks expect about, in
+// any spelling and also where it will be refused: else it would wait for the body
+// first. It takes the header from a client that cannot mean it (RFC 9110, section
+// 10.1.1: HTTP/1.0 has no interim answers).
+func readExpectation(header *fasthttp.RequestHeader) (none fasthttp.RequestConfig) {
+	switch {
+	case len(header.Peek(fasthttp.HeaderExpect)) == 0:
+	case header.IsHTTP11():
+		header.Set(fasthttp.HeaderExpect, "100-continue")
+	default:
 		header.Del(fasthttp.HeaderExpect)
 	}
 	return none

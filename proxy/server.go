@@ -71,7 +71,7 @@ func newHTTP(g *Gateway) *fasthttp.Server {
 		ErrorHandler: g.refuseUnparsed,
 		// fasthttp would say "100 Continue" to everybody, before a key is checked.
 		ExpectHandler:  g.expect,
-		HeaderReceived: ignoreExpectation,
+		HeaderReceived: readExpectation,
 
 		ReadBufferSize: headBytes,
 		ReadTimeout:    c.ReadTimeout,
