@@ -64,11 +64,22 @@ func (c *caller) all() {
 // read reads until so many tokens of the answer's text have come.
 func (c *caller) read(tokens int64) {
 	c.t.Helper()
+	c.readUntil(func() bool { return spoken(c.got.String()) >= tokens })
+}
+
+// until reads until that text has come.
+func (c *caller) until(text string) {
+	c.t.Helper()
+	c.readUntil(func() bool { return strings.Contains(c.got.String(), text) })
+}
+
+func (c *caller) readUntil(enough func() bool) {
+	c.t.Helper()
 	if c.response == nil {
 		c.head()
 	}
 	var some [512]byte
-	for spoken(c.got.String()) < tokens {
+	for !enough() {
 		n, err := c.response.Body.Read(some[:])
 		c.got.Write(some[:n])
 		must(c.t, err)
@@ -85,13 +96,17 @@ func (c *caller) readBytes(n int64) {
 	must(c.t, err)
 }
 
-// spoken counts the tokens of text, which are words, in a stream's events.
+// spoken counts the tokens of text, which are words, in a stream's events. The
+// last may have broken off.
 func spoken(stream string) (tokens int64) {
 	for _, data := range eventsOf(stream) {
 		var chunk struct {
 			Choices []struct{ Delta struct{ Content string } }
 		}
-		if json.Unmarshal([]byte(data), &chunk) == nil && len(chunk.Choices) > 0 {
+		if err := json.Unmarshal([]byte(data), &chunk); err != nil {
+			_, text, _ := strings.Cut(data, `"content":"`)
+			tokens += int64(len(strings.Fields(text)))
+		} else if len(chunk.Choices) > 0 {
 			tokens += int64(len(strings.Fields(chunk.Choices[0].Delta.Content)))
 		}
 	}

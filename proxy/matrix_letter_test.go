@@ -2,8 +2,10 @@ package proxy
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"tollgate/simulator" //nolint:depguard // the other end of the wire: what a provider would do, and the truth of what it did
 	"tollgate/usage"
@@ -17,6 +19,10 @@ func TestMatrixLetters(t *testing.T) {
 	const whole = "ok kept | 200 whole | completed upstream"
 	cut := func(events int) simulator.Fault { return simulator.Fault{Kind: simulator.CutBetween, Events: events} }
 	for _, style := range simulator.Styles() {
+		amid := &spot{writes: 9}
+		if style == simulator.Torn || style == simulator.Mixed {
+			amid.writes = 300 // of a few bytes each
+		}
 		f := func(name string, s scene, want string) {
 			s.stream, s.style, s.policy = true, style, cancels()
 			cast.play(string(style)+"/"+name, s, want)
@@ -27,10 +33,19 @@ func TestMatrixLetters(t *testing.T) {
 		f("cut", scene{fault: cut(9)}, "ok cut | 200 cut upstream_interrupted | upstream_cut partial")
 		f("cut behind a comment", scene{fault: cut(9), comments: 1}, "ok cut | 200 cut upstream_interrupted | upstream_cut partial")
 		f("cut inside an event", scene{fault: simulator.Fault{Kind: simulator.Cut, AtByte: 2500}}, "ok cut | 200 cut upstream_interrupted | upstream_cut partial")
+		f("keep-alive", scene{config: keptAlive, holds: amid, deed: func(m *matrix) {
+			m.reach()
+			m.client.until(string(keepalive()))
+			m.gate.open()
+			m.client.all()
+		}}, whole)
 		f("never figures, with usage", scene{contract: "theturbo", usage: true}, "ok kept | 200 whole | completed estimated")
 	}
 	cast.leave()
 }
+
+// keptAlive has comments sent after a short silence.
+func keptAlive(c *Config) { c.KeepaliveComment = 100 * time.Millisecond }
 
 // TestMatrixGiants sends an event of a MiB: it passes as it comes, not when it is
 // whole, up to the largest that is taken.
@@ -46,6 +61,15 @@ func TestMatrixGiants(t *testing.T) {
 		m.client.all()
 	}
 	cast.play("passes as it comes", s, "ok kept | 200 whole | completed upstream")
+	s.config = keptAlive // which finds no place within an event
+	s.deed = func(m *matrix) {
+		m.reach()
+		m.client.readBytes(size / 4)
+		time.Sleep(3 * m.gateway.Config.KeepaliveComment)
+		m.gate.open()
+		m.client.all()
+	}
+	cast.play("keep-alive amid it", s, "ok kept | 200 whole | completed upstream")
 	s.deed = func(m *matrix) { m.client.all() } // the provider is held where the event is too long already
 	s.config = func(c *Config) { c.MaxEvent = size / 4 }
 	cast.play("beyond max_event", s, "ok cancelled | 200 cut upstream_interrupted | upstream_cut partial")
@@ -58,6 +82,12 @@ func (m *matrix) checkLetters(bill usage.Record) {
 	m.t.Helper()
 	transfers := m.stand(bill.Provider).transfers()
 	sent, got := transfers[len(transfers)-1].bytes(), m.client.got.String()
+	if commented := got; strings.Contains(got, string(keepalive())) {
+		got = strings.ReplaceAll(commented, string(keepalive()), "")
+		if !slices.Equal(eventsOf(commented), eventsOf(got)) {
+			m.t.Errorf("a comment stands within an event: %q", tail(commented))
+		}
+	}
 	differ := func() { m.t.Errorf("\n got: %q\nsent: %q", tail(got), tail(sent)) }
 	if !m.stream {
 		if got != sent {

@@ -176,7 +176,7 @@ func TestMatrixClients(t *testing.T) {
 	s.config = func(c *Config) { c.WriteTimeout = soon }
 	s.policy = cancels()
 	cast.both("accepting nothing", s, ended, "ok kept | left 200 | completed upstream")
-	s.policy = drains()
+	s.policy = upstream.ProviderConfig{OnDisconnect: "drain", DrainTokens: more}
 	cast.both("accepting nothing", s, heard, "ok kept | left 200 | completed upstream")
 	cast.leave()
 }
