@@ -50,6 +50,7 @@ type scene struct {
 	stuck       bool          // it is not let go on
 	deed        func(*matrix) // what happens meanwhile; nil: the client reads its answer
 	reads       int64         // how many words the client reads before that
+	comment     bool          // it reads a keep-alive comment before that
 	pipelined   bool          // the client has sent its next request already
 	untimed     bool          // nobody knows when exactly the client's time was over
 

@@ -26,13 +26,24 @@ func (m *matrix) reach() {
 	m.t.Helper()
 	if m.reads > 0 {
 		m.client.read(m.reads)
-		return
+	} else {
+		select {
+		case <-m.gate.reached:
+		case <-time.After(patience):
+			m.t.Fatalf("the provider did not come to where it is held:\n%s", m.log)
+		}
 	}
-	select {
-	case <-m.gate.reached:
-	case <-time.After(patience):
-		m.t.Fatalf("the provider did not come to where it is held:\n%s", m.log)
+	if m.comment {
+		m.client.until(string(keepalive()))
 	}
+}
+
+// goOn lets the provider go on, for a client that stays.
+func (m *matrix) goOn() {
+	m.t.Helper()
+	m.reach()
+	m.gate.open()
+	m.client.all()
 }
 
 // end shuts the gateway down, and lets open answers go on for a while.
@@ -42,6 +53,14 @@ func (m *matrix) end(grace time.Duration) {
 	defer cancel()
 	m.halted = time.Now().Add(grace)
 	must(m.t, m.server.Shutdown(ctx))
+}
+
+// haltAtOnce is halt without time for open answers.
+func (m *matrix) haltAtOnce() {
+	m.t.Helper()
+	m.reach()
+	m.end(0)
+	m.client.all()
 }
 
 // halt ends the gateway while the client waits for what does not come.

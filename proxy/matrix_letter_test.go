@@ -33,12 +33,7 @@ func TestMatrixLetters(t *testing.T) {
 		f("cut", scene{fault: cut(9)}, "ok cut | 200 cut upstream_interrupted | upstream_cut partial")
 		f("cut behind a comment", scene{fault: cut(9), comments: 1}, "ok cut | 200 cut upstream_interrupted | upstream_cut partial")
 		f("cut inside an event", scene{fault: simulator.Fault{Kind: simulator.Cut, AtByte: 2500}}, "ok cut | 200 cut upstream_interrupted | upstream_cut partial")
-		f("keep-alive", scene{config: keptAlive, holds: amid, deed: func(m *matrix) {
-			m.reach()
-			m.client.until(string(keepalive()))
-			m.gate.open()
-			m.client.all()
-		}}, whole)
+		f("keep-alive", scene{config: keptAlive, holds: amid, comment: true, deed: (*matrix).goOn}, whole)
 		f("never figures, with usage", scene{contract: "theturbo", usage: true}, "ok kept | 200 whole | completed estimated")
 	}
 	cast.leave()
