@@ -103,8 +103,9 @@ var sharedEstimator = sync.OnceValue(func() *usage.Estimator {
 	return e
 })
 
-// upstreams is a table of one model and two equal providers, the second of which
-// is asked when the first has failed.
+// upstreams is a table of two equal providers, the second of which is asked when
+// the first has failed. They serve one model within the scene's time limits, and
+// one without.
 func (m *matrix) upstreams(c *upstream.Config) {
 	contract := cmp.Or(m.contract, "starmagic")
 	model := simulator.Provider(contract).Models()[0]
@@ -118,23 +119,25 @@ func (m *matrix) upstreams(c *upstream.Config) {
 		targets = append(targets, upstream.TargetConfig{Provider: name, Model: model, Tier: i + 1})
 	}
 	c.Models["gemini-flash"] = upstream.ModelConfig{Targets: targets, Timeouts: m.limits}
+	c.Models["any"] = upstream.ModelConfig{Targets: targets}
 }
 
 // question is a chat completion as bytes for a connection.
-func (m *matrix) question(stream bool) string {
+func (m *matrix) question(model string, stream bool) string {
 	options := ""
 	if stream && m.usage {
 		options = `,"stream_options":{"include_usage":true}`
 	}
-	return m.request(fmt.Sprintf(`{"model":"gemini-flash","messages":[{"role":"user","content":%q}],"stream":%t%s}`, matrixPrompt, stream, options))
+	return m.request(fmt.Sprintf(`{"model":%q,"messages":[{"role":"user","content":%q}],"stream":%t%s}`, model, matrixPrompt, stream, options))
 }
 
 // play lets the exchange happen and waits until nothing of it is in progress.
 func (m *matrix) play() {
 	m.t.Helper()
-	m.client.send(m.question(m.stream))
+	question := m.question("gemini-flash", m.stream)
+	m.client.send(question)
 	if m.pipelined {
-		m.client.send(m.question(m.stream))
+		m.client.send(question)
 	}
 	if m.deed == nil {
 		m.client.all()
@@ -238,7 +241,7 @@ type cast struct {
 }
 
 func newCast(t *testing.T) *cast {
-	return &cast{t: t, leaks: goleak.IgnoreCurrent(), places: make(chan struct{}, 12)}
+	return &cast{t: t, leaks: goleak.IgnoreCurrent(), places: make(chan struct{}, 16)}
 }
 
 // leave waits for all scenes. None has left a goroutine behind.

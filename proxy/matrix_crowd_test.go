@@ -41,7 +41,7 @@ func TestMatrixCrowd(t *testing.T) {
 func (m *matrix) visit(i int) {
 	dice := rand.New(rand.NewPCG(uint64(i), 1)) // the same moments each time, as far as a machine can
 	c := newCaller(m.t, m.address)
-	c.send(m.question(i%2 == 0))
+	c.send(m.question("gemini-flash", i%2 == 0))
 	if i%4 == 0 {
 		c.all()
 		return

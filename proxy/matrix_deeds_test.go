@@ -67,7 +67,7 @@ func (m *matrix) haltAtOnce() {
 func (m *matrix) halt() {
 	m.t.Helper()
 	m.reach()
-	m.end(soon / 4)
+	m.end(soon / 8)
 	m.client.all()
 	if !m.client.closed() {
 		m.t.Error("the client's connection stays open")

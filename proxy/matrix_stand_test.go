@@ -7,8 +7,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"tollgate/simulator" //nolint:depguard // the other end of the wire: what a provider would do, and the truth of what it did
 )
@@ -24,6 +26,7 @@ type stand struct {
 	asked []*transfer
 	conns map[net.Conn]bool // that are open; those that the simulator took over, to cut them, are not
 	cut   bool              // there was one
+	ended time.Time         // when the gateway first closed one
 }
 
 // transfer is one request to a stand.
@@ -32,6 +35,7 @@ type transfer struct {
 
 	mu   sync.Mutex
 	sent bytes.Buffer // the answer's body without its transfer coding
+	last time.Time    // when its last byte so far was sent
 }
 
 func newStand(t testing.TB, o simulator.Options) *stand {
@@ -68,6 +72,9 @@ func (s *stand) note(c net.Conn, state http.ConnState) {
 		delete(s.conns, c)
 	case http.StateClosed:
 		delete(s.conns, c)
+		if s.ended.IsZero() {
+			s.ended = time.Now()
+		}
 	default:
 		s.conns[c] = true
 	}
@@ -85,6 +92,20 @@ func (s *stand) hasCut() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.cut
+}
+
+// dawdled reports whether so much time went by between the last event of a stream
+// and its end that the gateway, which waits 100 ms for that, closed the connection.
+func (s *stand) dawdled() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.asked) == 0 || s.ended.IsZero() {
+		return false
+	}
+	first := s.asked[0]
+	first.mu.Lock()
+	defer first.mu.Unlock()
+	return strings.Contains(first.sent.String(), "[DONE]") && s.ended.Sub(first.last) > 80*time.Millisecond
 }
 
 // busy reports whether an answer is being given.
@@ -193,5 +214,6 @@ func (w *gatedWriter) pass(p []byte) (int, error) {
 	w.transfer.mu.Lock()
 	defer w.transfer.mu.Unlock()
 	w.transfer.sent.Write(p[:n])
+	w.transfer.last = time.Now()
 	return n, err
 }

@@ -10,7 +10,7 @@ import (
 
 // soon is a time limit that a scene runs into. All others are the defaults, of
 // which no test lives to see the end.
-const soon = 400 * time.Millisecond
+const soon = 800 * time.Millisecond
 
 // slowly is a gap between words that leaves time to react to one before the next.
 const slowly = 20 * time.Millisecond
