@@ -3,7 +3,7 @@ package proxy
 import (
 	"testing"
 
-	"tollgate/simulator" //nolint:depguard // the other end of the wire: what a provider would do, and the truth of what it did
+	"tollgate/simulator"
 	"tollgate/upstream"
 )
 

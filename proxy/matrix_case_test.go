@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"tollgate/simulator" //nolint:depguard // the other end of the wire: what a provider would do, and the truth of what it did
+	"tollgate/simulator"
 	"tollgate/telemetry"
 	"tollgate/upstream"
 	"tollgate/usage"

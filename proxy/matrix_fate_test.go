@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"tollgate/simulator" //nolint:depguard // the other end of the wire: what a provider would do, and the truth of what it did
+	"tollgate/simulator"
 	"tollgate/usage"
 )
 

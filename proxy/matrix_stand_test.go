@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"tollgate/simulator" //nolint:depguard // the other end of the wire: what a provider would do, and the truth of what it did
+	"tollgate/simulator"
 )
 
 // stand is a provider behind an address of its own: the simulator, the bytes it
