@@ -24,6 +24,8 @@ type metronome struct {
 	ticks atomic.Int64 // of the streams that begin from now on
 	gap   time.Duration
 	epoch time.Time // what is said is the time since then
+
+	begun, ended atomic.Int64 // streams
 }
 
 // newMetronome starts one. It must be there before the gateway, so that it ends after it.
@@ -38,6 +40,8 @@ func newMetronome(t *testing.T, gap time.Duration) *metronome {
 
 func (m *metronome) play(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(io.Discard, r.Body) // what is asked does not matter
+	m.begun.Add(1)
+	defer m.ended.Add(1)
 	w.Header().Set("Content-Type", "text/event-stream")
 	control := http.NewResponseController(w)
 	tick := time.NewTicker(m.gap)

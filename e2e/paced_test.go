@@ -19,7 +19,7 @@ func TestPaced(t *testing.T) {
 	m := newMetronome(t, gap)
 	f := newFleet(t, measured(t, environment{"FOURTH": m.url, "REQUESTS_PER_MINUTE": "0"}))
 	p := &paced{fleet: f, metronome: m, request: completion(f.issue(t).Secret, inStream(question("fourth", "Please keep time")))}
-	m.ticks.Store(2)
+	m.ticks.Store(5)
 	p.hear(t, 10, gap) // so that everything is in memory that a stream needs
 	f.atRest(t)
 	before, err := f.memory()
@@ -27,9 +27,8 @@ func TestPaced(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.ticks.Store(int64(ticks))
-	most := f.watchMemory(t)
-	p.hear(t, streams, time.Duration(streams)*time.Millisecond)
-	p.check(t, before, most())
+	most := p.hear(t, streams, time.Duration(streams)*time.Millisecond)
+	p.check(t, before, most)
 }
 
 // paced are streams through the gateway, and beside them a few that come to the
@@ -42,27 +41,36 @@ type paced struct {
 	through, direct []heardBeats
 }
 
-// hear listens to so many streams, which begin within spread.
-func (p *paced) hear(t *testing.T, streams int, spread time.Duration) {
+// hear listens to so many streams, which begin within spread. It returns the
+// most memory that the gateway had while all of them were open.
+func (p *paced) hear(t *testing.T, streams int, spread time.Duration) memory {
 	t.Helper()
 	const each = 20 // of so many streams one is direct
 	p.through, p.direct = make([]heardBeats, streams), make([]heardBeats, max(1, streams/each))
-	ctx := within(t, patience+spread+time.Duration(p.metronome.ticks.Load())*p.metronome.gap)
+	m := p.metronome
+	until(t, "the end of all earlier streams", patience, func() bool { return m.begun.Load() == m.ended.Load() })
+	all, none := m.begun.Load()+int64(len(p.through)+len(p.direct)), m.ended.Load()
+	ctx := within(t, patience+spread+time.Duration(m.ticks.Load())*m.gap)
 	_, gateway, _ := strings.Cut(p.url, "://")
-	_, provider, _ := strings.Cut(p.metronome.url, "://")
+	_, provider, _ := strings.Cut(m.url, "://")
 	var listening sync.WaitGroup
 	begin := func(all []heardBeats, address string) {
 		for n := range all {
 			late := time.NewTimer(spread * time.Duration(n) / time.Duration(len(all)))
 			listening.Go(func() {
 				<-late.C
-				all[n] = p.metronome.listen(ctx, address, p.request)
+				all[n] = m.listen(ctx, address, p.request)
 			})
 		}
 	}
 	begin(p.through, gateway)
 	begin(p.direct, strings.TrimSuffix(provider, "/v1"))
+	until(t, "all streams to be open", patience+spread, func() bool { return m.begun.Load() == all || m.ended.Load() > none })
+	most := p.watchMemory(t)
+	until(t, "the first stream to end", patience+time.Duration(m.ticks.Load())*m.gap, func() bool { return m.ended.Load() > none })
+	sum := most()
 	listening.Wait()
+	return sum
 }
 
 func (p *paced) check(t *testing.T, before, most memory) {
