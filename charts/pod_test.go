@@ -87,6 +87,7 @@ func TestOneWaitForLoadBalancers(t *testing.T) {
 	const tenSeconds = "{preStop: {sleep: {seconds: 10}}}"
 	f("", "325", tenSeconds)
 	f("config: {server: {shutdown_delay: 0s}}", "325", tenSeconds) // as the repository's config.yaml says
+	f("config: {server: {shutdown_delay: 0}}", "325", tenSeconds)
 	f("config: {server: {shutdown_delay: null}}", "325", tenSeconds)
 	f("config: {server: {shutdown_delay: 20s}}", "335", "")
 	f("{preStopSeconds: null, config: {server: {shutdown_delay: 20s, drain_timeout: 1m}}}", "95", "")

@@ -126,6 +126,10 @@ func TestMistakesInTheText(t *testing.T) {
 		`c.yaml:1:7: wait: must be a duration with its unit such as 300ms, 30s or 15m, got "30"`,
 		`> 1 | wait: 30`,
 		`    |       ^`)
+	f("wait: 00\n",
+		`c.yaml:1:7: wait: must be a duration with its unit such as 300ms, 30s or 15m, got "00"`,
+		`> 1 | wait: 00`,
+		`    |       ^`)
 	f("name: true\n",
 		`c.yaml:1:7: name: must be text; put it in quotes, got "true"`,
 		`> 1 | name: true`,
@@ -276,6 +280,26 @@ func TestReferences(t *testing.T) {
 	f(`${YAML}`, "}, x: [1")
 	f(`"${YAML}"`, "}, x: [1")
 	f(`${DOLLAR}`, "${N}")
+}
+
+// A bare 0 is a duration, as time.ParseDuration has it; it replaces the default.
+func TestDurations(t *testing.T) {
+	f := func(value string, want time.Duration) {
+		t.Helper()
+		c, err := Parse("c.yaml", []byte("server: {keepalive_comment: "+value+"}\n"), noEnvironment())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.Server.KeepaliveComment; got != want {
+			t.Errorf("keepalive_comment: %s is %s, want %s", value, got, want)
+		}
+	}
+	f("", 15*time.Second)
+	f("0", 0)
+	f("'0'", 0)
+	f("${NONE:-0}", 0)
+	f("0s", 0)
+	f("1m0.5s", 60500*time.Millisecond)
 }
 
 func TestReferencesFillEveryType(t *testing.T) {

@@ -107,7 +107,7 @@ func (v scalar) asYAML() []byte {
 
 func (v scalar) setDuration(into reflect.Value) error {
 	duration, err := time.ParseDuration(v.text)
-	if err != nil || !v.isString {
+	if err != nil || !v.isString && v.text != "0" { // nothing is nothing in every unit
 		return errors.New("must be a duration with its unit such as 300ms, 30s or 15m")
 	}
 	into.SetInt(int64(duration))

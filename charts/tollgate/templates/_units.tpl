@@ -5,7 +5,7 @@ A Go duration in whole seconds, rounded up: {option: its name, value: "1m30s"}.
 */}}
 {{- define "tollgate.seconds" -}}
 {{- $text := toString .value -}}
-{{- if not (regexMatch "^([0-9]+([.][0-9]+)?(ns|us|µs|ms|s|m|h))+$" $text) -}}
+{{- if not (regexMatch "^(0|([0-9]+([.][0-9]+)?(ns|us|µs|ms|s|m|h))+)$" $text) -}}
 {{- fail (printf "%s: must be a duration such as 300s, 5m or 1m30s, written out: the pod's grace period is computed from it; got %q" .option $text) -}}
 {{- end -}}
 {{- $unit := dict "ns" 1e-9 "us" 1e-6 "µs" 1e-6 "ms" 1e-3 "s" 1.0 "m" 60.0 "h" 3600.0 -}}
