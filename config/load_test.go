@@ -297,7 +297,7 @@ func TestDurations(t *testing.T) {
 	f("", 15*time.Second)
 	f("0", 0)
 	f("'0'", 0)
-	f("${NONE:-0}", 0)
+	f("'${NONE:-0}'", 0)
 	f("0s", 0)
 	f("1m0.5s", 60500*time.Millisecond)
 }
