@@ -261,8 +261,8 @@ func TestBadCertificates(t *testing.T) {
 		p := launch(t, environment{
 			"SIMULATOR": "http://127.0.0.1:9", "PROVIDER_KEY": providerKey, "DATA_DIR": t.TempDir(), "TLS_CERT": cert, "TLS_KEY": key,
 		}, "serve", "-c", writeConfig(t, configuration))
-		if code := p.exit(t, patience); code != 1 && code != 2 {
-			t.Errorf("%s: exit code %d, want 1 or 2", name, code)
+		if code := p.exit(t, patience); code != 2 {
+			t.Errorf("%s: exit code %d, want 2", name, code)
 		}
 		log := p.stderr.String()
 		if !strings.Contains(lastLine(log), "tollgate: "+option+": ") || strings.Contains(log, `"serving"`) {
