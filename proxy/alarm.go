@@ -17,7 +17,7 @@ var (
 	errShutdown    = errors.New("the gateway is shutting down")
 	errFinished    = errors.New("the request is over")
 	errClientGone  = errors.New("the client left")
-	errDrained     = errors.New("the client left, and the answer did not end within the time it is read on")
+	errDrainOver   = errors.New("the client left, and the answer did not end within the time it is read on")
 )
 
 // heartbeat is what goes to the client of a stream whose provider is silent.

@@ -75,12 +75,24 @@ func (x *exchange) WriteTo(w io.Writer) (n int64, err error) {
 		}
 	}
 	if x.plain != nil || x.serving == nil {
-		err = x.writePlain(c)
+		if err = x.writePlain(c); err != nil {
+			x.undelivered(c)
+		}
 	} else {
 		r := relay{x: x, s: x.serving, client: c}
 		err = r.run()
 	}
 	return c.written, err
+}
+
+// undelivered reports a plain answer that did not arrive whole. Its record stands:
+// the answer was given, and its figures are known.
+func (x *exchange) undelivered(c *client) {
+	if c.stalled {
+		x.reportAs(errStalled)
+	} else {
+		x.reportAs(errClientGone)
+	}
 }
 
 // writePlain sends an answer that is in memory, step by step, so that a client

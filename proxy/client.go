@@ -18,6 +18,7 @@ type client struct {
 	rearmAt time.Time
 	written int64
 	gone    func() bool // the client has left
+	stalled bool        // it was cut because it accepted nothing
 	stop    func() bool
 }
 
@@ -49,6 +50,9 @@ func (c *client) write(p []byte) error {
 	}
 	n, err := c.w.Write(p)
 	c.written += int64(n)
+	if err != nil {
+		c.stalled = isTimeout(err) && !c.gone() && c.running.Err() == nil
+	}
 	return err
 }
 

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"log/slog"
@@ -14,8 +15,13 @@ import (
 	"tollgate/telemetry"
 )
 
+// unsentBytes is how much the kernel may hold for one client beyond what is on its
+// way to it.
+const unsentBytes = 128 << 10
+
 // watcher says when the other end of a connection is closed. Without it a client
-// that left is noticed by the next write to it, a keep-alive comment at the latest.
+// that left is noticed by the second or third write to it, keep-alive comments at
+// the latest.
 type watcher interface {
 	// Add calls left at most once, at once when the end is closed already.
 	Add(c net.Conn, left func()) (watch.Token, error)
@@ -30,8 +36,9 @@ type connection struct {
 	token  watch.Token
 	closed atomic.Bool
 
-	spoke   atomic.Bool // the client has sent something
-	gone    atomic.Bool // the client closed its end
+	reads   atomic.Uint32 // how often something came
+	busy    atomic.Bool   // a request was read, and is not over
+	gone    atomic.Bool   // the client closed its end
 	current atomic.Pointer[exchange]
 	// announced is the exchange of a request whose body waits for "100 Continue".
 	announced atomic.Pointer[exchange]
@@ -40,11 +47,14 @@ type connection struct {
 // Read implements net.Conn.
 func (c *connection) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	if n > 0 && !c.spoke.Load() {
-		c.spoke.Store(true)
+	if n > 0 {
+		c.reads.Add(1)
 	}
 	return n, err
 }
+
+// spoke reports whether anything came, behind a TLS handshake if there is one.
+func (c *connection) spoke() bool { return c.reads.Load() > 0 }
 
 // left is called by the watcher.
 func (c *connection) left() {
@@ -65,8 +75,11 @@ func (c *connection) attend(x *exchange) {
 	}
 }
 
-// dismiss ends what attend began.
-func (c *connection) dismiss() { c.current.Store(nil) }
+// dismiss ends what attend began: the request is over.
+func (c *connection) dismiss() {
+	c.current.Store(nil)
+	c.busy.Store(false)
+}
 
 func (c *connection) isTLS() bool {
 	_, encrypted := c.Conn.(*tls.Conn)
@@ -131,11 +144,34 @@ func (all *connections) close() {
 	all.closeThose(func(*connection) bool { return true })
 }
 
-// closeSilent closes those on which nothing was ever sent, such as one that a
-// browser opened ahead, or a TLS handshake that stands still. To fasthttp they
-// are busy.
-func (all *connections) closeSilent() {
-	all.closeThose(func(c *connection) bool { return !c.spoke.Load() })
+// closeStalled closes, until ctx is done, those that have no request in progress
+// and make none: nothing came on them for a moment, or a part of a request that
+// does not go on. To fasthttp they are busy.
+func (all *connections) closeStalled(ctx context.Context) {
+	const moment = 500 * time.Millisecond
+	ticker := time.NewTicker(moment)
+	defer ticker.Stop()
+	before := make(map[*connection]uint32)
+	for {
+		all.closeThose(func(c *connection) bool {
+			reads, known := before[c]
+			before[c] = c.reads.Load()
+			return known && reads == c.reads.Load() && !c.busy.Load()
+		})
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// wakeReaders ends the wait for requests that are still on their way.
+func (all *connections) wakeReaders() {
+	all.closeThose(func(c *connection) bool {
+		_ = c.SetReadDeadline(time.Now()) // a closed connection needs none
+		return false
+	})
 }
 
 func (all *connections) closeThose(chosen func(*connection) bool) {
@@ -167,6 +203,7 @@ func (l *listener) Accept() (net.Conn, error) {
 	for wait := shortest; ; wait = min(2*wait, longest) {
 		raw, err := l.Listener.Accept()
 		if err == nil {
+			boundUnsent(raw)
 			if l.tls != nil {
 				raw = tls.Server(raw, l.tls) // the handshake comes with the first read
 			}

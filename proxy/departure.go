@@ -68,7 +68,7 @@ func (x *exchange) drain(s *serving) bool {
 	if s.drain == nil || g.staying.Err() != nil {
 		return false
 	}
-	if g.drains.Add(1) > int64(g.Config.MaxDrains) || !s.alarm.shorten(s.drain.Time, errDrained) {
+	if g.drains.Add(1) > int64(g.Config.MaxDrains) || !s.alarm.shorten(s.drain.Time, errDrainOver) {
 		g.drains.Add(-1)
 		return false
 	}

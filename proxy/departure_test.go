@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -225,11 +226,38 @@ func TestLeavingBeforeTheAttempt(t *testing.T) {
 	}
 }
 
+// countingReader counts what was read of it.
+type countingReader struct {
+	io.Reader
+	n atomic.Int64
+}
+
+func (c *countingReader) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	c.n.Add(int64(n))
+	return n, err
+}
+
+// stalls waits until a reader is no longer read.
+func stalls(t *testing.T, c *countingReader) {
+	t.Helper()
+	last, since := int64(0), time.Now()
+	eventually(t, "a reader that nobody reads", func() bool {
+		if n := c.n.Load(); n != last {
+			last, since = n, time.Now()
+		}
+		return last > 0 && time.Since(since) > 200*time.Millisecond
+	})
+}
+
 // TestLeavingWhileStalled shuts down the sending side of a client that accepts
-// nothing: the write that waits for it ends at once.
+// nothing: the write that waits for it ends at once. What is held for it is
+// bounded, on both sides of the gateway.
 func TestLeavingWhileStalled(t *testing.T) {
+	body := &countingReader{}
 	p := newProvider(func(ctx context.Context) (*upstream.Response, error) {
-		return streamAnswer(io.MultiReader(strings.NewReader(someContent(32<<20)), hangReader{ctx})), nil
+		body.Reader = io.MultiReader(strings.NewReader(someContent(32<<20)), hangReader{ctx})
+		return streamAnswer(body), nil
 	})
 	r := newSocketRig(t, p, rigOptions{})
 	conn := r.start(streamOne)
@@ -237,10 +265,60 @@ func TestLeavingWhileStalled(t *testing.T) {
 	must(t, conn.SetReadBuffer(4<<10))
 	_, err := io.ReadFull(conn, make([]byte, 400)) // the stream has begun; no more is read
 	must(t, err)
+	stalls(t, body)
+	if held := body.n.Load(); held > 1<<20 {
+		t.Errorf("%d bytes are held for a client that reads nothing, want less than 1 MiB", held)
+	}
 	must(t, conn.CloseWrite())
 	<-p.cancelled
 	if record := r.only(); record.EndReason != usage.EndClientGone {
 		t.Errorf("recorded %s", record.EndReason)
+	}
+}
+
+// TestStalledClientsAreNamed cuts a client that accepts nothing, and says so.
+func TestStalledClientsAreNamed(t *testing.T) {
+	f := func(name, body string, answer func(context.Context) (*upstream.Response, error), end usage.EndReason) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newSocketRig(t, newProvider(answer), rigOptions{server: func(c *Config) { c.WriteTimeout = 300 * time.Millisecond }})
+			conn := r.start(body)
+			defer conn.Close()
+			must(t, conn.SetReadBuffer(4<<10))
+			if line := r.settled(); !strings.Contains(line, `"error_code":"client_stalled"`) || !strings.Contains(line, `"end_reason":"`+string(end)+`"`) {
+				t.Error(line)
+			}
+		})
+	}
+	f("stream", streamOne, func(ctx context.Context) (*upstream.Response, error) {
+		return streamAnswer(io.MultiReader(strings.NewReader(someContent(8<<20)), hangReader{ctx})), nil
+	}, usage.EndClientGone)
+	f("plain", plainAlias, func(context.Context) (*upstream.Response, error) {
+		return plainAnswer(200, strings.Replace(someAnswer, "hi", strings.Repeat("x", 8<<20), 1)), nil
+	}, usage.EndCompleted)
+}
+
+// TestSlowButSteady reads a large answer slowly, and without a pause: it is not
+// one that accepts nothing, however long the answer takes as a whole.
+func TestSlowButSteady(t *testing.T) {
+	const size = 6 << 20 // more than the kernel would take by itself
+	r := newSocketRig(t, answering(strings.Replace(someAnswer, "hi", strings.Repeat("x", size), 1)), rigOptions{server: func(c *Config) {
+		c.WriteTimeout = 500 * time.Millisecond
+	}})
+	conn := r.start(plainAlias)
+	defer conn.Close()
+	must(t, conn.SetReadBuffer(16<<10))
+	began, got := time.Now(), 0
+	buffer := make([]byte, 32<<10)
+	for got < size {
+		n, err := conn.Read(buffer)
+		if got += n; err != nil {
+			t.Fatalf("%v after %d bytes and %s", err, got, time.Since(began))
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	if took := time.Since(began); took < time.Second {
+		t.Errorf("%s is not slow enough to tell", took)
 	}
 }
 

@@ -8,5 +8,9 @@
 //
 // It is the only package, with cmd, that sees fasthttp. Nothing taken from a
 // fasthttp context outlives its request uncopied. A Gateway is safe for
-// concurrent use; an exchange belongs to its connection's goroutine.
+// concurrent use. An exchange belongs to its connection's goroutine. Three others
+// may touch it, each in one place: the watcher of connections tells it that its
+// client has left (departure), its alarm's timer writes comments while it waits
+// for a provider (relay.beat), and the attempts of a stream that began with a
+// comment run beside it (aloud).
 package proxy

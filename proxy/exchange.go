@@ -77,7 +77,7 @@ type exchange struct {
 }
 
 func (g *Gateway) newExchange(ctx *fasthttp.RequestCtx) *exchange {
-	return &exchange{
+	x := &exchange{
 		gateway:  g,
 		id:       telemetry.NewRequestID(),
 		accepted: time.Now(),
@@ -85,6 +85,8 @@ func (g *Gateway) newExchange(ctx *fasthttp.RequestCtx) *exchange {
 		method:   string(ctx.Method()),
 		http11:   ctx.Request.Header.IsHTTP11(),
 	}
+	x.conn.busy.Store(true)
+	return x
 }
 
 // send hands the response to fasthttp: common headers, and the exchange as
@@ -143,11 +145,12 @@ func (x *exchange) giveUp(err error) Failure {
 	return f
 }
 
-// nobodyAnswered reports an answer of which nothing was sent, since its client
-// had left, as a refusal for that reason is reported.
-func (x *exchange) nobodyAnswered() {
-	f := failureOf(errClientGone)
-	x.status, x.errorCode, x.errorType = f.Status, f.Code, f.Code
+// reportAs gives the request's report the code of an error that its client was not
+// told, and returns its status.
+func (x *exchange) reportAs(err error) (status int) {
+	f := failureOf(err)
+	x.errorCode, x.errorType = f.Code, f.Code
+	return f.Status
 }
 
 // refuseAfterPanic answers a request on which the gateway itself failed. What

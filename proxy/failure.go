@@ -49,6 +49,7 @@ var (
 	errLedger           = errors.New("the usage of this answer could not be recorded, so it is withheld: try again shortly")
 	errHeadTooLarge     = errors.New("the request head is larger than this gateway accepts")
 	errReadTimeout      = errors.New("the request was not sent in time")
+	errStalled          = errors.New("the client accepted nothing for server.write_timeout")
 	errUnparsable       = errors.New("the request is not well-formed HTTP")
 	errSpending         = errors.New("the usage of this key cannot be read at the moment: try again shortly")
 	errPanic            = errors.New("the gateway failed on this request: please report the request id")
@@ -144,6 +145,7 @@ func fixedFailure(err error) (Failure, bool) {
 		{errUnknownPath, 404, typeInvalid, "unknown_path", "", 0},
 		{errHeadTooLarge, 431, typeInvalid, "invalid_request_head", "", 0},
 		{errReadTimeout, 408, typeInvalid, "request_timeout", "", 0},
+		{errStalled, 499, typeInvalid, "client_stalled", "", 0},           // nor this
 		{errClientGone, 499, typeInvalid, "client_closed_request", "", 0}, // nobody reads it: for the log
 		{errUnparsable, 400, typeInvalid, "invalid_request_head", "", 0},
 		{errProtocol, 505, typeInvalid, "unsupported_protocol", "", 0},

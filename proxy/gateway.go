@@ -217,15 +217,24 @@ func (g *Gateway) complete(ctx *fasthttp.RequestCtx, x *exchange) error {
 // refuseUnparsed answers what fasthttp itself could not parse; its errors hold
 // bytes of the request, so none of their text is shown or logged.
 func (g *Gateway) refuseUnparsed(ctx *fasthttp.RequestCtx, err error) {
+	if !connectionOf(ctx.Conn()).spoke() {
+		// No request: a connection that was opened ahead, a TLS handshake that failed.
+		g.Log.Debug("connection without a request")
+		ctx.SetStatusCode(fasthttp.StatusRequestTimeout)
+		return
+	}
 	x := g.takeAnnounced(ctx) // and its body did not come
 	if x == nil {
 		x = g.newExchange(ctx)
+		x.method = "" // fasthttp's guess would be GET
 	}
 	var tooSmall *fasthttp.ErrSmallBuffer
 	switch {
 	case errors.As(err, &tooSmall):
 		err = errHeadTooLarge
 		x.unread = x.conn // the client may still be sending it
+	case isTimeout(err) && g.running.Err() != nil:
+		err = errDraining
 	case isTimeout(err):
 		err = errReadTimeout
 	default:

@@ -217,3 +217,33 @@ func TestShutdownClosesConnections(t *testing.T) {
 		}
 	}
 }
+
+// TestShutdownEndsUploads answers a request whose body is still on its way when the
+// time for draining is over, and does not wait for heads that do not go on.
+func TestShutdownEndsUploads(t *testing.T) {
+	r := newSocketRig(t, answering(someAnswer), rigOptions{})
+	half, announced, head := r.talk(), r.talk(), r.talk()
+	half.say(ask(r, "1.1", "", strings.Repeat(" ", 30<<10)) + strings.Repeat(" ", 15<<10))
+	announced.say(ask(r, "1.1", "Expect: 100-continue\r\n", plainAlias))
+	if got := announced.hear("POST"); got.status != 100 {
+		t.Fatalf("got %d", got.status)
+	}
+	head.say("G")
+	eventually(t, "two requests in progress", func() bool { return r.gateway.InFlight() == 2 })
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	must(t, r.server.Shutdown(ctx))
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("the shutdown took %s", took)
+	}
+	for name, d := range map[string]*dialogue{"half a body": half, "no body": announced} {
+		got := d.hear("POST")
+		if _, code, _, _ := errorOf(t, got); got.status != 503 || code != "shutting_down" {
+			t.Errorf("%s: got %d %s", name, got.status, got.body)
+		}
+	}
+	if rest, _ := io.ReadAll(head.in); len(rest) != 0 {
+		t.Errorf("half a head was answered: %s", rest)
+	}
+}

@@ -104,7 +104,7 @@ func (x *exchange) fill(stream io.Reader, length, limit int) error {
 			*x.body = (*x.body)[:filled]
 			return nil
 		case err != nil:
-			return bodyFault(err)
+			return x.bodyFault(err)
 		}
 	}
 }
@@ -137,15 +137,18 @@ func (x *exchange) expectEnd(stream io.Reader) error {
 		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:
-			return bodyFault(err)
+			return x.bodyFault(err)
 		}
 	}
 }
 
-// bodyFault tells a client that was too slow from one that broke off. fasthttp's
-// own error texts quote the body.
-func bodyFault(err error) error {
-	if isTimeout(err) {
+// bodyFault tells a client that was too slow, or met the gateway's end, from one
+// that broke off. fasthttp's own error texts quote the body.
+func (x *exchange) bodyFault(err error) error {
+	switch {
+	case isTimeout(err) && x.gateway.running.Err() != nil:
+		return errDraining
+	case isTimeout(err):
 		return errReadTimeout
 	}
 	return errBodyBroken

@@ -187,6 +187,9 @@ func (r *relay) interrupt(cause error) error {
 		return r.clientGone()
 	}
 	reason, f := r.interruption(cause)
+	if limit := r.s.limitOf(cause); limit != nil {
+		r.x.lastLimit = limit
+	}
 	if err := r.x.end(reason); err != nil {
 		f = failureOf(err)
 	}
@@ -236,8 +239,11 @@ func (r *relay) clientGone() error {
 		r.readOn()
 	}
 	_ = r.x.end(reason) // nobody is left to be told
-	if r.client.written == 0 {
-		r.x.nobodyAnswered()
+	switch {
+	case r.client.stalled:
+		r.x.reportAs(errStalled)
+	case r.client.written == 0:
+		r.x.status = r.x.reportAs(errClientGone)
 	}
 	return errClientGone
 }

@@ -151,6 +151,9 @@ func (x *exchange) report() {
 		Duration:  since(x.accepted),
 		FirstByte: x.firstByte,
 	}
+	if x.lastLimit != nil {
+		a.Cause = x.lastLimit.Error()
+	}
 	if x.firstByte > 0 {
 		a.Overhead = max(0, x.firstByte-x.abroad+x.settling)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"sync"
 	"time"
 
 	"tollgate/proxy/certs"
@@ -22,10 +23,6 @@ const headBytes = 16 << 10
 // haltGrace is how long answers may take to say that they were cut short,
 // after the time for draining is over.
 const haltGrace = 2 * time.Second
-
-// silentGrace is what a client has that connected just before a shutdown to send
-// its request.
-const silentGrace = 200 * time.Millisecond
 
 // Server is the public listener of a Gateway.
 type Server struct {
@@ -121,10 +118,10 @@ func (s *Server) Retire() { s.gateway.Retire() }
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.gateway.Retire()
 	s.gateway.abandon()
-	silent := time.AfterFunc(silentGrace, s.connections.closeSilent)
-	defer silent.Stop()
-	if err := s.http.ShutdownWithContext(ctx); err != nil {
+	if err := s.drain(ctx); err != nil {
 		s.gateway.Log.Warn("cutting open answers short: server.drain_timeout is over", telemetry.FieldInFlight, s.gateway.InFlight())
+		s.gateway.halt(errShutdown)
+		s.connections.wakeReaders()
 	}
 	// fasthttp knows nothing more: its second Shutdown would return at once.
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), haltGrace)
@@ -132,6 +129,17 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	err := s.gateway.Close(last)
 	s.connections.close()
 	return errors.Join(err, s.Close())
+}
+
+// drain waits until no connection is open, or ctx is done.
+func (s *Server) drain(ctx context.Context) error {
+	stalled, stop := context.WithCancel(ctx)
+	var closer sync.WaitGroup
+	closer.Go(func() { s.connections.closeStalled(stalled) })
+	err := s.http.ShutdownWithContext(ctx)
+	stop()
+	closer.Wait()
+	return err
 }
 
 // Close ends what the server does beside its connections. It is idempotent;

@@ -151,7 +151,7 @@ func (s *serving) outcomeOf(err error) upstream.Outcome {
 	switch cause := context.Cause(s.ctx); {
 	case errors.Is(cause, errShutdown):
 		return upstream.OutcomeAbandoned
-	case errors.Is(cause, errClientGone), errors.Is(cause, errDrained):
+	case errors.Is(cause, errClientGone), errors.Is(cause, errDrainOver):
 		return upstream.OutcomeClientGone
 	case errors.Is(cause, errFirstToken), errors.Is(cause, errAnswerLate), errors.Is(cause, errTotal):
 		return upstream.OutcomeTimeout
@@ -159,9 +159,9 @@ func (s *serving) outcomeOf(err error) upstream.Outcome {
 	return upstream.OutcomeOfError(err)
 }
 
-// limitOf names the time limit that ended an attempt; nil: none did.
+// limitOf names the time limit that ended an attempt, or its answer; nil: none did.
 func (s *serving) limitOf(err error) error {
-	for _, limit := range [...]error{errFirstToken, errAnswerLate, errTotal} {
+	for _, limit := range [...]error{errFirstToken, errAnswerLate, errIdle, errTotal} {
 		if errors.Is(context.Cause(s.ctx), limit) {
 			return limit
 		}

@@ -187,6 +187,9 @@ func (p promptText) count(e *usage.Estimator) int64 {
 // logAttempt leaves a line for an attempt that failed: the client sees only
 // the answer of the one that did not.
 func (x *exchange) logAttempt(a *upstream.Attempt, outcome upstream.Outcome) {
+	if outcome == upstream.OutcomeClientGone {
+		return // nothing failed
+	}
 	log := x.log()
 	if x.lastLimit != nil {
 		log = log.With(telemetry.FieldError, x.lastLimit)

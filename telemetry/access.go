@@ -28,6 +28,7 @@ type Access struct {
 	Model    string // the public model name, only once it is known to be configured
 	Provider string
 	Attempts int
+	Cause    string // the time limit that ended the answer, or the last attempt, in Tollgate's own words; empty: none did
 
 	Admitted    bool // a usage record is owed: the four below are set
 	Stream      bool
@@ -57,6 +58,7 @@ func LogAccess(ctx context.Context, log *slog.Logger, a Access) {
 	line.text(FieldRoute, a.Route)
 	line.add(slog.Int(FieldStatus, a.Status))
 	line.text(FieldErrorCode, a.ErrorCode)
+	line.text(FieldError, a.Cause)
 	line.text(FieldTenant, a.Tenant)
 	line.text(FieldKeyID, a.KeyID)
 	line.text(FieldModel, a.Model)
@@ -85,7 +87,7 @@ func LogAccess(ctx context.Context, log *slog.Logger, a Access) {
 const accessMessage = "request"
 
 // maxAccessFields is how many fields an access line has when none is empty.
-const maxAccessFields = 19
+const maxAccessFields = 20
 
 // accessLine leaves out what is empty.
 type accessLine struct {

@@ -81,7 +81,7 @@ type dialer struct {
 
 func newDialer(roots *x509.CertPool) *dialer {
 	return &dialer{
-		net: net.Dialer{Control: refuseForbidden},
+		net: net.Dialer{Control: prepare},
 		tls: &tls.Config{
 			MinVersion:         tls.VersionTLS12,
 			RootCAs:            roots,
@@ -135,7 +135,15 @@ func boundConnect(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, timeout)
 }
 
-// refuseForbidden is the dialer's Control function. It sees the address that is
+// prepare is the dialer's Control function.
+func prepare(network, address string, socket syscall.RawConn) error {
+	if err := refuseForbidden(network, address, socket); err != nil {
+		return err
+	}
+	return socket.Control(boundReceived)
+}
+
+// refuseForbidden is called for every address before it is dialled. It sees the address that is
 // really dialled, after every look-up: a name that leads elsewhere the second
 // time (DNS rebinding) and unusual spellings of an address come to nothing.
 func refuseForbidden(_, address string, _ syscall.RawConn) error {
