@@ -25,7 +25,7 @@ type ProviderConfig struct {
 	OnDisconnect string `yaml:"on_disconnect"`
 	// DrainTime is how long such an answer may go on. 0 means 30s.
 	DrainTime time.Duration `yaml:"drain_time"`
-	// DrainTokens is how many more tokens, by a rough count of its text, such an answer may bring. 0 means 8192.
+	// DrainTokens is how many more tokens, by a rough count of its text, such a stream may bring. A plain answer comes all at once: drain_time and server.max_answer bound it. 0 means 8192.
 	DrainTokens int `yaml:"drain_tokens"`
 	// Endpoints are the addresses this provider is reached at.
 	Endpoints []EndpointConfig `yaml:"endpoints"`
