@@ -16,6 +16,8 @@ const (
 	FieldAttempts         = "attempts"
 	FieldOutcome          = "outcome"
 	FieldInFlight         = "in_flight"
+	FieldShutdownDelay    = "shutdown_delay"
+	FieldDrainTimeout     = "drain_timeout"
 	FieldStack            = "stack"
 	FieldStatus           = "status"
 	FieldErrorCode        = "error_code"

@@ -87,7 +87,7 @@ func (p *process) retire() {
 	p.draining.Store(true)
 	p.public.Retire()
 	if delay := p.config.Server.ShutdownDelay; delay > 0 {
-		p.log.Info("retiring: still accepting, not ready", telemetry.FieldInFlight, p.public.InFlight(), "shutdown_delay", delay.String())
+		p.log.Info("retiring: still accepting, not ready", telemetry.FieldInFlight, p.public.InFlight(), telemetry.FieldShutdownDelay, delay.String())
 		time.Sleep(delay) // a second signal ends the process
 	}
 }
@@ -97,7 +97,7 @@ func (p *process) retire() {
 // operators' listener closes last, so that the drain can be watched.
 func (p *process) stop() error {
 	p.draining.Store(true)
-	p.log.Info("draining", telemetry.FieldInFlight, p.public.InFlight(), "drain_timeout", p.config.Server.DrainTimeout.String())
+	p.log.Info("draining", telemetry.FieldInFlight, p.public.InFlight(), telemetry.FieldDrainTimeout, p.config.Server.DrainTimeout.String())
 	drain, cancel := context.WithTimeout(context.Background(), p.config.Server.DrainTimeout)
 	defer cancel()
 	err := p.public.Shutdown(drain)
