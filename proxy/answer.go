@@ -99,12 +99,14 @@ func (x *exchange) undelivered(c *client) {
 // which keeps accepting has as long as it needs. It is flushed here: fasthttp
 // would hold it back while a pipelined request behind it is answered.
 func (x *exchange) writePlain(c *client) error {
-	x.firstByte = since(x.accepted)
 	const step = 64 << 10
 	for rest := x.plain; len(rest) > 0; {
 		n := min(step, len(rest))
 		if err := c.write(rest[:n]); err != nil {
 			return err
+		}
+		if x.firstByte == 0 {
+			x.firstByte = since(x.accepted)
 		}
 		rest = rest[n:]
 	}

@@ -122,7 +122,7 @@ func (all *connections) add(raw net.Conn) *connection {
 	c := &connection{Conn: raw, all: all}
 	token, err := all.watcher.Add(raw, c.left)
 	if err != nil && !errors.Is(err, watch.ErrUnsupported) && !all.warned.Swap(true) {
-		all.log.Warn("connections are not watched: a client that leaves is noticed by the next write only", telemetry.FieldError, err)
+		all.log.Warn("connections are not watched: a client that leaves is noticed by the second or third write to it", telemetry.FieldError, err)
 	}
 	c.token = token
 	_ = watch.KeepAlive(raw, all.vanished) // without it a client that lost its power is noticed later
