@@ -138,7 +138,7 @@ func (x *exchange) try(a *upstream.Attempt, deadline time.Time) (outcome upstrea
 	version := x.rewriteFor(a.Candidate)
 	s := x.open(a.Candidate, version, deadline)
 	x.attach(s)
-	x.lastLimit = nil
+	x.lastLimit, x.reached = nil, false
 	defer func() {
 		x.abroad += s.waited
 		if x.serving != s {
@@ -165,7 +165,7 @@ func (x *exchange) try(a *upstream.Attempt, deadline time.Time) (outcome upstrea
 	asked := time.Now()
 	s.response, err = x.gateway.Leg.Do(s.ctx, &request)
 	s.waited += since(asked)
-	x.reached = x.reached || !isConnectError(err)
+	x.reached = !isConnectError(err)
 	if err != nil {
 		return s.outcomeOf(err), err
 	}

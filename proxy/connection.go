@@ -88,13 +88,34 @@ func (c *connection) isTLS() bool {
 
 // Close implements net.Conn. It may be called several times.
 func (c *connection) Close() error {
-	if c.closed.CompareAndSwap(false, true) {
-		c.all.remove(c)
-		if x := c.announced.Swap(nil); x != nil {
-			x.finish() // its body never came
-		}
+	c.forget()
+	if encrypted, ok := c.Conn.(*tls.Conn); ok {
+		// Its goodbye waits up to 5 s for a client that accepts nothing.
+		const goodbye = 100 * time.Millisecond
+		impatience := time.AfterFunc(goodbye, func() { _ = encrypted.NetConn().Close() })
+		defer impatience.Stop()
 	}
 	return c.Conn.Close()
+}
+
+// abort closes the connection without a goodbye, and so without waiting.
+func (c *connection) abort() {
+	c.forget()
+	if encrypted, ok := c.Conn.(*tls.Conn); ok {
+		_ = encrypted.NetConn().Close() // it was to end anyway
+		return
+	}
+	_ = c.Conn.Close()
+}
+
+// forget ends what is known of the connection.
+func (c *connection) forget() {
+	if c.closed.CompareAndSwap(false, true) {
+		c.all.remove(c)
+	}
+	if x := c.announced.Swap(nil); x != nil {
+		x.finish() // its body never came
+	}
 }
 
 // connectionOf is the connection that fasthttp hands to a handler.
@@ -145,18 +166,30 @@ func (all *connections) close() {
 }
 
 // closeStalled closes, until ctx is done, those that have no request in progress
-// and make none: nothing came on them for a moment, or a part of a request that
-// does not go on. To fasthttp they are busy.
+// and make none: nothing came on them for half a second, or a part of a request that
+// has not gone on for some seconds. To fasthttp they are busy.
 func (all *connections) closeStalled(ctx context.Context) {
-	const moment = 500 * time.Millisecond
-	ticker := time.NewTicker(moment)
+	const (
+		look    = 500 * time.Millisecond
+		patient = 8 // looks, for a part of a request
+	)
+	ticker := time.NewTicker(look)
 	defer ticker.Stop()
-	before := make(map[*connection]uint32)
+	type silence struct {
+		reads uint32
+		looks int
+	}
+	silent := make(map[*connection]silence)
 	for {
 		all.closeThose(func(c *connection) bool {
-			reads, known := before[c]
-			before[c] = c.reads.Load()
-			return known && reads == c.reads.Load() && !c.busy.Load()
+			s, known := silent[c]
+			if reads := c.reads.Load(); !known || reads != s.reads || c.busy.Load() {
+				silent[c] = silence{reads: reads}
+				return false
+			}
+			s.looks++
+			silent[c] = s
+			return s.reads == 0 || s.looks >= patient
 		})
 		select {
 		case <-ctx.Done():
@@ -184,7 +217,7 @@ func (all *connections) closeThose(chosen func(*connection) bool) {
 	}
 	all.mu.Unlock()
 	for _, c := range open {
-		_ = c.Close() // it was to end anyway
+		c.abort()
 	}
 }
 

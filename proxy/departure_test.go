@@ -356,3 +356,59 @@ func TestNoCrossCancellation(t *testing.T) {
 		t.Errorf("the client that stayed got %d", response.StatusCode)
 	}
 }
+
+// TestFailedAttemptsAreNotTheTenants leaves while a second provider is being
+// connected to: the first one's failure costs the tenant nothing.
+func TestFailedAttemptsAreNotTheTenants(t *testing.T) {
+	connecting := make(chan struct{})
+	r := newSocketRig(t, legFunc(func(ctx context.Context, r *upstream.Request) (*upstream.Response, error) {
+		if r.Candidate.Provider.Name == "starmagic" {
+			return plainAnswer(500, "{}"), nil
+		}
+		close(connecting)
+		<-ctx.Done()
+		return nil, &upstream.ConnectError{Address: "a", Err: context.Cause(ctx)}
+	}), rigOptions{})
+	conn := r.start(plainAlias)
+	<-connecting
+	must(t, conn.Close())
+	if record := r.only(); record.EndReason != usage.EndClientGone || record.Prompt != 0 || record.Charge != 0 || record.Provider != "" {
+		t.Errorf("recorded %+v", record)
+	}
+}
+
+// TestDrainsHoldNoBodies reads an answer on without its large request.
+func TestDrainsHoldNoBodies(t *testing.T) {
+	p, writer := pipedProvider()
+	r := newSocketRig(t, p, rigOptions{upstream: draining(nil)})
+	conn := r.start(strings.Replace(streamOne, `"messages"`, strings.Repeat(" ", 1<<20)+`"messages"`, 1))
+	<-p.asked
+	must(t, conn.Close())
+	eventually(t, "a drain", func() bool { return r.gateway.Drains() == 1 })
+	_, err := io.WriteString(writer, oneWord+oneWord)
+	must(t, err)
+	eventually(t, "a body given back", func() bool { return r.gateway.bodyMemory.Load() == 0 })
+	must(t, writer.Close())
+	if record := r.only(); record.Prompt == 0 {
+		t.Errorf("recorded %+v", record)
+	}
+}
+
+// TestAnnouncedOnAClosedConnection gives the place of a request back whose
+// connection was closed while it was being let through.
+func TestAnnouncedOnAClosedConnection(t *testing.T) {
+	r := newSocketRig(t, answering(someAnswer), rigOptions{})
+	c := r.server.connections.add(&closingConn{})
+	x := &exchange{gateway: r.gateway, conn: c, accepted: time.Now()}
+	must(t, x.enter())
+	must(t, c.Close()) // by a shutdown
+	c.announced.Store(x)
+	must(t, c.Close()) // by its own goroutine
+	if n := r.gateway.InFlight(); n != 0 {
+		t.Errorf("%d requests in flight", n)
+	}
+}
+
+type closingConn struct{ net.Conn }
+
+func (c *closingConn) Close() error { return nil }

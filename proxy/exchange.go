@@ -49,7 +49,7 @@ type exchange struct {
 	settled  bool
 
 	attempts    int
-	reached     bool // a provider may have got the request
+	reached     bool // the provider of the last attempt may have got the request
 	lastOutcome upstream.Outcome
 	lastLimit   error    // the time limit that ended the last attempt; nil: none did
 	serving     *serving // the attempt that answers, once there is one

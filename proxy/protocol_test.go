@@ -219,7 +219,7 @@ func TestShutdownClosesConnections(t *testing.T) {
 }
 
 // TestShutdownEndsUploads answers a request whose body is still on its way when the
-// time for draining is over, and does not wait for heads that do not go on.
+// time for draining is over, or of which only a part of the head has come.
 func TestShutdownEndsUploads(t *testing.T) {
 	r := newSocketRig(t, answering(someAnswer), rigOptions{})
 	half, announced, head := r.talk(), r.talk(), r.talk()
@@ -243,7 +243,8 @@ func TestShutdownEndsUploads(t *testing.T) {
 			t.Errorf("%s: got %d %s", name, got.status, got.body)
 		}
 	}
-	if rest, _ := io.ReadAll(head.in); len(rest) != 0 {
+	// No request yet: it may be told, or not.
+	if rest, _ := io.ReadAll(head.in); len(rest) > 0 && !strings.HasPrefix(string(rest), "HTTP/1.1 503 ") {
 		t.Errorf("half a head was answered: %s", rest)
 	}
 }

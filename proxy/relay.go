@@ -236,6 +236,7 @@ func (r *relay) clientGone() error {
 	}
 	r.x.clientLeft() // when a write has found out first
 	if r.x.isDraining() {
+		r.x.releaseBody() // nobody else is asked any more
 		r.readOn()
 	}
 	_ = r.x.end(reason) // nobody is left to be told

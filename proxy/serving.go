@@ -209,9 +209,10 @@ func (s *serving) readBounded(hold func(n int) bool) ([]byte, error) {
 	if length > int64(limit) {
 		return nil, errNotAnAnswer
 	}
-	size := first
+	size, most := first, limit+1 // one more, to see the end, or the excess
 	if length >= 0 {
-		size = int(min(length+1, firstStep)) // one more, to see the end in the same read
+		most = int(length) + 1
+		size = min(most, firstStep)
 	}
 	var body []byte
 	for {
@@ -225,7 +226,7 @@ func (s *serving) readBounded(hold func(n int) bool) ([]byte, error) {
 			s.waited += since(began)
 			body = body[:len(body)+n]
 			switch {
-			case len(body) > limit:
+			case len(body) >= most:
 				return nil, errNotAnAnswer
 			case errors.Is(err, io.EOF):
 				return body, nil
@@ -233,7 +234,7 @@ func (s *serving) readBounded(hold func(n int) bool) ([]byte, error) {
 				return nil, err
 			}
 		}
-		size *= 2
+		size = min(2*size, most)
 	}
 }
 

@@ -107,7 +107,8 @@ func (x *exchange) expectUsage(c *upstream.Candidate) {
 }
 
 // estimate is the local count of the prompt and of the answer's text so far; zero
-// when no provider can have got the request.
+// when the last provider asked cannot have got the request. (What earlier ones,
+// which failed, may charge for it is not the tenant's.)
 func (x *exchange) estimate() usage.Tokens {
 	var t usage.Tokens
 	if !x.reached {

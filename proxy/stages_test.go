@@ -220,12 +220,20 @@ func TestBounds(t *testing.T) {
 // for bodies: the request is refused, and everything given back.
 func TestAnswersInMemoryAreBounded(t *testing.T) {
 	large := strings.Replace(someAnswer, `"hi"`, `"`+strings.Repeat("x", 100<<10)+`"`, 1)
-	r := newRig(t, legFunc(func(context.Context, *upstream.Request) (*upstream.Response, error) {
+	var r *rig
+	var others int64 // bytes that answers which came meanwhile hold
+	r = newRig(t, legFunc(func(context.Context, *upstream.Request) (*upstream.Response, error) {
+		r.gateway.bodyMemory.Add(others)
 		a := plainAnswer(200, large)
 		a.ContentLength = -1
 		return a, nil
 	}), rigOptions{memory: true, server: func(c *Config) { c.MaxAnswer, c.MaxBodyMemory = 110<<10, 112<<10 }})
+	if got := r.ask(plainAlias); got.status != 200 {
+		t.Errorf("with room for one answer: %d %.200s", got.status, got.body)
+	}
+	others = 50 << 10
 	got := r.ask(plainAlias)
+	r.gateway.bodyMemory.Add(-others)
 	if _, code, _, _ := errorOf(t, got); got.status != 503 || code != "overloaded" {
 		t.Errorf("got %d %.200s", got.status, got.body)
 	}

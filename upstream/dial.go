@@ -55,9 +55,13 @@ type connectContext struct {
 
 func connectWithin(ctx context.Context, timeout time.Duration) *connectContext {
 	c := &connectContext{Context: ctx, timeout: orDefault(timeout, connectTimeout)}
-	c.trace.WroteHeaders = c.wroteHeaders
+	c.trace.GetConn, c.trace.WroteHeaders = c.getConn, c.wroteHeaders
 	return c
 }
+
+// getConn is called when a connection is wanted: again for a request whose first one
+// was dead before anything of it had left.
+func (c *connectContext) getConn(string) { c.written.Store(false) }
 
 // wroteHeaders is called by the connection's goroutine when the head is in its
 // buffer, before any of it is on its way. A connection that was closed before,
