@@ -105,7 +105,7 @@ func (p *paced) check(t *testing.T, before, most memory) {
 	// waits for more before it writes merges most of all.
 	bound := len(through) / 4
 	if proving() {
-		bound = len(through) / 100
+		bound = len(through) / 20 // the race detector makes the clients slow
 	}
 	if merged > bound {
 		t.Errorf("%d of %d words shared a write with another one, want %d at most", merged, len(through), bound)
