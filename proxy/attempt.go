@@ -112,7 +112,7 @@ func (x *exchange) tryAndReport(a *upstream.Attempt, deadline time.Time) (outcom
 	began := time.Now()
 	outcome = upstream.OutcomeAbandoned
 	defer func() {
-		a.Report(outcome)
+		a.Report(upstream.Report{Outcome: outcome, Took: since(began)})
 		x.gateway.Metrics.Attempt(a.Provider.Name, a.Model, outcome.String(), since(began))
 	}()
 	return x.try(a, deadline)

@@ -39,7 +39,7 @@ func bearer(header []byte) ([]byte, bool) {
 // the model is found. A model that is not configured and one that the key may
 // not use are the same 404: a tenant cannot list what others have.
 func (x *exchange) authorize() error {
-	model, ok := x.gateway.Table.Model(x.document.Model)
+	model, ok := x.plan.Table.Model(x.document.Model)
 	if !ok || !x.key.MayUse(x.document.Model) {
 		return errModelNotFound
 	}

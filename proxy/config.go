@@ -41,6 +41,8 @@ type Config struct {
 	KeepaliveBeforeFirstToken bool `yaml:"keepalive_before_first_token"`
 	// MaxDrains bounds the answers that are read to their end although their client has left (on_disconnect: drain); beyond it they are cancelled. 0: none is read on.
 	MaxDrains int `yaml:"max_drains"`
+	// UpstreamHeaders names in each answer the provider that gave it (x-tollgate-upstream) and how many were asked (x-tollgate-attempts).
+	UpstreamHeaders bool `yaml:"upstream_headers"`
 }
 
 // TLSConfig names the files of a certificate. They are read again when they change.
@@ -70,6 +72,7 @@ func DefaultConfig() Config {
 
 		KeepaliveComment: 15 * time.Second,
 		MaxDrains:        64,
+		UpstreamHeaders:  true,
 	}
 }
 

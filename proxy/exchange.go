@@ -21,6 +21,7 @@ import (
 // has returned and Close on every path, so Close is where a request ends.
 type exchange struct {
 	gateway  *Gateway
+	plan     *Plan
 	id       string
 	accepted time.Time
 	conn     *connection
@@ -79,6 +80,7 @@ type exchange struct {
 func (g *Gateway) newExchange(ctx *fasthttp.RequestCtx) *exchange {
 	x := &exchange{
 		gateway:  g,
+		plan:     g.plan.Load(),
 		id:       telemetry.NewRequestID(),
 		accepted: time.Now(),
 		conn:     connectionOf(ctx.Conn()),

@@ -38,17 +38,23 @@ type Spending interface {
 	Sum(ctx context.Context, q usage.Query) ([]usage.Row, error)
 }
 
+// Plan is what requests are answered by, and what may be exchanged while some are
+// in progress: each keeps the plan that it began with.
+type Plan struct {
+	Table  *upstream.Table
+	Prices *usage.PriceBook
+}
+
 // Options are the parts that a Gateway joins. All are required, but for Traces
 // and Metrics: without them none are made.
 type Options struct {
 	Config    Config
 	Keys      *keys.Directory
 	Limiter   *ratelimit.Limiter
-	Table     *upstream.Table
+	Plan      Plan
 	Leg       Leg
 	Recorder  Recorder
 	Spending  Spending
-	Prices    *usage.PriceBook
 	Estimator *usage.Estimator
 	Traces    *telemetry.Traces
 	Metrics   *telemetry.Metrics
@@ -58,6 +64,7 @@ type Options struct {
 // Gateway is the life of every request. It is safe for concurrent use.
 type Gateway struct {
 	Options
+	plan atomic.Pointer[Plan] // the one in force; Options has the first
 
 	// running is the parent of every upstream request: it ends, with errShutdown
 	// as its cause, when the time for draining is over. It is never a fasthttp
@@ -83,6 +90,7 @@ type Gateway struct {
 // New returns a Gateway. Serve it through NewServer, end it with Close.
 func New(o Options) *Gateway {
 	g := &Gateway{Options: o}
+	g.Follow(o.Plan)
 	g.running, g.halt = context.WithCancelCause(context.Background())
 	g.staying, g.abandon = context.WithCancel(context.Background())
 	g.documents.New = func() any { return new(scan.Document) }
@@ -90,6 +98,9 @@ func New(o Options) *Gateway {
 	g.framers.New = func() any { return sse.NewFramer(int(o.Config.MaxEvent)) }
 	return g
 }
+
+// Follow puts another plan into force, for the requests that begin from now on.
+func (g *Gateway) Follow(p Plan) { g.plan.Store(&p) }
 
 // Close cancels every upstream request that is still open: their answers end
 // with an error event and leave their records. It waits until all have, at most

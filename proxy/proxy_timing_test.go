@@ -70,13 +70,13 @@ func benchGateway(b *testing.B, leg Leg) (*Gateway, string) {
 	directory := keys.New(keyStore, keys.DefaultConfig())
 	_, secret, err := directory.Create(context.Background(), keys.Spec{Tenant: "acme", Name: "bench"})
 	must(b, err)
-	table, err := upstream.NewTable(rigUpstreams(nil), nil)
+	table, err := upstream.NewTable(rigUpstreams(nil), upstream.TableOptions{})
 	must(b, err)
 	prices, err := usage.NewPriceBook(rigPrices())
 	must(b, err)
 	g := New(Options{
-		Config: DefaultConfig(), Keys: directory, Limiter: ratelimit.New(ratelimit.Config{}), Table: table, Leg: leg,
-		Recorder: discardRecorder{}, Prices: prices, Estimator: usage.NewEstimator(), Log: slog.New(slog.NewJSONHandler(logSink{}, nil)),
+		Config: DefaultConfig(), Keys: directory, Limiter: ratelimit.New(ratelimit.Config{}), Plan: Plan{Table: table, Prices: prices}, Leg: leg,
+		Recorder: discardRecorder{}, Estimator: usage.NewEstimator(), Log: slog.New(slog.NewJSONHandler(logSink{}, nil)),
 	})
 	b.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)

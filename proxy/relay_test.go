@@ -33,7 +33,7 @@ func TestCutStream(t *testing.T) {
 	done := strings.Index(someStream, "data: [DONE]") + len("data: [DONE]\n\n")
 	for at = range done {
 		// The breaker of the one endpoint must not refuse the next cut.
-		r.gateway.Table = freshTable(t)
+		r.gateway.Follow(Plan{Table: freshTable(t), Prices: r.gateway.plan.Load().Prices})
 		got := r.ask(streamOne)
 		if at < content {
 			if got.status != 502 {
@@ -56,7 +56,7 @@ func TestCutStream(t *testing.T) {
 
 func freshTable(t *testing.T) *upstream.Table {
 	t.Helper()
-	table, err := upstream.NewTable(rigUpstreams(nil), nil)
+	table, err := upstream.NewTable(rigUpstreams(nil), upstream.TableOptions{})
 	must(t, err)
 	return table
 }
@@ -224,7 +224,7 @@ func TestRelayAllocatesNothingPerEvent(t *testing.T) {
 }
 
 func mustModel(r *rig) *upstream.Model {
-	m, ok := r.gateway.Table.Model("any")
+	m, ok := r.gateway.plan.Load().Table.Model("any")
 	if !ok {
 		r.t.Fatal("no such model")
 	}

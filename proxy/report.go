@@ -49,7 +49,7 @@ func (x *exchange) ownPath() string {
 	case routeUnknown:
 		return ""
 	case routeModel:
-		if _, ok := x.gateway.Table.Model(x.tail); !ok {
+		if _, ok := x.plan.Table.Model(x.tail); !ok {
 			return ""
 		}
 		return "/v1/models/" + x.tail

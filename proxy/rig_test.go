@@ -104,7 +104,7 @@ func newRig(t *testing.T, leg Leg, o rigOptions) *rig {
 	r.keys = keys.New(keyStore, keys.DefaultConfig())
 	r.key, r.secret = r.issue(o.spec)
 	log := slog.New(slog.NewJSONHandler(r.log, nil))
-	table, err := upstream.NewTable(rigUpstreams(o.upstream), log)
+	table, err := upstream.NewTable(rigUpstreams(o.upstream), upstream.TableOptions{Log: log})
 	must(t, err)
 	prices, err := usage.NewPriceBook(rigPrices())
 	must(t, err)
@@ -131,7 +131,7 @@ func newRig(t *testing.T, leg Leg, o rigOptions) *rig {
 		Traces:  telemetry.NewTraces(sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(r.spans)), o.traces),
 		Metrics: metrics,
 		Config:  config, Keys: r.keys, Limiter: ratelimit.New(ratelimit.Config{Default: ratelimit.Limits{RequestsPerMinute: o.perMinute}}),
-		Table: table, Leg: leg, Recorder: recorder, Spending: r.ledger, Prices: prices, Estimator: usage.NewEstimator(), Log: log,
+		Plan: Plan{Table: table, Prices: prices}, Leg: leg, Recorder: recorder, Spending: r.ledger, Estimator: usage.NewEstimator(), Log: log,
 	})
 	r.serve()
 	t.Cleanup(func() {

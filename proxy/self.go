@@ -30,7 +30,7 @@ func (x *exchange) listModels(ctx *fasthttp.RequestCtx) error {
 		Object string        `json:"object"`
 		Data   []modelObject `json:"data"`
 	}{Object: "list", Data: []modelObject{}}
-	for _, name := range x.gateway.Table.Names() {
+	for _, name := range x.plan.Table.Names() {
 		if x.key.MayUse(name) {
 			list.Data = append(list.Data, newModelObject(name))
 		}
@@ -45,7 +45,7 @@ func (x *exchange) showModel(ctx *fasthttp.RequestCtx) error {
 	if err != nil {
 		return errModelNotFound
 	}
-	if _, ok := x.gateway.Table.Model(name); !ok || !x.key.MayUse(name) {
+	if _, ok := x.plan.Table.Model(name); !ok || !x.key.MayUse(name) {
 		return errModelNotFound
 	}
 	return x.replyJSON(ctx, newModelObject(name))

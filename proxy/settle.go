@@ -66,11 +66,11 @@ func (x *exchange) settle(answer usage.Answer) error {
 	r.EndedAt = time.Now().UTC()
 	var err error
 	if verdict.Charged {
-		if r.Charge, r.ChargePrice, err = x.gateway.Prices.Charge(r.Model, verdict.Tokens, r.AcceptedAt); err != nil {
+		if r.Charge, r.ChargePrice, err = x.plan.Prices.Charge(r.Model, verdict.Tokens, r.AcceptedAt); err != nil {
 			x.log().Error("charge not computed", telemetry.FieldError, err)
 		}
 	}
-	if r.Cost, r.CostPrice, err = x.gateway.Prices.Cost(r.Provider, r.UpstreamModel, verdict.Cost, r.AcceptedAt); err != nil {
+	if r.Cost, r.CostPrice, err = x.plan.Prices.Cost(r.Provider, r.UpstreamModel, verdict.Cost, r.AcceptedAt); err != nil {
 		x.log().Error("cost not computed", telemetry.FieldError, err)
 	}
 	// Not the request's context: a client that left still owes its record.

@@ -22,7 +22,7 @@ func single(t *testing.T, log *slog.Logger) *Model {
 	t.Helper()
 	table, err := NewTable(parse(t, `
 providers: {p: {contract: openai, endpoints: [{url: "https://h/v1", api_keys: [k]}]}}
-models: {m: {targets: [{provider: p}]}}`), log)
+models: {m: {targets: [{provider: p}]}}`), TableOptions{Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +52,7 @@ func must(t *testing.T, m *Model) *Attempt {
 func report(t *testing.T, m *Model, n int, o Outcome) {
 	t.Helper()
 	for range n {
-		must(t, m).Report(o)
+		must(t, m).Report(Report{Outcome: o})
 	}
 }
 
@@ -154,7 +154,7 @@ func TestSlowFailuresTrip(t *testing.T) {
 				if a, err := attempt(m); err == nil {
 					go func() {
 						time.Sleep(takes)
-						a.Report(OutcomeTimeout)
+						a.Report(Report{Outcome: OutcomeTimeout})
 					}()
 				}
 				time.Sleep(every)
@@ -271,7 +271,7 @@ func TestBreakerUnderLoad(t *testing.T) {
 					return
 				}
 				for a, err := route.Next(); err == nil; a, err = route.Next() {
-					a.Report(Outcome((worker + i) % int(outcomeCount)))
+					a.Report(Report{Outcome: Outcome((worker + i) % int(outcomeCount))})
 				}
 				table.Endpoints()
 			}

@@ -145,7 +145,31 @@ type Attempt struct {
 	permit   permit
 }
 
-// Report tells the breaker how the attempt ended, as soon as that is known: at
-// the first valid event of a stream, not at its end. Only the first call counts.
-// It may be called from any goroutine.
-func (a *Attempt) Report(o Outcome) { a.permit.report(o) }
+// Report is what is known of an attempt once it is decided.
+type Report struct {
+	Outcome Outcome
+	// Took is how long the attempt waited for what decided it.
+	Took time.Duration
+	// RetryIn is how long the provider asked to be left alone; 0: it named no time.
+	RetryIn time.Duration
+}
+
+// Report says how the attempt was decided, as soon as it is: at the first valid
+// event of a stream, not at its end. Only the first call counts. It may be called
+// from any goroutine.
+func (a *Attempt) Report(r Report) { a.permit.report(r.Outcome) }
+
+// Ending says how a stream ended that had begun.
+type Ending uint8
+
+// The endings of a stream.
+const (
+	EndingUnknown Ending = iota // nobody saw it: the client left, or it was no stream
+	EndingWhole
+	EndingBroken // the provider broke it off, fell silent, or sent what is no event
+)
+
+// End gives back what the attempt held, once nothing is asked of the provider any
+// more. It must be called, after Report; an attempt that was never reported counts
+// as abandoned. Only the first call counts.
+func (a *Attempt) End(Ending) {}

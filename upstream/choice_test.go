@@ -72,7 +72,7 @@ func walk(r *rapid.T, route *Route, eligible map[*Candidate]bool) {
 		}
 		eligible[a.Candidate] = false // tried
 		asked[a.Provider] = true
-		a.Report(Outcome(rapid.IntRange(0, int(outcomeCount)-1).Draw(r, "outcome")))
+		a.Report(Report{Outcome: Outcome(rapid.IntRange(0, int(outcomeCount)-1).Draw(r, "outcome"))})
 	}
 }
 
@@ -114,10 +114,10 @@ models: {m: {targets: [{provider: many}, {provider: other, tier: 2}]}}`, keys)))
 					t.Fatalf("keys %s: %v before the other provider was asked", keys, err)
 				}
 				if a.Provider.Name == "other" {
-					a.Report(OutcomeOK)
+					a.Report(Report{Outcome: OutcomeOK})
 					break
 				}
-				a.Report(OutcomeCredentialRefused)
+				a.Report(Report{Outcome: OutcomeCredentialRefused})
 			}
 		}
 	}
@@ -224,7 +224,7 @@ func TestRouteAllocations(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a.Report(OutcomeOK)
+		a.Report(Report{Outcome: OutcomeOK})
 	})
 	if got > 2 {
 		t.Errorf("a choice costs %v allocations, want 2", got)

@@ -53,12 +53,18 @@ type EndpointConfig struct {
 	APIKeys []telemetry.Secret `yaml:"api_keys"`
 	// Weight is this endpoint's share of the provider's traffic, relative to the other endpoints. 0 means 1.
 	Weight int `yaml:"weight"`
+	// MaxConcurrent bounds the requests in progress at this endpoint with each of its keys; when it is reached others are asked, or none. 0: no bound.
+	MaxConcurrent int `yaml:"max_concurrent"`
 }
 
 // ModelConfig is one entry of `models`.
 type ModelConfig struct {
 	// Targets are the providers that serve this model. Listing two of them declares their models equivalent.
 	Targets []TargetConfig `yaml:"targets"`
+	// Policy chooses among the candidates of a tier: p2c (of two at random, the one that is quicker and less busy for its weight), weighted (in turn, by weight) or least_pending (the least busy for its weight). Empty: p2c.
+	Policy string `yaml:"policy"`
+	// Affinity sends what belongs together to the same candidate while it can take it, so that the provider's prompt cache stays warm: prefix (the same tenant, model, system prompt and first user message), key (the same key), or none. Empty: none.
+	Affinity string `yaml:"affinity"`
 	// MaxAttempts bounds how many candidates one request may try, the first one included. 0 means 3.
 	MaxAttempts int `yaml:"max_attempts"`
 	// Timeouts bound the parts of one request.

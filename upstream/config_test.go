@@ -79,7 +79,7 @@ func TestConfigErrors(t *testing.T) {
 		if diff := cmp.Diff(strings.Join(want, "\n"), got); diff != "" {
 			t.Errorf("%s\n%s", strings.TrimSpace(text), diff)
 		}
-		if _, err := NewTable(parse(t, text), nil); err == nil {
+		if _, err := NewTable(parse(t, text), TableOptions{}); err == nil {
 			t.Errorf("NewTable takes %s", text)
 		}
 	}
@@ -154,7 +154,7 @@ func TestAsManyCandidatesAsFit(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a.Report(OutcomeOK)
+		a.Report(Report{Outcome: OutcomeOK})
 		seen[a.Endpoint] = true
 	}
 	if len(seen) != 64 {

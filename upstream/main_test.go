@@ -26,7 +26,7 @@ func parse(t *testing.T, text string) Config {
 // build makes a table of a piece of config.yaml.
 func build(t *testing.T, text string) *Table {
 	t.Helper()
-	table, err := NewTable(parse(t, text), nil)
+	table, err := NewTable(parse(t, text), TableOptions{})
 	if err != nil {
 		t.Fatalf("NewTable: %v", err)
 	}

@@ -32,10 +32,10 @@ func TestBreakerRecovers(t *testing.T) {
 		if got := refused(t, m); got != time.Second {
 			t.Errorf("with all probes out it asks to retry after %s, want 1s", got)
 		}
-		a.Report(OutcomeOK)
-		b.Report(OutcomeRequestRefused)
+		a.Report(Report{Outcome: OutcomeOK})
+		b.Report(Report{Outcome: OutcomeRequestRefused})
 		refused(t, m)
-		c.Report(OutcomeOK)
+		c.Report(Report{Outcome: OutcomeOK})
 		if state(m) != StateReady {
 			t.Errorf("after three good probes it is %s", state(m))
 		}
@@ -53,8 +53,8 @@ func TestBreakerRecovers(t *testing.T) {
 		for range 10 {
 			time.Sleep(13*time.Second + time.Millisecond)
 			a, b := must(t, m), must(t, m)
-			a.Report(OutcomeOK)
-			b.Report(OutcomeServerError)
+			a.Report(Report{Outcome: OutcomeOK})
+			b.Report(Report{Outcome: OutcomeServerError})
 			refused(t, m)
 		}
 	})
@@ -77,11 +77,11 @@ func TestBreakerRecovers(t *testing.T) {
 		report(t, m, 5, OutcomeServerError)
 		time.Sleep(13*time.Second + time.Millisecond)
 		probe := must(t, m)
-		old.Report(OutcomeServerError)
+		old.Report(Report{Outcome: OutcomeServerError})
 		if state(m) != StateHalfOpen {
 			t.Errorf("an attempt from before it opened makes it %s", state(m))
 		}
-		probe.Report(OutcomeOK)
+		probe.Report(Report{Outcome: OutcomeOK})
 	})
 }
 
@@ -102,7 +102,7 @@ func TestReportCountsOnce(t *testing.T) {
 		for range 4 {
 			a := must(t, m)
 			for range 3 {
-				a.Report(OutcomeServerError)
+				a.Report(Report{Outcome: OutcomeServerError})
 			}
 		}
 		if state(m) != StateReady {
@@ -113,8 +113,8 @@ func TestReportCountsOnce(t *testing.T) {
 		m := single(t, nil)
 		for range 20 {
 			a := must(t, m)
-			a.Report(OutcomeClientGone)
-			a.Report(OutcomeServerError)
+			a.Report(Report{Outcome: OutcomeClientGone})
+			a.Report(Report{Outcome: OutcomeServerError})
 		}
 		if state(m) != StateReady {
 			t.Errorf("departed clients, reported as failures later, make it %s", state(m))
@@ -126,7 +126,7 @@ func TestReportCountsOnce(t *testing.T) {
 			a := must(t, m)
 			var all sync.WaitGroup
 			for range 8 {
-				all.Go(func() { a.Report(OutcomeServerError) })
+				all.Go(func() { a.Report(Report{Outcome: OutcomeServerError}) })
 			}
 			all.Wait()
 		}
@@ -170,7 +170,7 @@ func TestAbandonedProbes(t *testing.T) {
 		if state(m) != StateOpen {
 			t.Fatalf("an overdue probe leaves it %s", state(m))
 		}
-		probe.Report(OutcomeOK)
+		probe.Report(Report{Outcome: OutcomeOK})
 		refused(t, m)
 	})
 	in(t, "but not when reported in time", func(t *testing.T) {
@@ -180,7 +180,7 @@ func TestAbandonedProbes(t *testing.T) {
 		for range 3 {
 			probe := must(t, m)
 			time.Sleep(slow - time.Second)
-			probe.Report(OutcomeOK)
+			probe.Report(Report{Outcome: OutcomeOK})
 			if probe.permit.watchdog.Stop() {
 				t.Error("a reported probe is still watched")
 			}

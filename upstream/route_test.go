@@ -54,7 +54,7 @@ models: {m: %s}`, oneKey, oneKey, keyless, models)))
 				var a *Attempt
 				if a, err = route.Next(); err == nil {
 					got = append(got, a.Provider.Name+"/"+a.Model)
-					a.Report(OutcomeThrottled)
+					a.Report(Report{Outcome: OutcomeThrottled})
 				}
 			}
 			if diff := cmp.Diff(want, append(got, err.Error())); diff != "" {
@@ -122,7 +122,7 @@ func TestRouteGoesAroundOpenBreakers(t *testing.T) {
 			if a := must(t, m); a.Provider.Name != "b" {
 				t.Fatalf("%s is asked while its breaker is open", a.Provider.Name)
 			} else {
-				a.Report(OutcomeOK)
+				a.Report(Report{Outcome: OutcomeOK})
 			}
 		}
 		time.Sleep(14 * time.Second)
@@ -163,7 +163,7 @@ func TestRouteGoesAroundOpenBreakers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a.Report(OutcomeServerError)
+		a.Report(Report{Outcome: OutcomeServerError})
 		if _, err := route.Next(); !errors.Is(err, ErrExhausted) {
 			t.Errorf("Next = %v, want it exhausted", err)
 		}

@@ -30,7 +30,7 @@ func BenchmarkChoice(b *testing.B) {
 						b.Error(err)
 						return
 					}
-					a.Report(OutcomeOK)
+					a.Report(Report{Outcome: OutcomeOK})
 				}
 			})
 		})

@@ -16,16 +16,27 @@ type Table struct {
 	endpoints []*Candidate // one for each provider, endpoint and upstream model
 }
 
+// TableOptions are what a Table stands in; the zero value is a table of its own.
+type TableOptions struct {
+	// Log is told once of each endpoint that is off; nil: nobody is.
+	Log *slog.Logger
+	// Monitor is told when the state of an endpoint changes; nil: nobody is.
+	Monitor *Monitor
+	// Previous is the table that this one takes the place of: what it knows of endpoints that
+	// stay is shared by both. Nil: none.
+	Previous *Table
+}
+
 // NewTable builds the table of a configuration, which it validates first. An
-// endpoint without a credential is off, which is logged once. A nil log discards.
-func NewTable(c Config, log *slog.Logger) (*Table, error) {
+// endpoint without a credential is off, which is logged once.
+func NewTable(c Config, o TableOptions) (*Table, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return newTable(c, log, rand.Uint64N), nil
+	return newTable(c, o.Log, rand.Uint64N), nil
 }
 
 // Model returns the model that clients call by this name. A model without a
@@ -43,10 +54,13 @@ type State string
 
 // The states of an endpoint.
 const (
-	StateReady    State = "ready"     // its breaker is closed
-	StateOpen     State = "open"      // its breaker refuses
-	StateHalfOpen State = "half_open" // its breaker admits a few probes
-	StateOff      State = "off"       // it has no credential
+	StateReady       State = "ready"       // it may be asked
+	StateOpen        State = "open"        // a breaker refuses
+	StateHalfOpen    State = "half_open"   // a breaker admits a few probes
+	StateCooling     State = "cooling"     // it asked to be left alone for a while
+	StateQuarantined State = "quarantined" // its credential was refused
+	StateFull        State = "full"        // max_concurrent is reached
+	StateOff         State = "off"         // it has no credential
 )
 
 // EndpointState is one line of the operators' view: one credential of one
@@ -56,7 +70,20 @@ type EndpointState struct {
 	// Model is the provider's own name.
 	Model string
 	State State
-	// ProbeIn is how long an open breaker still refuses; zero in every other state.
+	// Why says in a few words why it is not ready, or why less is asked of it; empty: nothing is wrong.
+	Why string
+	// Pending is how many requests are in progress there.
+	Pending int
+	// FirstEvent is what a stream's first event takes at present, a weighted mean that
+	// follows peaks at once; 0: not known.
+	FirstEvent time.Duration
+	// Answer is the same of plain answers.
+	Answer time.Duration
+	// LastError is the last outcome that was the provider's fault, such as "server_error"; empty: none was.
+	LastError string
+	// LastErrorAt is when that was.
+	LastErrorAt time.Time
+	// ProbeIn is how long it is still left alone; zero when it may be asked.
 	ProbeIn time.Duration
 }
 

@@ -25,7 +25,7 @@ func TestShares(t *testing.T) {
 			for range n {
 				a := must(t, m)
 				got[label(a.Candidate)] += 100.0 / n
-				a.Report(OutcomeClientGone)
+				a.Report(Report{Outcome: OutcomeClientGone})
 			}
 			near := cmp.Comparer(func(a, b float64) bool { return math.Abs(a-b) < 1.5 })
 			if diff := cmp.Diff(want, got, near); diff != "" {
@@ -114,7 +114,7 @@ func TestEndpoints(t *testing.T) {
 
 func TestOffIsLoggedOnce(t *testing.T) {
 	log, lines := newLog()
-	if _, err := NewTable(parse(t, goodConfig), log); err != nil {
+	if _, err := NewTable(parse(t, goodConfig), TableOptions{Log: log}); err != nil {
 		t.Fatal(err)
 	}
 	want := []string{`level=WARN msg="endpoint is off: none of its api_keys is set" provider=evolink upstream=https://api.evolink.ai/v1`}
@@ -129,7 +129,7 @@ func TestNoSecretIsShown(t *testing.T) {
 	log, lines := newLog()
 	table, err := NewTable(parse(t, `
 providers: {p: {contract: openai, endpoints: [{url: "https://h/v1", api_keys: [`+secret+`]}]}}
-models: {m: {targets: [{provider: p}]}}`), log)
+models: {m: {targets: [{provider: p}]}}`), TableOptions{Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +137,7 @@ models: {m: {targets: [{provider: p}]}}`), log)
 	a := must(t, m)
 	log.Info("all", "attempt", a, "candidate", a.Candidate, "endpoint", a.Endpoint, "state", table.Endpoints())
 	for range 5 {
-		must(t, m).Report(OutcomeServerError)
+		must(t, m).Report(Report{Outcome: OutcomeServerError})
 	}
 	shown := strings.Join(lines.lines(), "\n")
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {

@@ -43,7 +43,8 @@ type Response struct {
 	ContentType     string
 	ContentLength   int64 // -1: unknown
 	ContentEncoding string
-	RetryAfter      string // as received
+	// RetryIn is how long the provider asked to be left alone; 0: it named no time.
+	RetryIn time.Duration
 	// Body ends with io.EOF only when the transfer ended as its framing says: a
 	// connection that breaks earlier is another error. Closing it before its end
 	// closes the connection.
@@ -134,7 +135,6 @@ func (t *Transport) Do(ctx context.Context, r *Request) (*Response, error) {
 		ContentType:     answer.Header.Get("Content-Type"),
 		ContentLength:   answer.ContentLength,
 		ContentEncoding: answer.Header.Get("Content-Encoding"),
-		RetryAfter:      answer.Header.Get("Retry-After"),
 		Body:            answer.Body,
 	}, nil
 }

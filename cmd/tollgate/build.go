@@ -31,7 +31,7 @@ func (p *process) open() (err error) {
 	if err := p.openKeys(); err != nil {
 		return err
 	}
-	if p.table, err = upstream.NewTable(c.Upstream, p.log); err != nil {
+	if p.table, err = upstream.NewTable(c.Upstream, upstream.TableOptions{Log: p.log}); err != nil {
 		return err
 	}
 	p.transport = upstream.NewTransport(upstream.TransportOptions{})
@@ -128,11 +128,10 @@ func (p *process) newGateway() (*proxy.Gateway, error) {
 		Config:    p.config.Server,
 		Keys:      p.keys,
 		Limiter:   ratelimit.New(p.config.Limits),
-		Table:     p.table,
+		Plan:      proxy.Plan{Table: p.table, Prices: prices},
 		Leg:       p.transport,
 		Recorder:  p.ledger,
 		Spending:  p.ledger,
-		Prices:    prices,
 		Estimator: estimator,
 		Traces:    p.telemetry.Traces(),
 		Metrics:   p.telemetry.Metrics(),
