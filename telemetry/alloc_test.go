@@ -16,6 +16,18 @@ func TestMeasurementsDoNotAllocate(t *testing.T) {
 	}
 }
 
+func TestCountsOfUpstreamsDoNotAllocate(t *testing.T) {
+	m := newTestMetrics(t)
+	count := func() {
+		m.UpstreamChanged("starmagic", "gemini-2.5-flash-lite", "open")
+		m.Retry("gemini-flash", "made")
+	}
+	count()
+	if n := testing.AllocsPerRun(1000, count); n != 0 {
+		t.Errorf("%v allocations for a change and a retry, want 0", n)
+	}
+}
+
 func TestNoTracesDoNotAllocate(t *testing.T) {
 	var traces *Traces
 	if n := testing.AllocsPerRun(1000, func() {

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"tollgate/telemetry/otlptest"
 
@@ -110,9 +111,13 @@ func everything(t *testing.T, m *Metrics) {
 	measure(m)
 	m.Attempt("theturbo", "m", "timeout", 0)
 	m.Request(Access{Method: "POST", Route: "/v1/chat/completions", Status: 502, Provider: "theturbo", Model: "m", Admitted: true, EndReason: "upstream_failed", UsageSource: "none"})
+	m.UpstreamChanged("theturbo", "m", "open")
+	m.Retry("m", "made")
 	counts := func() map[string]uint64 { return map[string]uint64{"some": 1} }
 	for _, err := range []error{
 		m.ObserveInFlight(func() int64 { return 1 }), m.ObserveDrains(func() int64 { return 1 }), m.ObserveStoreUp(func() bool { return true }), m.ObserveKeyLookups(counts), m.observeSpansLost(counts),
+		m.ObserveUpstreams(func() []UpstreamState { return []UpstreamState{ready()} }),
+		m.ObserveReloads(func() Reloads { return Reloads{LastOK: true, LoadedAt: time.Unix(1, 0)} }),
 	} {
 		if err != nil {
 			t.Fatal(err)
@@ -209,6 +214,8 @@ func TestPageNamesTheBounds(t *testing.T) {
 	}
 	f(mostProviders, "providers")
 	f(mostModels, "models")
+	f(mostAddresses, "addresses")
+	f(mostCredentials, "credentials")
 	f(mostKinds, "other words")
 	f(mostCombinations, "combinations")
 	f(fewCombinations, "for the limits")

@@ -22,6 +22,24 @@ type instruments struct {
 	storeUp          metric.Int64ObservableGauge
 	keyLookups       metric.Int64ObservableCounter
 	spansLost        metric.Int64ObservableCounter
+	upstreamInstruments
+	reloadInstruments
+}
+
+// upstreamInstruments measure the providers' endpoints.
+type upstreamInstruments struct {
+	upstreamState      metric.Int64ObservableGauge
+	upstreamChanges    *tallies
+	upstreamPending    metric.Int64ObservableUpDownCounter
+	upstreamFirstEvent metric.Float64ObservableGauge
+	retries            *tallies
+}
+
+// reloadInstruments measure the configuration's reloads.
+type reloadInstruments struct {
+	configReloads  metric.Int64ObservableCounter
+	configReloadOK metric.Int64ObservableGauge
+	configLoadedAt metric.Float64ObservableGauge
 }
 
 func newInstruments(meter metric.Meter) (instruments, error) {
@@ -39,16 +57,30 @@ func newInstruments(meter metric.Meter) (instruments, error) {
 		keyLookups:       b.observedCounter(metricKeyLookups, "{lookup}", "Look-ups of keys, by result."),
 		spansLost:        b.observedCounter(metricSpansLost, "{span}", "Spans that never reached the collector, by reason."),
 	}
-	var err error
-	i.activeRequests, err = meter.Int64ObservableUpDownCounter(metricActiveRequests,
-		metric.WithUnit("{request}"), metric.WithDescription("Number of active HTTP server requests."))
-	b.check(err)
-	i.drainsActive, err = meter.Int64ObservableUpDownCounter(metricDrainsActive,
-		metric.WithUnit("{request}"), metric.WithDescription("Answers that are read to their end although their client has left."))
-	b.check(err)
-	i.storeUp, err = meter.Int64ObservableGauge(metricStoreUp, metric.WithDescription("1 while the shared store answers, else 0."))
-	b.check(err)
+	i.activeRequests = b.inProgress(metricActiveRequests, "Number of active HTTP server requests.")
+	i.drainsActive = b.inProgress(metricDrainsActive, "Answers that are read to their end although their client has left.")
+	i.storeUp = b.flag(metricStoreUp, "1 while the shared store answers, else 0.")
+	i.upstreamInstruments = b.upstreams()
+	i.reloadInstruments = b.reloads()
 	return i, errors.Join(b.errs...)
+}
+
+func (b *builder) upstreams() upstreamInstruments {
+	return upstreamInstruments{
+		upstreamState:      b.flag(metricUpstreamState, "1 for the state that an endpoint has."),
+		upstreamChanges:    b.counter(metricUpstreamChanges, "{change}", "Changes of an endpoint's state, by the state after it."),
+		upstreamPending:    b.inProgress(metricUpstreamPending, "Requests in progress at an endpoint."),
+		upstreamFirstEvent: b.observedSeconds(metricUpstreamFirstEvent, "What a stream's first event takes at present, a weighted mean."),
+		retries:            b.counter(metricRetries, "{retry}", "Decisions about a further attempt."),
+	}
+}
+
+func (b *builder) reloads() reloadInstruments {
+	return reloadInstruments{
+		configReloads:  b.observedCounter(metricConfigReloads, "{reload}", "Reloads of the configuration, by result."),
+		configReloadOK: b.flag(metricConfigReloadOK, "1 while the last reload came into force, else 0."),
+		configLoadedAt: b.observedSeconds(metricConfigLoadedAt, "Since when the configuration in force is, in Unix time."),
+	}
 }
 
 // builder gathers the errors of making instruments.
@@ -85,6 +117,24 @@ func (b *builder) observedCounter(name, unit, description string) metric.Int64Ob
 	c, err := b.meter.Int64ObservableCounter(name, metric.WithUnit(unit), metric.WithDescription(description))
 	b.check(err)
 	return c
+}
+
+func (b *builder) observedSeconds(name, description string) metric.Float64ObservableGauge {
+	g, err := b.meter.Float64ObservableGauge(name, metric.WithUnit("s"), metric.WithDescription(description))
+	b.check(err)
+	return g
+}
+
+func (b *builder) inProgress(name, description string) metric.Int64ObservableUpDownCounter {
+	c, err := b.meter.Int64ObservableUpDownCounter(name, metric.WithUnit("{request}"), metric.WithDescription(description))
+	b.check(err)
+	return c
+}
+
+func (b *builder) flag(name, description string) metric.Int64ObservableGauge {
+	g, err := b.meter.Int64ObservableGauge(name, metric.WithDescription(description))
+	b.check(err)
+	return g
 }
 
 // answerSeconds are the buckets that the conventions give gen_ai durations.

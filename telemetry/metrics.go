@@ -10,8 +10,8 @@ import (
 )
 
 // Metrics are the figures that operators watch. Every label comes from the
-// configuration or from a fixed list, never from a client: no tenant, no key,
-// no address, no path. A nil *Metrics does nothing.
+// configuration or from a fixed list, never from a client: no tenant, no key, no
+// client's address, no path. A nil *Metrics does nothing.
 type Metrics struct {
 	meter metric.Meter
 	instruments
@@ -21,6 +21,9 @@ type Metrics struct {
 	answers   *series[answerLabels, answerOptions]
 	tries     *series[tryLabels, tryOptions]
 	limits    *series[limitLabels, *tally]
+	changes   *series[changeLabels, *tally]
+	again     *series[retryLabels, *tally]
+	endpoints bound
 }
 
 // NewMetrics makes the instruments. Start does it for the program.
@@ -36,11 +39,13 @@ func newMetrics(p metric.MeterProvider, full func()) (*Metrics, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Metrics{meter: meter, instruments: made, words: newWords(full)}
+	m := &Metrics{meter: meter, instruments: made, words: newWords(full), endpoints: many}
 	m.exchanges = newSeries(many, m.exchangeOptions, exchangeLabels{method: otherValue, route: otherRoute})
 	m.answers = newSeries(many, m.answerOptions, answerLabels{provider: otherValue, model: otherValue})
 	m.tries = newSeries(many, m.tryOptions, tryLabels{provider: otherValue, model: otherValue, outcome: otherValue})
 	m.limits = newSeries(few, m.limitTally, limitLabels{limit: otherValue, decision: otherValue})
+	m.changes = newSeries(many, m.changeTally, changeLabels{provider: otherValue, model: otherValue, state: otherValue})
+	m.again = newSeries(many, m.retryTally, retryLabels{model: otherValue, decision: otherValue})
 	return m, nil
 }
 
@@ -126,11 +131,7 @@ func (m *Metrics) ObserveStoreUp(f func() bool) error {
 		return nil
 	}
 	_, err := m.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
-		up := int64(0)
-		if f() {
-			up = 1
-		}
-		o.ObserveInt64(m.storeUp, up)
+		o.ObserveInt64(m.storeUp, asInt(f()))
 		return nil
 	}, m.storeUp)
 	return err

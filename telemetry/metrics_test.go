@@ -279,9 +279,12 @@ func TestConcurrentMeasurementsAreAllCounted(t *testing.T) {
 func TestNilMetricsDoNothing(t *testing.T) {
 	var m *Metrics
 	measure(m)
+	m.UpstreamChanged("starmagic", "", "open")
+	m.Retry("gemini-flash", "made")
 	for _, err := range []error{
 		m.ObserveInFlight(func() int64 { return 1 }), m.ObserveStoreUp(func() bool { return true }),
 		m.ObserveKeyLookups(func() map[string]uint64 { return nil }), m.observeSpansLost(func() map[string]uint64 { return nil }),
+		m.ObserveUpstreams(func() []UpstreamState { return nil }), m.ObserveReloads(func() Reloads { return Reloads{} }),
 	} {
 		if err != nil {
 			t.Error(err)

@@ -57,6 +57,9 @@ const (
 	attrLimit        attribute.Key = "tollgate.limit"
 	attrDecision     attribute.Key = "tollgate.decision"
 	attrResult       attribute.Key = "tollgate.result"
+	attrState        attribute.Key = "tollgate.state"
+	attrUpstream     attribute.Key = "tollgate.upstream"
+	attrCredential   attribute.Key = "tollgate.credential"
 )
 
 // The values that are the same everywhere.
@@ -84,4 +87,13 @@ const (
 	metricStoreUp          = "tollgate.store.up"
 	metricKeyLookups       = "tollgate.key.lookups"
 	metricSpansLost        = "tollgate.spans.lost"
+
+	metricUpstreamState      = "tollgate.upstream.state"
+	metricUpstreamChanges    = "tollgate.upstream.changes"
+	metricUpstreamPending    = "tollgate.upstream.pending"
+	metricUpstreamFirstEvent = "tollgate.upstream.first_event"
+	metricRetries            = "tollgate.retries"
+	metricConfigReloads      = "tollgate.config.reloads"
+	metricConfigReloadOK     = "tollgate.config.last_reload_success"
+	metricConfigLoadedAt     = "tollgate.config.loaded_at"
 )

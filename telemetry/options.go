@@ -10,6 +10,8 @@ import (
 const (
 	mostProviders    = 64
 	mostModels       = 512
+	mostAddresses    = 256 // of upstreams
+	mostCredentials  = 256
 	mostKinds        = 128
 	mostCombinations = 2048
 	fewCombinations  = 64 // of a limit and its decision
@@ -23,14 +25,16 @@ type bound struct {
 
 // words bound the labels whose values this package does not list.
 type words struct {
-	providers, models, kinds *vocabulary
+	providers, models, addresses, credentials, kinds *vocabulary
 }
 
 func newWords(full func()) words {
 	return words{
-		providers: newVocabulary(bound{mostProviders, full}),
-		models:    newVocabulary(bound{mostModels, full}),
-		kinds:     newVocabulary(bound{mostKinds, full}),
+		providers:   newVocabulary(bound{mostProviders, full}),
+		models:      newVocabulary(bound{mostModels, full}),
+		addresses:   newVocabulary(bound{mostAddresses, full}),
+		credentials: newVocabulary(bound{mostCredentials, full}),
+		kinds:       newVocabulary(bound{mostKinds, full}),
 	}
 }
 
@@ -43,6 +47,8 @@ type (
 	answerLabels struct{ provider, model, errorType, endReason, source string }
 	tryLabels    struct{ provider, model, outcome string }
 	limitLabels  struct{ limit, decision string }
+	changeLabels struct{ provider, model, state string }
+	retryLabels  struct{ model, decision string }
 )
 
 // The options that a measurement is made with.
