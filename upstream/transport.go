@@ -130,13 +130,17 @@ func (t *Transport) Do(ctx context.Context, r *Request) (*Response, error) {
 		return nil, err
 	}
 	body.keep()
-	return &Response{
+	response := &Response{
 		Status:          answer.StatusCode,
 		ContentType:     answer.Header.Get("Content-Type"),
 		ContentLength:   answer.ContentLength,
 		ContentEncoding: answer.Header.Get("Content-Encoding"),
 		Body:            answer.Body,
-	}, nil
+	}
+	if answer.StatusCode != http.StatusOK { // the resets of an answer are no wish to be left alone
+		response.RetryIn = retryIn(answer.Header, time.Now())
+	}
+	return response, nil
 }
 
 // notSent makes err a *ConnectError, if it is none yet.

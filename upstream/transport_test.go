@@ -219,8 +219,16 @@ func TestAnswer(t *testing.T) {
 		Response{Status: 200}, "", good)
 	f("HTTP/1.1 200 OK\nContent-Encoding: gzip\nContent-Length: 3\n\nxyz",
 		Response{Status: 200, ContentLength: 3, ContentEncoding: "gzip"}, "xyz", good)
-	f("HTTP/1.1 429 Too Many Requests\nRetry-After: Wed, 21 Oct 2026 07:28:00 GMT\nContent-Length: 2\n\n{}",
+	f("HTTP/1.1 429 Too Many Requests\nDate: Wed, 21 Oct 2026 07:27:50 GMT\nRetry-After: Wed, 21 Oct 2026 07:28:00 GMT\nContent-Length: 2\n\n{}",
+		Response{Status: 429, ContentLength: 2, RetryIn: 10 * time.Second}, "{}", good)
+	f("HTTP/1.1 429 Too Many Requests\nContent-Length: 2\n\n{}",
 		Response{Status: 429, ContentLength: 2}, "{}", good)
+	f("HTTP/1.1 503 Sorry\nretry-after-ms: 1500\nContent-Length: 0\n\n",
+		Response{Status: 503, RetryIn: 1500 * time.Millisecond}, "", good)
+	f("HTTP/1.1 402 Payment Required\nx-ratelimit-reset-tokens: 6m0s\nx-ratelimit-remaining-tokens: 0\nContent-Length: 0\n\n",
+		Response{Status: 402, RetryIn: 6 * time.Minute}, "", good)
+	f("HTTP/1.1 200 OK\nx-ratelimit-reset-tokens: 6m0s\nRetry-After: 7\nContent-Length: 0\n\n",
+		Response{Status: 200}, "", good)
 	f("HTTP/1.1 500 Sorry\nSet-Cookie: a=b\nX-Secret: Bearer sk-test\nContent-Length: 0\n\n",
 		Response{Status: 500}, "", good)
 	// Every cut is an error, also the one between two chunks, which is the usual one.
