@@ -95,8 +95,15 @@ func TestClient(t *testing.T) {
 		t.Errorf("Request: %v (-want +got):\n%s", err, diff)
 	}
 	endpoints, err := c.Upstreams(ctx)
-	if err != nil || len(endpoints) != 2 || endpoints[1].State != upstream.StateOpen || endpoints[1].ProbeInMS != 1500 {
-		t.Errorf("Upstreams: %+v, %v", endpoints, err)
+	if diff := cmp.Diff([]Endpoint{
+		{Provider: "evolink", URL: "https://api.evolink.ai/v1", Credential: "none", Model: "gemini-3-pro-preview", State: upstream.StateOff},
+		{
+			Provider: "starmagic", URL: "https://api.starmagic.ai/v1", Credential: "#1 ...wxyz", Model: "gemini-2.5-flash-lite", State: upstream.StateOpen,
+			Why: "5 failures in a row", Pending: 2, FirstEventMS: 250, AnswerMS: 2,
+			LastError: "server_error", LastErrorAt: time.Date(2026, 3, 1, 12, 0, 0, 123e6, time.UTC), ProbeInMS: 1500,
+		},
+	}, endpoints); err != nil || diff != "" {
+		t.Errorf("Upstreams: %v (-want +got):\n%s", err, diff)
 	}
 }
 

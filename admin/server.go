@@ -32,7 +32,8 @@ type Ledger interface {
 	Sum(ctx context.Context, q usage.Query) ([]usage.Row, error)
 }
 
-// Upstreams tells the present state of all endpoints. *upstream.Table is one.
+// Upstreams tells the present state of all endpoints, sorted. *upstream.Table is one.
+// It is asked anew for every answer, so that it may speak for whichever table is in force.
 type Upstreams interface {
 	Endpoints() []upstream.EndpointState
 }

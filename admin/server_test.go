@@ -84,8 +84,11 @@ func (fakeUpstreams) Endpoints() []upstream.EndpointState {
 	return []upstream.EndpointState{
 		{Provider: "evolink", URL: "https://api.evolink.ai/v1", Credential: "none", Model: "gemini-3-pro-preview", State: upstream.StateOff},
 		{
-			Provider: "starmagic", URL: "https://api.starmagic.ai/v1", Credential: "1 (...wxyz)", Model: "gemini-2.5-flash-lite",
-			State: upstream.StateOpen, ProbeIn: 1500 * time.Millisecond,
+			Provider: "starmagic", URL: "https://api.starmagic.ai/v1", Credential: "#1 ...wxyz", Model: "gemini-2.5-flash-lite",
+			State: upstream.StateOpen, Why: "5 failures in a row", Pending: 2, FirstEvent: 250 * time.Millisecond, Answer: 1200 * time.Microsecond,
+			LastError:   "server_error",
+			LastErrorAt: time.Date(2026, 3, 1, 13, 0, 0, 123_456_789, time.FixedZone("CET", 3600)),
+			ProbeIn:     1500 * time.Millisecond,
 		},
 	}
 }
@@ -195,8 +198,10 @@ func TestRequest(t *testing.T) {
 func TestUpstreams(t *testing.T) {
 	h := newHouse(t)
 	h.want(h.send("GET", "/admin/v1/upstreams", ""), 200, `{"endpoints":[`+
-		`{"provider":"evolink","url":"https://api.evolink.ai/v1","credential":"none","model":"gemini-3-pro-preview","state":"off"},`+
-		`{"provider":"starmagic","url":"https://api.starmagic.ai/v1","credential":"1 (...wxyz)","model":"gemini-2.5-flash-lite","state":"open","probe_in_ms":1500}]}`)
+		`{"provider":"evolink","url":"https://api.evolink.ai/v1","credential":"none","model":"gemini-3-pro-preview","state":"off","pending":0},`+
+		`{"provider":"starmagic","url":"https://api.starmagic.ai/v1","credential":"#1 ...wxyz","model":"gemini-2.5-flash-lite","state":"open",`+
+		`"why":"5 failures in a row","pending":2,"first_event_ms":250,"answer_ms":2,"last_error":"server_error","last_error_at":"2026-03-01T12:00:00.123Z",`+
+		`"probe_in_ms":1500}]}`)
 }
 
 func TestHealth(t *testing.T) {

@@ -2,11 +2,13 @@ package admin
 
 import (
 	"net/http"
+	"time"
 
 	"tollgate/upstream"
 )
 
 // Endpoint is the state of one credential of one address, for one of the provider's models.
+// Durations are whole milliseconds, rounded up.
 type Endpoint struct {
 	Provider string `json:"provider"`
 	URL      string `json:"url"`
@@ -15,7 +17,19 @@ type Endpoint struct {
 	// Model is the provider's own name.
 	Model string         `json:"model"`
 	State upstream.State `json:"state"`
-	// ProbeInMS is after how many milliseconds an open breaker lets a probe through.
+	// Why says in a few words why it is not ready, or why less is asked of it; empty: nothing is wrong.
+	Why string `json:"why,omitempty"`
+	// Pending is how many requests are in progress there.
+	Pending int `json:"pending"`
+	// FirstEventMS is what a stream's first event takes at present; 0: not known.
+	FirstEventMS int64 `json:"first_event_ms,omitempty"`
+	// AnswerMS is what a plain answer takes at present; 0: not known.
+	AnswerMS int64 `json:"answer_ms,omitempty"`
+	// LastError is the last outcome that was the provider's fault, such as "server_error"; empty: none was.
+	LastError string `json:"last_error,omitempty"`
+	// LastErrorAt is when that was, in UTC.
+	LastErrorAt time.Time `json:"last_error_at,omitzero"`
+	// ProbeInMS is for how many milliseconds it is still left alone; 0: it may be asked.
 	ProbeInMS int64 `json:"probe_in_ms,omitempty"`
 }
 
@@ -28,12 +42,24 @@ func (s *Server) listUpstreams(*http.Request) (answer, error) {
 	states := s.options.Upstreams.Endpoints()
 	views := make([]Endpoint, len(states))
 	for i, e := range states {
-		views[i] = Endpoint{
-			Provider: e.Provider, URL: e.URL, Credential: e.Credential, Model: e.Model,
-			State: e.State, ProbeInMS: e.ProbeIn.Milliseconds(),
-		}
+		views[i] = viewOf(e)
 	}
 	return answer{http.StatusOK, endpointList{views}}, nil
+}
+
+func viewOf(e upstream.EndpointState) Endpoint {
+	return Endpoint{
+		Provider: e.Provider, URL: e.URL, Credential: e.Credential, Model: e.Model,
+		State: e.State, Why: e.Why, Pending: e.Pending,
+		FirstEventMS: milliseconds(e.FirstEvent), AnswerMS: milliseconds(e.Answer),
+		LastError: e.LastError, LastErrorAt: e.LastErrorAt.UTC().Truncate(time.Millisecond),
+		ProbeInMS: milliseconds(e.ProbeIn),
+	}
+}
+
+// milliseconds rounds up, so that 0 says that there is nothing; nothing is negative.
+func milliseconds(d time.Duration) int64 {
+	return max(0, (d + time.Millisecond - 1).Milliseconds())
 }
 
 type status struct {
