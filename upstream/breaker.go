@@ -1,55 +1,65 @@
 package upstream
 
 import (
-	"log/slog"
+	"math/rand/v2"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/sony/gobreaker/v2"
-
-	"tollgate/telemetry"
 )
 
-// The breaker's settings. One breaker guards one credential of one address for
-// one upstream model.
+// The breakers' settings.
 const (
-	// breakerWindow is how much of the past the failure rate is taken from, on
-	// top of the time that the slowest attempt takes to fail (see windowOf).
+	// breakerWindow is how much of the past a failure rate is taken from, in
+	// pieces of breakerBucket.
 	breakerWindow = 120 * time.Second
-	// breakerBuckets bounds the window's resolution, and its memory.
-	breakerBuckets = 48
-	// breakerBucket is the finest resolution of the window.
 	breakerBucket = 5 * time.Second
-	// breakerTimeout is how long an open breaker refuses before it lets probes
-	// through; each breaker varies it by breakerJitter, so that breakers which
-	// tripped together do not probe together.
+	// breakerTimeout is how long a breaker that opens refuses before it lets probes
+	// through. It doubles with each round of probes that fails, up to breakerLongest,
+	// and is varied by breakerJitter each time, so that breakers which opened
+	// together do not probe together.
 	breakerTimeout = 10 * time.Second
+	breakerLongest = 5 * time.Minute
 	breakerJitter  = 0.3
 	// breakerProbes is how many attempts a half-open breaker admits, and how many successes close it.
 	breakerProbes = 3
-	// breakerMinimum is how many attempts a failure rate needs to mean something.
+	// breakerMinimum is how many outcomes a failure rate needs to mean something.
 	breakerMinimum = 10
 	// breakerRate is the failure rate that trips.
 	breakerRate = 0.5
 	// breakerStreak is the number of failures in a row that trips at any rate.
 	breakerStreak = 5
+	// The same for streams that break off: breakMinimum breaks, and breakRate of at least breakStreams.
+	breakMinimum = 20
+	breakStreams = 50
+	breakRate    = 0.2
 )
 
-// breaker is gobreaker's two-step circuit breaker, made safe against outcomes
-// that are never reported or reported twice, and cheap to ask about.
+// breaker is a circuit breaker: gobreaker's two-step one does the counting and
+// decides, and what stands around it makes it cheap to ask, safe against outcomes
+// that are reported twice or never, and patient.
+//
+// While it is closed nobody asks the gate for a permit: an outcome is taken to the
+// gate when it is known, and so counts in the part of the window in which it is
+// known. (The gate would count it where its attempt began, and forget it with that
+// part: failures slower than the window would never trip.) When it is open, how
+// long it stays so is decided here; the gate itself would always allow.
 type breaker struct {
-	gate    *gobreaker.TwoStepCircuitBreaker[struct{}]
-	timeout time.Duration // how long it stays open
-	overdue time.Duration // when a probe that nobody reported counts as failed
-	epoch   time.Time     // phase counts from here, so that a changed wall clock does no harm
+	clock clock
+	tell  teller
 
-	// phase mirrors the gate's state: phaseClosed, phaseHalfOpen, or when the
-	// open gate's first probe is due, in nanoseconds since epoch. The gate tells
-	// it under its own mutex, where asking the gate anything would deadlock.
-	phase atomic.Int64
-	// told is the state last logged.
-	told atomic.Int32
-	log  *slog.Logger
+	mu       sync.Mutex // held around every call of the gate
+	gate     *gobreaker.TwoStepCircuitBreaker[struct{}]
+	streak   int // failures in a row since it closed
+	reopened int // rounds of probes that failed since it was last closed
+
+	// phase is phaseClosed, phaseHalfOpen, or the instant at which the first probe is due.
+	phase      atomic.Int64
+	earlyDue   atomic.Int64  // the instant at which it would be, had no probe ever failed
+	generation atomic.Uint32 // grows with each change of phase
+	places     atomic.Int32  // free ones for probes, while half open
+	closedAt   atomic.Int64  // the instant of the last recovery; 0: none
 }
 
 const (
@@ -57,185 +67,229 @@ const (
 	phaseHalfOpen int64 = -1
 )
 
-// breakerOptions are what the breakers of a table differ in.
-type breakerOptions struct {
-	slowest time.Duration // the longest time after which an attempt can still fail
-	jitter  float64       // in [-1, 1), of breakerJitter
-	log     *slog.Logger
-}
-
-func newBreaker(o breakerOptions) *breaker {
-	b := &breaker{
-		timeout: time.Duration(float64(breakerTimeout) * (1 + breakerJitter*o.jitter)),
-		overdue: o.slowest,
-		epoch:   time.Now(),
-		log:     o.log,
-	}
-	window, bucket := windowOf(o.slowest)
+// newBreaker returns a closed breaker that opens by a rule. tell is called with
+// each change of state, under locks: it must not block, nor ask the breaker.
+func newBreaker(c clock, trips func(b *breaker, counts gobreaker.Counts) bool, tell teller) *breaker {
+	b := &breaker{clock: c, tell: tell}
 	b.gate = gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
 		MaxRequests:   breakerProbes,
-		Interval:      window,
-		BucketPeriod:  bucket,
-		Timeout:       b.timeout,
-		ReadyToTrip:   readyToTrip,
-		OnStateChange: func(_ string, _, to gobreaker.State) { b.enter(to) },
+		Interval:      breakerWindow,
+		BucketPeriod:  breakerBucket,
+		Timeout:       1, // see admit
+		ReadyToTrip:   func(counts gobreaker.Counts) bool { return trips(b, counts) },
+		OnStateChange: func(_ string, from, to gobreaker.State) { b.enter(from, to) },
 		IsSuccessful:  func(err error) bool { return effectOf(err) == effectSuccess },
 		IsExcluded:    func(err error) bool { return effectOf(err) == effectExcluded },
 	})
 	return b
 }
 
-// windowOf returns the rolling window and its buckets for attempts that take up
-// to slowest to fail. The gate counts an outcome in the bucket in which its
-// attempt began and forgets it with that bucket: a window that is not longer
-// than the slowest failure never sees one, and never trips.
-func windowOf(slowest time.Duration) (window, bucket time.Duration) {
-	window = breakerWindow + slowest
-	bucket = max(breakerBucket, window/breakerBuckets)
-	return window, bucket
+// tripsOnFailures opens a breaker whose upstream keeps failing.
+func tripsOnFailures(b *breaker, c gobreaker.Counts) bool {
+	return b.streak >= breakerStreak || c.Requests >= breakerMinimum && float64(c.TotalFailures) >= breakerRate*float64(c.Requests)
 }
 
-// readyToTrip decides whether what a closed breaker has seen is enough to open it.
-func readyToTrip(c gobreaker.Counts) bool {
-	if c.ConsecutiveFailures >= breakerStreak {
-		return true
-	}
-	attempts := c.Requests - min(c.Requests, c.TotalExclusions)
-	return attempts >= breakerMinimum && float64(c.TotalFailures) >= breakerRate*float64(attempts)
+// tripsOnBreaks opens a breaker whose streams keep breaking off.
+func tripsOnBreaks(_ *breaker, c gobreaker.Counts) bool {
+	return c.TotalFailures >= breakMinimum && c.Requests >= breakStreams && float64(c.TotalFailures) >= breakRate*float64(c.Requests)
 }
 
-// verdict carries an Outcome through the gate, which takes errors.
-type verdict Outcome
+// verdict carries an effect through the gate, which takes errors.
+type verdict effect
 
 // Error implements error.
-func (v verdict) Error() string { return Outcome(v).String() }
+func (v verdict) Error() string { return "the effect of an outcome" }
 
-// effectOf is what the gate is told about an outcome. All it is ever given are verdicts.
+// effectOf is what the gate is told. All it is ever given are verdicts.
 func effectOf(err error) effect {
-	v, ok := err.(verdict) //nolint:errorlint // the gate hands back the very value that report gave it
+	v, ok := err.(verdict) //nolint:errorlint // the gate hands back the very value that it was given
 	if !ok {
 		return effectExcluded
 	}
-	return Outcome(v).row().effect
+	return effect(v)
 }
 
-// enter mirrors the gate's new state. It runs under the gate's mutex.
-func (b *breaker) enter(to gobreaker.State) {
+// enter follows the gate into a state. It runs under mu and the gate's own mutex.
+func (b *breaker) enter(from, to gobreaker.State) {
+	b.generation.Add(1)
+	b.streak = 0
 	switch to {
 	case gobreaker.StateClosed:
+		b.reopened = 0
+		b.closedAt.Store(int64(b.clock.now()))
 		b.phase.Store(phaseClosed)
+		b.tell(change{state: StateReady})
 	case gobreaker.StateHalfOpen:
+		b.places.Store(breakerProbes)
 		b.phase.Store(phaseHalfOpen)
+		b.tell(change{state: StateHalfOpen})
 	case gobreaker.StateOpen:
-		b.phase.Store(int64(time.Since(b.epoch) + b.timeout))
+		if from == gobreaker.StateHalfOpen {
+			b.reopened++
+		}
+		wait, now := openFor(b.reopened), b.clock.now()
+		b.earlyDue.Store(int64(now.after(min(wait, breakerTimeout))))
+		b.phase.Store(int64(now.after(wait)))
+		b.tell(change{state: StateOpen, wait: wait})
 	}
+}
+
+// openFor is how long a breaker stays open after so many failed rounds of probes.
+func openFor(reopened int) time.Duration {
+	const most = 5 // breakerTimeout doubled so often is longer than breakerLongest
+	wait := min(breakerTimeout<<min(reopened, most), breakerLongest)
+	return time.Duration(float64(wait) * (1 + breakerJitter*(2*rand.Float64()-1)))
 }
 
 // ready reports whether an attempt would probably be admitted. It costs one
 // atomic load as long as the upstream is well.
-func (b *breaker) ready() bool {
+func (b *breaker) ready(now instant, when admission) bool {
 	switch due := b.phase.Load(); due {
 	case phaseClosed:
 		return true
 	case phaseHalfOpen:
-		c := b.gate.Counts()
-		return c.Requests-min(c.Requests, c.TotalExclusions) < breakerProbes
+		return b.places.Load() > 0
 	default:
-		return int64(time.Since(b.epoch)) > due
+		return int64(now) > b.dueAt(due, when)
 	}
 }
 
-// state is what operators are shown. An open breaker whose probe is due is half
-// open, whether or not a probe has come.
-func (b *breaker) state() State {
-	switch due := b.phase.Load(); {
-	case due == phaseClosed:
-		return StateReady
-	case due == phaseHalfOpen, int64(time.Since(b.epoch)) > due:
-		return StateHalfOpen
+// dueAt is the instant at which an open breaker lets a probe through.
+func (b *breaker) dueAt(due int64, when admission) int64 {
+	if when == early {
+		return b.earlyDue.Load()
 	}
-	return StateOpen
+	return due
 }
 
-// probeIn returns how long it takes until the next attempt may be admitted, as
-// far as is known: a half-open breaker has all its probes out, and the first to
-// come back decides.
-func (b *breaker) probeIn() time.Duration {
+// wait is how long it takes until the next attempt may be admitted, as far as is
+// known: of a half-open breaker, the first probe to come back decides.
+func (b *breaker) wait(now instant, when admission) time.Duration {
 	due := b.phase.Load()
 	if due == phaseClosed || due == phaseHalfOpen {
 		return 0
 	}
-	return max(0, time.Duration(due)-time.Since(b.epoch))
+	return now.until(instant(b.dueAt(due, when)))
 }
 
-// admit asks for a permit. On true the attempt may go ahead and must report.
-func (b *breaker) admit(p *permit) bool {
-	done, err := b.gate.Allow()
-	b.tell()
+// state is what operators are shown, and how long it takes until the next attempt
+// may be admitted, as far as is known. An open breaker whose probe is due is half
+// open, whether or not a probe has come.
+func (b *breaker) state(now instant) (State, time.Duration) {
+	switch due := b.phase.Load(); {
+	case due == phaseClosed:
+		return StateReady, 0
+	case due == phaseHalfOpen, int64(now) > due:
+		return StateHalfOpen, 0
+	default:
+		return StateOpen, now.until(instant(due))
+	}
+}
+
+// admit asks for a permit. On true the attempt may go ahead, and must report.
+func (b *breaker) admit(p *permit, now instant, when admission) bool {
+	generation := b.generation.Load()
+	if b.phase.Load() == phaseClosed {
+		p.breaker, p.generation = b, generation
+		return true
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	phase := b.phase.Load()
+	if phase == phaseClosed {
+		p.breaker, p.generation = b, b.generation.Load()
+		return true
+	}
+	if phase != phaseHalfOpen && int64(now) <= b.dueAt(phase, when) {
+		return false
+	}
+	done, err := b.gate.Allow() // an open gate becomes half open
 	if err != nil {
 		return false
 	}
-	p.breaker, p.done = b, done
-	// A permit that is never reported would occupy a half-open gate's slot for
-	// ever. A closed gate has no slots, so only probes need watching. If the gate
-	// left the half-open state since Allow, the permit is of an older generation,
-	// which the gate ignores.
-	if b.phase.Load() == phaseHalfOpen {
-		p.watch(b.overdue)
-	}
+	b.places.Add(-1)
+	p.breaker, p.generation, p.probe = b, b.generation.Load(), &probe{done: done}
 	return true
 }
 
-// tell logs a change of state once, outside the gate's mutex: a log that blocks
-// must not stop the traffic of a whole upstream.
-func (b *breaker) tell() {
-	now := int32(min(1, max(-1, b.phase.Load()))) // closed 0, half open -1, open 1
-	if b.told.Load() == now || b.told.Swap(now) == now {
-		return
-	}
-	switch {
-	case now < 0:
-		b.log.Info("circuit breaker half open: probing")
-	case now > 0:
-		b.log.Warn("circuit breaker opened: the upstream keeps failing", telemetry.FieldDuration, b.timeout.Milliseconds())
-	default:
-		b.log.Info("circuit breaker closed: the upstream works again")
-	}
-}
+// admission says whether an open breaker is to be passed when its probe is due, or
+// when it would be, had no probe ever failed: where there is nobody else to ask,
+// patience that has doubled again and again helps nobody.
+type admission uint8
 
-// permit is the right to make one attempt, to be reported once.
+const (
+	onTime admission = iota
+	early
+)
+
+// permit is the right to make one attempt, to be reported once. The zero value
+// holds nothing.
 type permit struct {
-	breaker  *breaker
+	breaker    *breaker
+	generation uint32
+	probe      *probe // nil: the breaker was closed
+}
+
+// probe is the place that an attempt takes in a half-open breaker.
+type probe struct {
 	done     func(error)
-	reported atomic.Bool
-	watchdog *time.Timer // probes only
+	over     atomic.Bool
+	watchdog *time.Timer
 }
 
-// watch makes a probe that nobody reported in time count as failed.
+// watch makes a probe that nobody reports within a time count as failed: it would
+// occupy its place for ever.
 func (p *permit) watch(overdue time.Duration) {
-	p.watchdog = time.AfterFunc(overdue, func() {
-		if p.claim() {
-			p.breaker.log.Warn("a probe was never reported and counts as failed")
-			p.settle(OutcomeTimeout)
-		}
-	})
-}
-
-// report hands the outcome to the breaker, unless the permit was reported before.
-func (p *permit) report(o Outcome) {
-	if !p.claim() {
+	if p.probe == nil {
 		return
 	}
-	if p.watchdog != nil {
-		p.watchdog.Stop()
-	}
-	p.settle(o)
+	watched := *p
+	p.probe.watchdog = time.AfterFunc(overdue, func() { watched.settle(effectFailure) })
 }
 
-// claim is true for the first caller only: the gate would count each report.
-func (p *permit) claim() bool { return !p.reported.Swap(true) }
+// report tells the breaker how the attempt ended. Only the first report of a
+// probe counts; every other permit must be reported once.
+func (p *permit) report(e effect) {
+	switch {
+	case p.breaker == nil:
+	case p.probe != nil:
+		if p.probe.watchdog != nil {
+			p.probe.watchdog.Stop()
+		}
+		p.settle(e)
+	case e != effectExcluded:
+		p.breaker.count(p.generation, e)
+	}
+}
 
-func (p *permit) settle(o Outcome) {
-	p.done(verdict(o))
-	p.breaker.tell()
+// count takes the outcome of an attempt to the gate that was closed when it began,
+// unless it has opened since: then it has nothing new to say.
+func (b *breaker) count(generation uint32, e effect) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.generation.Load() != generation {
+		return
+	}
+	if e == effectFailure {
+		b.streak++
+	} else {
+		b.streak = 0
+	}
+	if done, err := b.gate.Allow(); err == nil {
+		done(verdict(e))
+	}
+}
+
+// settle ends a probe.
+func (p *permit) settle(e effect) {
+	if p.probe.over.Swap(true) {
+		return
+	}
+	b := p.breaker
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p.probe.done(verdict(e))
+	if e == effectExcluded && b.generation.Load() == p.generation {
+		b.places.Add(1)
+	}
 }

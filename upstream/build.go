@@ -1,72 +1,120 @@
 package upstream
 
 import (
-	"log/slog"
 	"maps"
-	"math/rand/v2"
 	"slices"
-	"time"
+	"strings"
+
+	"github.com/cespare/xxhash/v2"
 
 	"tollgate/telemetry"
 )
 
 // builder turns a valid configuration into a Table.
 type builder struct {
-	config Config
-	log    *slog.Logger
-	random func(n uint64) uint64
+	config  Config
+	options TableOptions
+	random  func(n uint64) uint64
 
-	pools   map[string]pool
-	slowest map[breakerKey]time.Duration
-	built   map[breakerKey]*Candidate // the first candidate with this breaker
+	pools map[string]providerPool
+	old   *known // of the table before
+	known *known // of this one: what stays of the old, and what is new
+	built map[laneID]*Candidate
 }
 
-// pool is a provider with its endpoints.
-type pool struct {
+// known is what has been learned of upstreams, by what makes each one of its kind.
+// What two tables in a row have in common, both know by the same pointer.
+type known struct {
+	clock     clock
+	addresses map[addressID]*address
+	accounts  map[accountID]*account
+	lanes     map[laneID]*lane
+	models    map[string]*thrift
+}
+
+// The identities of what is known. (A Secret does not show itself when printed.)
+type (
+	addressID struct{ provider, url string }
+	accountID struct {
+		addressID
+		key telemetry.Secret
+	}
+	laneID struct {
+		accountID
+		model string
+	}
+)
+
+func newKnown(c clock) *known {
+	return &known{c, make(map[addressID]*address), make(map[accountID]*account), make(map[laneID]*lane), make(map[string]*thrift)}
+}
+
+// keep returns what the old map has under an identity, or makes it, and enters it
+// into the new one.
+func keep[K comparable, V any](old, new map[K]*V, id K, make func() *V) *V {
+	if v, ok := new[id]; ok {
+		return v
+	}
+	v, ok := old[id]
+	if !ok {
+		v = make()
+	}
+	new[id] = v
+	return v
+}
+
+// providerPool is a provider with its endpoints.
+type providerPool struct {
 	provider  *Provider
 	endpoints []*Endpoint
-	shares    []float64 // of the provider's traffic, summing to 1 over the endpoints that are on
+	keys      []telemetry.Secret // of the endpoints; empty: off
+	shares    []float64          // of the provider's traffic, summing to 1 over the endpoints that are on
 }
 
-// breakerKey is what candidates of several models can have in common: when the
-// upstream model fails for one of them it fails for all.
-type breakerKey struct {
-	endpoint *Endpoint
-	model    string
-}
-
-func newTable(c Config, log *slog.Logger, random func(n uint64) uint64) *Table {
+func newTable(c Config, o TableOptions, random func(n uint64) uint64) *Table {
+	old := newKnown(newClock())
+	if o.Previous != nil {
+		old = o.Previous.known
+	}
 	b := &builder{
-		config:  c,
-		log:     log,
-		random:  random,
-		pools:   make(map[string]pool, len(c.Providers)),
-		slowest: make(map[breakerKey]time.Duration),
-		built:   make(map[breakerKey]*Candidate),
+		config: c, options: o, random: random, old: old, known: newKnown(old.clock),
+		pools: make(map[string]providerPool, len(c.Providers)), built: make(map[laneID]*Candidate),
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Providers)) {
 		b.pools[name] = b.pool(name, c.Providers[name])
 	}
-	t := &Table{models: make(map[string]*Model, len(c.Models)), names: slices.Sorted(maps.Keys(c.Models))}
-	for _, name := range t.names {
-		b.measure(name)
-	}
+	t := &Table{models: make(map[string]*Model, len(c.Models)), names: slices.Sorted(maps.Keys(c.Models)), known: b.known}
 	for _, name := range t.names {
 		t.models[name] = b.model(name)
 	}
+	b.countModels()
 	t.endpoints = slices.SortedFunc(maps.Values(b.built), byIdentity)
 	return t
 }
 
+// countModels tells each address how many models it is asked for.
+func (b *builder) countModels() {
+	models := make(map[addressID]map[string]bool)
+	for id := range b.known.lanes {
+		if models[id.addressID] == nil {
+			models[id.addressID] = make(map[string]bool)
+		}
+		models[id.addressID][id.model] = true
+	}
+	for id, a := range b.known.addresses {
+		a.models.Store(int32(len(models[id]))) //nolint:gosec // a few
+	}
+}
+
 // pool builds a provider and its endpoints: one for each credential, one that
 // is off for an address without any.
-func (b *builder) pool(name string, c ProviderConfig) pool {
+func (b *builder) pool(name string, c ProviderConfig) providerPool {
 	contract, _ := ContractByName(c.Contract)
 	usage := contract.StreamUsage
 	if c.StreamUsage != "" {
 		usage, _ = StreamUsageByName(c.StreamUsage)
 	}
-	p := pool{provider: &Provider{Name: name, Contract: contract, StreamUsage: usage, Drain: c.drain()}}
+	p := providerPool{provider: &Provider{Name: name, Contract: contract, StreamUsage: usage, Drain: c.drain()}}
 	total := 0.0
 	for _, e := range c.Endpoints {
 		base, _ := parseBaseURL(e.URL)
@@ -76,14 +124,17 @@ func (b *builder) pool(name string, c ProviderConfig) pool {
 				continue
 			}
 			p.endpoints = append(p.endpoints, &Endpoint{
-				URL: base.String(), Credential: credentialLabel(i, key), Weight: weight, wire: newWire(base, key), reveals: newReveals(key),
+				URL: base.String(), Credential: credentialLabel(i, key), Weight: weight, MaxConcurrent: int64(e.MaxConcurrent),
+				wire: newWire(base, key), reveals: newReveals(key),
 			})
+			p.keys = append(p.keys, key)
 			p.shares = append(p.shares, float64(weight)/on)
 			total += float64(weight) / on
 		}
 		if on == 0 {
-			b.log.Warn("endpoint is off: none of its api_keys is set", telemetry.FieldProvider, name, telemetry.FieldUpstream, base.String())
+			b.options.Log.Warn("endpoint is off: none of its api_keys is set", telemetry.FieldProvider, name, telemetry.FieldUpstream, base.String())
 			p.endpoints = append(p.endpoints, &Endpoint{URL: base.String(), Credential: "none", Weight: weight})
+			p.keys = append(p.keys, "")
 			p.shares = append(p.shares, 0)
 		}
 	}
@@ -91,20 +142,6 @@ func (b *builder) pool(name string, c ProviderConfig) pool {
 		p.shares[i] /= max(total, 1e-9) // all zero when everything is off
 	}
 	return p
-}
-
-// measure notes how long an attempt of this model may take to fail, for the
-// breakers that it shares with other models.
-func (b *builder) measure(name string) {
-	c := b.config.Models[name]
-	limits := c.Timeouts.withDefaults()
-	slowest := max(limits.FirstToken, limits.Answer) + limits.Connect
-	for _, t := range c.Targets {
-		for _, e := range b.pools[t.Provider].endpoints {
-			key := breakerKey{e, orDefault(t.Model, name)}
-			b.slowest[key] = max(b.slowest[key], slowest)
-		}
-	}
 }
 
 // model builds a model with its candidates in the order of their tiers.
@@ -115,9 +152,13 @@ func (b *builder) model(name string) *Model {
 		Timeouts:    c.Timeouts.withDefaults(),
 		MaxAttempts: orDefault(c.MaxAttempts, 3),
 		random:      b.random,
+		clock:       b.known.clock,
+		thrift:      keep(b.old.models, b.known.models, name, func() *thrift { return &thrift{budget: newBudget()} }),
 	}
+	m.policy, _ = newPolicy(c.Policy)
+	m.Affinity, _ = AffinityByName(c.Affinity)
 	for _, t := range c.Targets {
-		m.candidates = append(m.candidates, b.candidates(name, t)...)
+		m.candidates = append(m.candidates, b.candidates(m, t)...)
 	}
 	slices.SortStableFunc(m.candidates, func(a, b *Candidate) int { return a.Tier - b.Tier })
 	for i, c := range m.candidates {
@@ -128,39 +169,61 @@ func (b *builder) model(name string) *Model {
 
 // candidates builds the candidates of a target. Its weight is shared among its
 // endpoints, so that another key does not draw traffic from other targets.
-func (b *builder) candidates(name string, t TargetConfig) []*Candidate {
+func (b *builder) candidates(m *Model, t TargetConfig) []*Candidate {
 	p := b.pools[t.Provider]
 	candidates := make([]*Candidate, len(p.endpoints))
 	for i, e := range p.endpoints {
 		c := &Candidate{
 			Provider: p.provider,
 			Endpoint: e,
-			Model:    orDefault(t.Model, name),
+			Model:    orDefault(t.Model, m.Name),
 			Tier:     orDefault(t.Tier, 1),
 			Weight:   orDefault(t.Weight, 1),
+			slowest:  max(m.Timeouts.FirstToken, m.Timeouts.Answer) + m.Timeouts.Connect,
+			longest:  m.Timeouts.Total,
+			clock:    b.known.clock,
 		}
 		const unit = 1 << 32 // shares are whole numbers: their sums must not depend on the order
 		c.share = max(1, uint64(float64(c.Weight)*p.shares[i]*unit))
-		c.breaker = b.breakerOf(c)
+		c.weight = float64(c.share) / unit
+		id := laneID{accountID{addressID{p.provider.Name, e.URL}, p.keys[i]}, c.Model}
+		c.seed = id.seed()
+		if !e.Off() {
+			c.lane = b.lane(id, c)
+		}
+		if _, ok := b.built[id]; !ok {
+			b.built[id] = c
+		}
 		candidates[i] = c
 	}
 	return candidates
 }
 
-// breakerOf returns the breaker that the candidate shares with every other one
-// that asks the same endpoint for the same model.
-func (b *builder) breakerOf(c *Candidate) *breaker {
-	key := breakerKey{c.Endpoint, c.Model}
-	if first, ok := b.built[key]; ok {
-		return first.breaker
-	}
-	b.built[key] = c
-	return newBreaker(breakerOptions{
-		slowest: b.slowest[key],
-		jitter:  2*rand.Float64() - 1,
-		log: b.log.With(telemetry.FieldProvider, c.Provider.Name, telemetry.FieldModel, c.Model,
-			telemetry.FieldUpstream, c.Endpoint.String()),
+// lane returns what is known of a candidate's endpoint and model, which it shares
+// with every other candidate that asks the same.
+func (b *builder) lane(id laneID, c *Candidate) *lane {
+	clock, monitor := b.known.clock, b.options.Monitor
+	a := keep(b.old.addresses, b.known.addresses, id.addressID, func() *address {
+		a := new(address)
+		a.breaker = newBreaker(clock, a.tripsWide, monitor.of(subject{what: subjectAddress, provider: c.Provider.Name, upstream: c.Endpoint.URL}))
+		return a
 	})
+	of := keep(b.old.accounts, b.known.accounts, id.accountID, func() *account { return new(account) })
+	return keep(b.old.lanes, b.known.lanes, id, func() *lane {
+		on := subject{what: subjectAnswers, provider: c.Provider.Name, upstream: c.Endpoint.String(), model: c.Model}
+		l := &lane{address: a, account: of, model: 1 << (xxhash.Sum64String(id.model) % 64)}
+		l.breaker = newBreaker(clock, tripsOnFailures, monitor.of(on))
+		on.what = subjectStreams
+		l.streams = newBreaker(clock, tripsOnBreaks, monitor.of(on))
+		on.what = subjectRest
+		l.tell = monitor.of(on)
+		return l
+	})
+}
+
+// seed is a hash of the identity, the same on every replica.
+func (id laneID) seed() uint64 {
+	return xxhash.Sum64String(strings.Join([]string{id.provider, id.url, id.key.Reveal(), id.model}, "\x00"))
 }
 
 // index enters the candidate at position i into the model's sets.

@@ -40,6 +40,8 @@ type Endpoint struct {
 	Credential string
 	// Weight is the address's configured weight.
 	Weight int
+	// MaxConcurrent bounds the requests in progress with this credential; 0: nothing does.
+	MaxConcurrent int64
 
 	wire    wire // nil: off
 	reveals func(text string) bool
@@ -125,51 +127,20 @@ type Candidate struct {
 	// Tier and Weight are the target's.
 	Tier, Weight int
 
-	share   uint64 // of the traffic inside the tier
-	breaker *breaker
+	share   uint64        // of the traffic inside the tier, by weight
+	weight  float64       // the same
+	seed    uint64        // tells candidates apart, and is the same on every replica
+	slowest time.Duration // after which an attempt is decided at the latest
+	longest time.Duration // after which a stream has ended at the latest
+	clock   clock
+	lane    *lane // nil: off
 }
+
+// load is how busy the candidate would be with one more request, for its weight.
+func (c *Candidate) load() float64 { return float64(c.lane.pending.Load()+1) / c.weight }
 
 // State is what operators are shown. It changes at any moment.
 func (c *Candidate) State() State {
-	if c.Endpoint.Off() {
-		return StateOff
-	}
-	return c.breaker.state()
+	s, _, _ := c.standing(c.clock.now())
+	return s
 }
-
-// Attempt is a candidate chosen for one request, with its breaker's permit.
-type Attempt struct {
-	*Candidate
-
-	position int // among the model's candidates
-	permit   permit
-}
-
-// Report is what is known of an attempt once it is decided.
-type Report struct {
-	Outcome Outcome
-	// Took is how long the attempt waited for what decided it.
-	Took time.Duration
-	// RetryIn is how long the provider asked to be left alone; 0: it named no time.
-	RetryIn time.Duration
-}
-
-// Report says how the attempt was decided, as soon as it is: at the first valid
-// event of a stream, not at its end. Only the first call counts. It may be called
-// from any goroutine.
-func (a *Attempt) Report(r Report) { a.permit.report(r.Outcome) }
-
-// Ending says how a stream ended that had begun.
-type Ending uint8
-
-// The endings of a stream.
-const (
-	EndingUnknown Ending = iota // nobody saw it: the client left, or it was no stream
-	EndingWhole
-	EndingBroken // the provider broke it off, fell silent, or sent what is no event
-)
-
-// End gives back what the attempt held, once nothing is asked of the provider any
-// more. It must be called, after Report; an attempt that was never reported counts
-// as abandoned. Only the first call counts.
-func (a *Attempt) End(Ending) {}

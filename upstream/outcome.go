@@ -19,7 +19,8 @@ const (
 	OutcomeServerError                      // 5xx
 	OutcomeThrottled                        // 429
 	OutcomeQuota                            // 402
-	OutcomeCredentialRefused                // 401, 403
+	OutcomeCredentialRefused                // 401
+	OutcomeForbidden                        // 403: the credential, or what was asked with it
 	OutcomeRequestRefused                   // 400, 404, 413, 422 and every other 4xx: the request itself is at fault
 	OutcomeModelMissing                     // the provider does not know its own model's name: the table is at fault, not the request
 	OutcomeInvalidAnswer                    // 200 with an error, HTML, invalid JSON or nothing; a redirect; an unknown status
@@ -38,31 +39,75 @@ const (
 	effectExcluded               // says nothing about the upstream's health
 )
 
+// rest is who is left alone for a while after an outcome, beside the breakers.
+type rest uint8
+
+const (
+	restNone        rest = iota
+	restEndpoint         // this endpoint, for this model, until it may be asked again
+	restCredential       // the credential, for every model, until it may be asked again
+	restQuarantine       // the credential, until somebody has looked after it
+	restIfUnvouched      // the same, unless answers through the credential say that it is good
+)
+
+// Cost is what is assumed of a failed attempt's price. It is the operator's, and
+// never a tenant's.
+type Cost uint8
+
+// The assumptions about what an attempt costs.
+const (
+	CostNone     Cost = iota // it was not sent, or refused
+	CostUnknown              // the provider may have worked on it
+	CostReported             // the answer says so
+)
+
+// String returns the assumption's name in logs.
+func (c Cost) String() string { return [...]string{"none", "unknown", "reported"}[c] }
+
+// next says what the request does that was attempted.
+type next uint8
+
+const (
+	goesBack  next = iota // the client is told
+	failsOver             // another candidate may be asked
+)
+
 // outcomeRow is one line of the outcome table.
 type outcomeRow struct {
-	name      string
-	effect    effect
-	failsOver bool
+	name    string
+	breaker effect // of the endpoint for this model
+	address effect // of the breaker that all of its address share
+	rest    rest
+	next    next
+	cost    Cost
 }
 
-// outcomeRows is the whole policy: what each outcome does to the breaker, and
-// whether another candidate may be asked instead. A refused request would be
-// refused everywhere, and a departed client needs no answer.
+// outcomeRows is the whole policy: what each outcome does to the breaker of its
+// endpoint and model and to that of its address, who is left alone besides,
+// whether another candidate may be asked, and what the attempt may have cost.
+//
+// A refused request would be refused everywhere, and a departed client needs no
+// answer. An address is sick when it cannot be reached or answers 5xx, and well
+// when it gives any other answer; that an answer is slow or senseless says
+// something of the model behind it. Whoever throttles or refuses a credential is
+// not sick.
 func outcomeRows() [outcomeCount]outcomeRow {
+	const ok, bad, no = effectSuccess, effectFailure, effectExcluded
 	return [outcomeCount]outcomeRow{
-		OutcomeOK:                {"ok", effectSuccess, false},
-		OutcomeUnreachable:       {"unreachable", effectFailure, true},
-		OutcomeTimeout:           {"timeout", effectFailure, true},
-		OutcomeServerError:       {"server_error", effectFailure, true},
-		OutcomeThrottled:         {"throttled", effectExcluded, true},
-		OutcomeQuota:             {"quota", effectExcluded, true},
-		OutcomeCredentialRefused: {"credential_refused", effectExcluded, true},
-		OutcomeRequestRefused:    {"request_refused", effectSuccess, false},
-		OutcomeModelMissing:      {"model_missing", effectExcluded, true},
-		OutcomeInvalidAnswer:     {"invalid_answer", effectFailure, true},
-		OutcomeCut:               {"cut", effectFailure, true},
-		OutcomeClientGone:        {"client_gone", effectExcluded, false},
-		OutcomeAbandoned:         {"abandoned", effectExcluded, false},
+		OutcomeOK:                {"ok", ok, ok, restNone, goesBack, CostReported},
+		OutcomeUnreachable:       {"unreachable", bad, bad, restNone, failsOver, CostNone},
+		OutcomeTimeout:           {"timeout", bad, no, restNone, failsOver, CostUnknown},
+		OutcomeServerError:       {"server_error", bad, bad, restNone, failsOver, CostNone},
+		OutcomeThrottled:         {"throttled", no, ok, restEndpoint, failsOver, CostNone},
+		OutcomeQuota:             {"quota", no, ok, restCredential, failsOver, CostNone},
+		OutcomeCredentialRefused: {"credential_refused", no, ok, restQuarantine, failsOver, CostNone},
+		OutcomeForbidden:         {"forbidden", no, ok, restIfUnvouched, failsOver, CostNone},
+		OutcomeRequestRefused:    {"request_refused", ok, ok, restNone, goesBack, CostNone},
+		OutcomeModelMissing:      {"model_missing", no, ok, restEndpoint, failsOver, CostNone},
+		OutcomeInvalidAnswer:     {"invalid_answer", bad, no, restNone, failsOver, CostUnknown},
+		OutcomeCut:               {"cut", bad, no, restNone, failsOver, CostUnknown},
+		OutcomeClientGone:        {"client_gone", no, no, restNone, goesBack, CostUnknown},
+		OutcomeAbandoned:         {"abandoned", no, no, restNone, goesBack, CostUnknown},
 	}
 }
 
@@ -77,10 +122,25 @@ func (o Outcome) row() outcomeRow {
 
 // FailsOver reports whether another candidate may be asked, as long as nothing
 // was forwarded to the client.
-func (o Outcome) FailsOver() bool { return o.row().failsOver }
+func (o Outcome) FailsOver() bool { return o.row().next == failsOver }
+
+// Cost is what the attempt is assumed to have cost.
+func (o Outcome) Cost() Cost { return o.row().cost }
 
 // String returns the outcome's name in logs and metrics.
 func (o Outcome) String() string { return o.row().name }
+
+// isFault reports whether the outcome is the provider's doing, or its credential's.
+func (o Outcome) isFault() bool { return o.row().next == failsOver }
+
+// vouches reports whether the provider has accepted the credential.
+func (o Outcome) vouches() bool {
+	switch o {
+	case OutcomeOK, OutcomeRequestRefused, OutcomeModelMissing, OutcomeThrottled, OutcomeQuota:
+		return true
+	}
+	return false
+}
 
 // OutcomeOfStatus classifies a provider's status code. Only 200 is an answer:
 // no provider documents another success, and redirects are never followed. The
@@ -89,8 +149,10 @@ func OutcomeOfStatus(code int) Outcome {
 	switch code {
 	case http.StatusOK:
 		return OutcomeOK
-	case http.StatusUnauthorized, http.StatusForbidden:
+	case http.StatusUnauthorized:
 		return OutcomeCredentialRefused
+	case http.StatusForbidden:
+		return OutcomeForbidden
 	case http.StatusPaymentRequired:
 		return OutcomeQuota
 	case http.StatusTooManyRequests:

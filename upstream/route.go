@@ -3,7 +3,9 @@ package upstream
 import (
 	"errors"
 	"fmt"
+	"math"
 	"math/bits"
+	"sync/atomic"
 	"time"
 )
 
@@ -33,12 +35,23 @@ func (e *UnavailableError) Error() string {
 	return fmt.Sprintf("upstream: no candidate of this model can be tried, retry after %s", e.RetryAfter)
 }
 
+// ErrRetryBudget says that a retry would be made, if the model's retry budget
+// were not empty: too many requests need one.
+var ErrRetryBudget = errors.New("upstream: the retry budget of this model is empty")
+
 const (
 	// soonest is the least RetryAfter: a client that comes back at once only adds load.
 	soonest = time.Second
 	// offRetryAfter is said when every able endpoint is off. Only a new
 	// configuration helps, which no client can wait for precisely.
 	offRetryAfter = time.Minute
+	// resortEvery is how often one candidate is asked although every breaker
+	// refuses. Like any half-open one it is then asked breakerProbes times at most.
+	resortEvery = breakerTimeout
+	// pauseFirst and pauseMost bound the time before the same endpoint is asked
+	// again; it doubles with each attempt.
+	pauseFirst = 100 * time.Millisecond
+	pauseMost  = 2 * time.Second
 )
 
 // Model is a public model name with the candidates that serve it. It never
@@ -51,11 +64,24 @@ type Model struct {
 	// MaxAttempts bounds the candidates that one request may try.
 	MaxAttempts int
 
+	// Affinity says which of its requests belong to the same candidate.
+	Affinity Affinity
+
 	candidates []*Candidate // in the order of their tiers
 	on         set          // those whose endpoint has a credential
 	tiers      []set        // lowest first
 	providers  []provided
+	policy     policy
 	random     func(n uint64) uint64 // uniform in [0, n)
+	clock      clock
+	thrift     *thrift
+}
+
+// thrift is what bounds the requests that a model makes of sick upstreams. It
+// outlives the table in which it was first built.
+type thrift struct {
+	budget *budget
+	resort atomic.Int64 // the instant at which an open breaker may be passed by next
 }
 
 // provided is the candidates of one provider.
@@ -71,9 +97,17 @@ type set uint64
 // not change them.
 func (m *Model) Candidates() []*Candidate { return m.candidates }
 
+// RouteOptions are what a request's way depends on, beside its needs.
+type RouteOptions struct {
+	Kind Kind
+	// Anchor is a hash of what requests have in common that belong to the same
+	// candidate, see Affinity; 0: nothing.
+	Anchor uint64
+}
+
 // Route begins one request's walk through the candidates whose contracts take
 // what n needs. It returns an *UnsupportedError when there are none.
-func (m *Model) Route(n *Needs) (Route, error) {
+func (m *Model) Route(n *Needs, o RouteOptions) (Route, error) {
 	var able set
 	for _, p := range m.providers {
 		if _, lacks := p.provider.Contract.Lacks(n); !lacks {
@@ -83,7 +117,7 @@ func (m *Model) Route(n *Needs) (Route, error) {
 	if able == 0 {
 		return Route{}, &UnsupportedError{Param: m.lacking(n)}
 	}
-	return Route{model: m, able: able}, nil
+	return Route{model: m, able: able, options: o}, nil
 }
 
 // lacking names what is in the way of a request that nobody can serve: a field
@@ -104,66 +138,175 @@ func (m *Model) lacking(n *Needs) string {
 // goroutine at a time.
 type Route struct {
 	model    *Model
+	options  RouteOptions
 	able     set
 	tried    set
 	attempts int
+	last     *Attempt
 }
 
-// Next chooses the next candidate and takes its breaker's permit; the caller
-// must Report how the attempt ended. Inside a tier, providers that this request
-// has not asked yet come before further credentials of those it has, and the
-// last attempt goes to such a provider in whatever tier. It returns ErrExhausted when every
-// candidate was tried, or as many as one request may, and *UnavailableError
-// when not one could be.
-func (r *Route) Next() (*Attempt, error) {
-	m := r.model
-	if r.attempts >= m.MaxAttempts {
-		return nil, ErrExhausted
+// Next chooses the next candidate and fills a, which must be new: the caller must
+// Report how the attempt was decided, and End it. Inside a tier, providers that
+// this request has not asked yet come before further credentials of those it has,
+// and the last attempt goes to such a provider in whatever tier. No endpoint is
+// asked twice, unless it is the only one and there was no connection.
+//
+// It returns ErrExhausted when every candidate was tried that can be, or as many as
+// one request may; ErrRetryBudget when there is one, and the model's budget is
+// empty; and *UnavailableError when not one could be tried.
+func (r *Route) Next(a *Attempt) error {
+	if r.attempts == 0 {
+		return r.first(a)
 	}
-	open := m.ready(r.able & m.on &^ r.tried)
+	m := r.model
+	now, again := m.clock.now(), time.Duration(0)
+	open := m.available(r.able&m.on&^r.tried, now, r.options.Kind)
+	if open == 0 {
+		open, again = r.onlyOne(now)
+	}
+	switch {
+	case r.attempts >= m.MaxAttempts, open == 0:
+		return ErrExhausted
+	case !m.thrift.budget.spend():
+		return ErrRetryBudget
+	case r.choose(a, open, now):
+		a.Pause = again
+		return nil
+	}
+	m.thrift.budget.refund()
+	return ErrExhausted
+}
+
+// first chooses whom to ask first.
+func (r *Route) first(a *Attempt) error {
+	m := r.model
+	m.thrift.budget.earn()
+	now := m.clock.now()
+	if r.choose(a, m.available(r.able&m.on, now, r.options.Kind), now) || r.lastResort(a, now) {
+		return nil
+	}
+	return r.unavailable(now)
+}
+
+// choose takes one of those that can be asked.
+func (r *Route) choose(a *Attempt, open set, now instant) bool {
+	m := r.model
 	fresh := open &^ m.siblings(r.tried)
-	if r.attempts == m.MaxAttempts-1 && fresh != 0 {
+	if r.attempts > 0 && r.attempts == m.MaxAttempts-1 && fresh != 0 {
 		open = fresh // a provider with many credentials must not use up every attempt
 	}
 	for _, tier := range m.tiers {
-		for _, pool := range [...]set{open & tier & fresh, open & tier &^ fresh} {
-			if a := m.admit(pool); a != nil {
-				r.tried |= 1 << a.position
-				r.attempts++
-				return a, nil
+		for _, part := range [...]set{open & tier & fresh, open & tier &^ fresh} {
+			if r.admit(a, part, now) {
+				return true
 			}
 		}
 	}
-	if r.attempts > 0 {
-		return nil, ErrExhausted
+	return false
+}
+
+// admit chooses one of a set and takes what an attempt there must hold; false
+// when nobody has it to give.
+func (r *Route) admit(a *Attempt, open set, now instant) bool {
+	m := r.model
+	for open != 0 {
+		p := pool{model: m, set: m.ramped(open, now), kind: r.options.Kind, now: now}
+		var i int
+		if r.options.Anchor != 0 {
+			i = pickByAnchor(p, r.options.Anchor)
+		} else {
+			i = m.policy.pick(p)
+		}
+		if r.take(a, i, now, onTime) {
+			return true
+		}
+		open &^= 1 << i // another request took the last place since available looked
 	}
-	return nil, r.unavailable()
+	return false
+}
+
+func (r *Route) take(a *Attempt, i int, now instant, when admission) bool {
+	if !a.take(r.model.candidates[i], r.options.Kind, now, when) {
+		return false
+	}
+	a.position = i
+	r.tried |= 1 << i
+	r.attempts++
+	r.last = a
+	return true
+}
+
+// onlyOne is the one candidate there is for this request, when the attempt there
+// came to no connection; and how long to wait before it is asked again, at random,
+// so that those who were cut off together do not come back together.
+func (r *Route) onlyOne(now instant) (set, time.Duration) {
+	m := r.model
+	all := r.able & m.on
+	if all&(all-1) != 0 || r.last.outcome != OutcomeUnreachable {
+		return 0, 0
+	}
+	most := min(pauseFirst<<(r.attempts-1), pauseMost)
+	return m.available(all, now, r.options.Kind), time.Duration(1 + m.random(uint64(most)))
+}
+
+// lastResort takes the candidate whose breaker lets a probe through first, before
+// it does: when all are open, waiting helps nobody, as long as it is done rarely.
+func (r *Route) lastResort(a *Attempt, now instant) bool {
+	m := r.model
+	due := m.thrift.resort.Load()
+	i, found := r.leastBad(now)
+	if !found || int64(now) < due || !m.thrift.resort.CompareAndSwap(due, int64(now.after(resortEvery))) {
+		return false
+	}
+	return r.take(a, i, now, early)
+}
+
+// leastBad returns the position of the candidate that only breakers keep from
+// being asked, and the soonest of these.
+func (r *Route) leastBad(now instant) (best int, found bool) {
+	m, kind := r.model, r.options.Kind
+	var soonest time.Duration
+	for rest := r.able & m.on; rest != 0; rest &= rest - 1 {
+		i := rest.first()
+		c := m.candidates[i]
+		if !c.mayBeAsked(now) || !c.isHealthy(now, kind, early) {
+			continue
+		}
+		if wait := c.healthyIn(now, kind, onTime); !found || wait < soonest {
+			best, soonest, found = i, wait, true
+		}
+	}
+	return best, found
 }
 
 // Available returns an *UnavailableError when Next would find nobody to ask, so
 // that a request which cannot be served is refused before it spends anything.
 func (r *Route) Available() error {
-	if r.model.ready(r.able&r.model.on) != 0 {
+	m := r.model
+	now := m.clock.now()
+	if m.available(r.able&m.on, now, r.options.Kind) != 0 {
 		return nil
 	}
-	return r.unavailable()
-}
-
-func (r *Route) unavailable() error {
-	return &UnavailableError{RetryAfter: r.model.retryAfter(r.able & r.model.on)}
-}
-
-// admit chooses one of a set and takes its permit; nil when no breaker gives one.
-func (m *Model) admit(pool set) *Attempt {
-	for pool != 0 {
-		i := m.pick(pool)
-		a := &Attempt{Candidate: m.candidates[i], position: i}
-		if a.breaker.admit(&a.permit) {
-			return a
-		}
-		pool &^= 1 << i // another request took the last probe since ready looked
+	if _, found := r.leastBad(now); found && int64(now) >= m.thrift.resort.Load() {
+		return nil
 	}
-	return nil
+	return r.unavailable(now)
+}
+
+// unavailable says when to come back.
+func (r *Route) unavailable(now instant) error {
+	m := r.model
+	s := r.able & m.on
+	if s == 0 {
+		return &UnavailableError{RetryAfter: offRetryAfter}
+	}
+	wait, resort := time.Duration(math.MaxInt64), now.until(instant(m.thrift.resort.Load()))
+	for rest := s; rest != 0; rest &= rest - 1 {
+		c, kind := m.candidates[rest.first()], r.options.Kind
+		health := min(c.healthyIn(now, kind, onTime), max(c.healthyIn(now, kind, early), resort))
+		wait = min(wait, max(health, c.mayBeAskedIn(now)))
+	}
+	return &UnavailableError{RetryAfter: max(soonest, wait)}
 }
 
 // siblings returns every candidate whose provider has one in s.
@@ -177,49 +320,40 @@ func (m *Model) siblings(s set) set {
 	return all
 }
 
-// ready returns those of s whose breaker would let an attempt through.
-func (m *Model) ready(s set) set {
+// available returns those of s that can take a request now.
+func (m *Model) available(s set, now instant, kind Kind) set {
 	for rest := s; rest != 0; rest &= rest - 1 {
-		if i := rest.first(); !m.candidates[i].breaker.ready() {
+		if i := rest.first(); !m.candidates[i].available(now, kind) {
 			s &^= 1 << i
 		}
 	}
 	return s
 }
 
-// pick chooses one of a set that is not empty, each with the probability of its
-// share of the set.
-func (m *Model) pick(s set) int {
-	if s&(s-1) == 0 {
-		return s.first()
-	}
-	var total uint64
+// ramped leaves those out that have recovered a short while ago, each as often
+// as its share is short of the whole, unless nobody else is there.
+func (m *Model) ramped(s set, now instant) set {
+	const grain = 1 << 20
+	seen := s
 	for rest := s; rest != 0; rest &= rest - 1 {
-		total += m.candidates[rest.first()].share
-	}
-	at := m.random(total)
-	for {
-		i := s.first()
-		if share := m.candidates[i].share; at >= share {
-			at -= share
-			s &= s - 1
-			continue
+		i := rest.first()
+		if share := m.candidates[i].ramp(now); share < 1 && m.random(grain) >= uint64(share*grain) {
+			seen &^= 1 << i
 		}
-		return i
 	}
-}
-
-// retryAfter returns when the first of s may be tried again.
-func (m *Model) retryAfter(s set) time.Duration {
-	if s == 0 {
-		return offRetryAfter
+	if seen == 0 {
+		return s
 	}
-	first := m.candidates[s.first()].breaker.probeIn()
-	for rest := s; rest != 0; rest &= rest - 1 {
-		first = min(first, m.candidates[rest.first()].breaker.probeIn())
-	}
-	return max(soonest, first)
+	return seen
 }
 
 // first returns the lowest position in a set that is not empty.
 func (s set) first() int { return bits.TrailingZeros64(uint64(s)) }
+
+// nth returns the position of the n-th of a set that has more than n.
+func (s set) nth(n int) int {
+	for ; n > 0; n-- {
+		s &= s - 1
+	}
+	return s.first()
+}

@@ -14,6 +14,7 @@ type Table struct {
 	models    map[string]*Model
 	names     []string
 	endpoints []*Candidate // one for each provider, endpoint and upstream model
+	known     *known
 }
 
 // TableOptions are what a Table stands in; the zero value is a table of its own.
@@ -36,7 +37,7 @@ func NewTable(c Config, o TableOptions) (*Table, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return newTable(c, o.Log, rand.Uint64N), nil
+	return newTable(c, o, rand.Uint64N), nil
 }
 
 // Model returns the model that clients call by this name. A model without a
@@ -89,21 +90,30 @@ type EndpointState struct {
 
 // Endpoints returns the present state of everything that can be asked, sorted.
 func (t *Table) Endpoints() []EndpointState {
+	now := t.known.clock.now()
 	states := make([]EndpointState, len(t.endpoints))
 	for i, c := range t.endpoints {
-		states[i] = EndpointState{
-			Provider:   c.Provider.Name,
-			URL:        c.Endpoint.URL,
-			Credential: c.Endpoint.Credential,
-			Model:      c.Model,
-			State:      c.State(),
-		}
-		if states[i].State == StateOpen {
-			states[i].ProbeIn = c.breaker.probeIn()
-		}
+		states[i] = c.view(now)
 	}
 	return states
 }
+
+func (c *Candidate) view(now instant) EndpointState {
+	e := EndpointState{Provider: c.Provider.Name, URL: c.Endpoint.URL, Credential: c.Endpoint.Credential, Model: c.Model}
+	e.State, e.Why, e.ProbeIn = c.standing(now)
+	l := c.lane
+	if l == nil {
+		return e
+	}
+	e.Pending = int(l.pending.Load())
+	e.FirstEvent, e.Answer = seconds(l.first.read(now)), seconds(l.answer.read(now))
+	if last, at, ok := l.fault.read(); ok {
+		e.LastError, e.LastErrorAt = last.String(), c.clock.wall(at)
+	}
+	return e
+}
+
+func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
 // byIdentity orders candidates as operators read them.
 func byIdentity(a, b *Candidate) int {

@@ -121,6 +121,7 @@ func (e EndpointConfig) validate(s section, seen map[credential]string) {
 		s.add("url", "%w", err)
 	}
 	s.within("weight", e.Weight, maxWeight)
+	s.within("max_concurrent", e.MaxConcurrent, maxWeight)
 	for i, key := range e.APIKeys {
 		option := fmt.Sprintf("api_keys[%d]", i)
 		switch {
@@ -144,6 +145,12 @@ func (c Config) validateModel(name string, s section) {
 		s.add("targets", "must list at least one target")
 	}
 	s.within("max_attempts", m.MaxAttempts, maxAttempts)
+	if _, known := newPolicy(m.Policy); !known {
+		s.add("policy", "must be p2c, weighted or least_pending, got %q", m.Policy)
+	}
+	if _, known := AffinityByName(m.Affinity); !known {
+		s.add("affinity", "must be none, prefix or key, got %q", m.Affinity)
+	}
 	m.Timeouts.validate(s.at("timeouts"))
 	candidates := 0
 	seen := make(map[[2]string]int)

@@ -1,0 +1,162 @@
+package upstream
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// Kind is how an answer is asked for.
+type Kind uint8
+
+// The kinds of an answer.
+const (
+	Plain Kind = iota
+	Streamed
+)
+
+// Attempt is a candidate chosen for one request, with what it holds until it
+// ends. The zero value is for Route.Next to fill.
+type Attempt struct {
+	*Candidate
+	// Pause is how long to wait before asking; not zero only where the same endpoint is asked again.
+	Pause time.Duration
+
+	position int // among the model's candidates
+	kind     Kind
+	trial    bool // it tries a credential that was in quarantine
+	outcome  Outcome
+	permits  struct{ address, lane, streams permit }
+	reported atomic.Bool
+	ended    atomic.Bool
+}
+
+// Report is what is known of an attempt once it is decided.
+type Report struct {
+	Outcome Outcome
+	// Took is how long the attempt waited for what decided it.
+	Took time.Duration
+	// RetryIn is how long the provider asked to be left alone; 0: it named no time.
+	RetryIn time.Duration
+}
+
+// Ending says how a stream ended that had begun.
+type Ending uint8
+
+// The endings of a stream.
+const (
+	EndingUnknown Ending = iota // nobody saw it: the client left, or it was no stream
+	EndingWhole
+	EndingBroken // the provider broke it off, fell silent, or sent what is no event
+)
+
+// take fills a with a candidate and all that an attempt there must hold, or holds
+// nothing and reports false: another request was quicker.
+func (a *Attempt) take(c *Candidate, kind Kind, now instant, when admission) bool {
+	a.Candidate, a.kind = c, kind
+	l := c.lane
+	if !l.account.enter(c.Endpoint.MaxConcurrent) {
+		return false
+	}
+	if l.address.breaker.admit(&a.permits.address, now, when) && l.breaker.admit(&a.permits.lane, now, when) &&
+		(kind == Plain || l.streams.admit(&a.permits.streams, now, when)) {
+		if admitted, trial := l.account.quarantine.admit(now); admitted {
+			a.trial = trial
+			l.pending.Add(1)
+			a.watch()
+			return true
+		}
+	}
+	l.account.pending.Add(-1)
+	for _, p := range [...]*permit{&a.permits.address, &a.permits.lane, &a.permits.streams} {
+		p.report(effectExcluded)
+		*p = permit{}
+	}
+	return false
+}
+
+// watch makes probes that nobody reports count as failed.
+func (a *Attempt) watch() {
+	a.permits.address.watch(a.slowest)
+	a.permits.lane.watch(a.slowest)
+	a.permits.streams.watch(a.longest)
+}
+
+// Report says how the attempt was decided, as soon as it is: at the first valid
+// event of a stream, not at its end. Only the first call counts. It may be called
+// from any goroutine.
+func (a *Attempt) Report(r Report) {
+	if a.Candidate == nil || a.reported.Swap(true) {
+		return
+	}
+	a.outcome = r.Outcome
+	now, l, row := a.clock.now(), a.lane, r.Outcome.row()
+	l.address.report(&a.permits.address, r.Outcome, l.model)
+	a.permits.lane.report(row.breaker)
+	if r.Outcome != OutcomeOK {
+		a.permits.streams.report(effectExcluded) // no stream has begun
+		a.permits.streams = permit{}
+	}
+	switch {
+	case r.Outcome == OutcomeOK:
+		l.latencyOf(a.kind).observe(now, r.Took)
+		l.cooldown.over()
+		l.account.cooldown.over()
+	case row.breaker == effectFailure:
+		l.latencyOf(a.kind).penalise(now, r.Took)
+	}
+	if r.Outcome.isFault() {
+		l.fault.note(now, r.Outcome)
+	}
+	a.leaveAlone(now, r)
+}
+
+// leaveAlone begins what the outcome calls for beside the breakers.
+func (a *Attempt) leaveAlone(now instant, r Report) {
+	l := a.lane
+	if r.Outcome.vouches() && l.account.answered(now) {
+		l.tell(change{state: StateReady})
+	}
+	switch r.Outcome.row().rest {
+	case restEndpoint:
+		a.cool(&l.cooldown, now, r)
+	case restCredential:
+		a.cool(&l.account.cooldown, now, r)
+	case restQuarantine:
+		a.quarantine(l.account.refused(now, a.trial), r.Outcome)
+	case restIfUnvouched:
+		a.quarantine(l.account.forbidden(now, a.trial), r.Outcome)
+	}
+}
+
+func (a *Attempt) cool(c *cooldown, now instant, r Report) {
+	if wait, isNew := c.begin(now, r.Outcome, r.RetryIn); isNew {
+		a.lane.tell(change{state: StateCooling, cause: r.Outcome, wait: wait})
+	}
+}
+
+func (a *Attempt) quarantine(wait time.Duration, o Outcome) {
+	if wait > 0 {
+		a.lane.tell(change{state: StateQuarantined, cause: o, wait: wait})
+	}
+}
+
+// End gives back what the attempt held, once nothing is asked of the provider any
+// more. It must be called, after Report; an attempt that was never reported counts
+// as abandoned. Only the first call counts. It may be called from any goroutine.
+func (a *Attempt) End(e Ending) {
+	if a.Candidate == nil || a.ended.Swap(true) {
+		return
+	}
+	a.Report(Report{Outcome: OutcomeAbandoned})
+	switch e {
+	case EndingWhole:
+		a.permits.streams.report(effectSuccess)
+	case EndingBroken:
+		a.permits.streams.report(effectFailure)
+		a.lane.fault.note(a.clock.now(), OutcomeCut)
+	default:
+		a.permits.streams.report(effectExcluded)
+	}
+	a.lane.pending.Add(-1)
+	a.lane.account.pending.Add(-1)
+}

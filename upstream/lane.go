@@ -1,0 +1,226 @@
+package upstream
+
+import (
+	"fmt"
+	"math/bits"
+	"sync/atomic"
+	"time"
+
+	"github.com/sony/gobreaker/v2"
+)
+
+// What is known of an upstream stands at three levels: of its address, of the
+// credential used there, and of the model asked for through both. Every part is
+// safe for concurrent use, and outlives the table in which it was first built.
+
+// address is what is known of one base URL of a provider.
+type address struct {
+	breaker *breaker
+	models  atomic.Int32 // how many are asked for there
+	// failing has a bit for each model whose answers failed since the last good one
+	// of any; all bits when there was no connection.
+	failing atomic.Uint64
+}
+
+// tripsWide opens an address's breaker. When only one of several models fails
+// there, it is that model that is sick, and the others would suffer for it.
+func (a *address) tripsWide(b *breaker, c gobreaker.Counts) bool {
+	wide := bits.OnesCount64(a.failing.Load()) >= int(min(2, a.models.Load()))
+	return wide && tripsOnFailures(b, c)
+}
+
+// report takes the outcome of an attempt at one of the address's models in.
+func (a *address) report(p *permit, o Outcome, model uint64) {
+	e := o.row().address
+	switch {
+	case o == OutcomeUnreachable:
+		a.failing.Store(^uint64(0))
+	case e == effectFailure:
+		a.failing.Or(model)
+	case e == effectSuccess && a.failing.Load() != 0:
+		a.failing.Store(0)
+	}
+	p.report(e)
+}
+
+// account is what is known of one credential at an address.
+type account struct {
+	cooldown   cooldown
+	quarantine quarantine
+	pending    atomic.Int64
+	answeredAt atomic.Int64 // the instant of the last answer
+	doubted    atomic.Bool  // forbidden once since then
+}
+
+// enter takes a place among the requests in progress, of which there are at most
+// that many; 0: any number.
+func (a *account) enter(most int64) bool {
+	if n := a.pending.Add(1); most > 0 && n > most {
+		a.pending.Add(-1)
+		return false
+	}
+	return true
+}
+
+// full reports whether no place is free.
+func (a *account) full(most int64) bool { return most > 0 && a.pending.Load() >= most }
+
+// refused begins a quarantine, for as long as it returns; zero when none is called for.
+func (a *account) refused(now instant, trial bool) time.Duration {
+	return a.quarantine.strike(now, trial)
+}
+
+// forbidden is refused for an answer that may be about the request as well: a 403
+// for what one tenant asks must not take the credential from all others. One alone
+// does nothing while answers come; the next one without an answer between them does.
+func (a *account) forbidden(now instant, trial bool) time.Duration {
+	answered := instant(a.answeredAt.Load())
+	if !trial && answered > 0 && answered.until(now) < trusted && !a.doubted.Swap(true) {
+		return 0
+	}
+	return a.refused(now, trial)
+}
+
+// answered notes that the credential is good, and reports whether it was in quarantine.
+func (a *account) answered(now instant) bool {
+	a.answeredAt.Store(int64(now))
+	if a.doubted.Load() {
+		a.doubted.Store(false)
+	}
+	return a.quarantine.clear(now)
+}
+
+// lane is what is known of one endpoint when it is asked for one upstream model.
+type lane struct {
+	address  *address
+	account  *account
+	model    uint64   // the model's bit in address.failing
+	breaker  *breaker // of answers
+	streams  *breaker // of streams that had begun
+	cooldown cooldown
+	pending  atomic.Int64
+	first    latency // to the first event of a stream
+	answer   latency // to the end of a plain answer
+	fault    fault
+	tell     teller // of cooldowns and quarantines
+}
+
+// fault is the last outcome that was the provider's fault: how, and when in
+// milliseconds, in one word.
+type fault struct{ word atomic.Uint64 }
+
+func (f *fault) note(now instant, o Outcome) {
+	f.word.Store(uint64(time.Duration(now).Milliseconds())<<8 | uint64(o)) //nolint:gosec // an instant is never negative
+}
+
+func (f *fault) read() (o Outcome, at instant, ok bool) {
+	word := f.word.Load()
+	return Outcome(word), instant(time.Duration(word>>8) * time.Millisecond), word != 0 //nolint:gosec // see note
+}
+
+// latencyOf is the mean that is of use for a kind of request. Plain answers come
+// as a whole: what they take says nothing about first events.
+func (l *lane) latencyOf(kind Kind) *latency {
+	if kind == Streamed {
+		return &l.first
+	}
+	return &l.answer
+}
+
+// The predicates that an available candidate meets.
+
+func (c *Candidate) isTrusted(now instant) bool { return !c.lane.account.quarantine.holds(now) }
+
+func (c *Candidate) isRested(now instant) bool {
+	return !c.lane.cooldown.holds(now) && !c.lane.account.cooldown.holds(now)
+}
+
+func (c *Candidate) hasRoom() bool { return !c.lane.account.full(c.Endpoint.MaxConcurrent) }
+
+func (c *Candidate) isHealthy(now instant, kind Kind, when admission) bool {
+	l := c.lane
+	return l.breaker.ready(now, when) && l.address.breaker.ready(now, when) && (kind == Plain || l.streams.ready(now, when))
+}
+
+// mayBeAsked is all but healthy: whoever is not must be left alone, however bad
+// the others are.
+func (c *Candidate) mayBeAsked(now instant) bool {
+	return c.isTrusted(now) && c.isRested(now) && c.hasRoom()
+}
+
+// available reports whether the candidate can take a request now.
+func (c *Candidate) available(now instant, kind Kind) bool {
+	return c.isHealthy(now, kind, onTime) && c.mayBeAsked(now)
+}
+
+// healthyIn returns how long it takes until none of the breakers refuses.
+func (c *Candidate) healthyIn(now instant, kind Kind, when admission) time.Duration {
+	l := c.lane
+	wait := max(l.breaker.wait(now, when), l.address.breaker.wait(now, when))
+	if kind == Streamed {
+		wait = max(wait, l.streams.wait(now, when))
+	}
+	return wait
+}
+
+// mayBeAskedIn is the same for all but the breakers; a full candidate may have room at once.
+func (c *Candidate) mayBeAskedIn(now instant) time.Duration {
+	l := c.lane
+	return now.until(instant(max(l.cooldown.end.Load(), l.account.cooldown.end.Load(), l.account.quarantine.end.Load())))
+}
+
+// Recovery.
+const (
+	// rampTime is how long a recovered candidate takes to its full share of the traffic.
+	rampTime = 30 * time.Second
+	// rampStart is the share with which it begins.
+	rampStart = 0.05
+)
+
+// ramp is the share of its traffic that the candidate gets: less than 1 for a
+// while after it has recovered.
+func (c *Candidate) ramp(now instant) float64 {
+	l := c.lane
+	last := max(l.breaker.closedAt.Load(), l.address.breaker.closedAt.Load(), l.account.quarantine.clearedAt.Load())
+	if last == 0 || int64(now)-last >= int64(rampTime) {
+		return 1
+	}
+	return max(rampStart, float64(int64(now)-last)/float64(rampTime))
+}
+
+// standing is what operators are shown: the state, in a few words why, and for
+// how long the candidate is still left alone.
+func (c *Candidate) standing(now instant) (s State, why string, wait time.Duration) {
+	if c.Endpoint.Off() {
+		return StateOff, "none of its api_keys is set", 0
+	}
+	l := c.lane
+	switch {
+	case !c.isTrusted(now):
+		return StateQuarantined, fmt.Sprintf("the provider refused the credential, %d times in a row", l.account.quarantine.strikes.Load()),
+			now.until(instant(l.account.quarantine.end.Load()))
+	case l.account.cooldown.holds(now):
+		return StateCooling, Outcome(l.account.cooldown.cause.Load()).String(), now.until(instant(l.account.cooldown.end.Load())) //nolint:gosec // an Outcome
+	case l.cooldown.holds(now):
+		return StateCooling, Outcome(l.cooldown.cause.Load()).String(), now.until(instant(l.cooldown.end.Load())) //nolint:gosec // an Outcome
+	}
+	for _, b := range [...]struct {
+		breaker *breaker
+		why     string
+	}{
+		{l.address.breaker, "the address keeps failing"},
+		{l.breaker, "keeps failing"},
+		{l.streams, "its streams break off; plain answers are still asked for"},
+	} {
+		if s, wait := b.breaker.state(now); s != StateReady {
+			return s, b.why, wait
+		}
+	}
+	if !c.hasRoom() {
+		return StateFull, fmt.Sprintf("max_concurrent of %d is reached", c.Endpoint.MaxConcurrent), 0
+	}
+	if share := c.ramp(now); share < 1 {
+		return StateReady, fmt.Sprintf("recovered: gets %.0f %% of its share", 100*share), 0
+	}
+	return StateReady, "", 0
+}

@@ -1,0 +1,74 @@
+package upstream
+
+import (
+	"math"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// latencyMemory is the time constant of the mean: of a measurement so old a
+	// third is left.
+	latencyMemory = 10 * time.Second
+	// latencyForgets is after how long without any measurement nothing is known any more.
+	latencyForgets = 3 * latencyMemory
+	// latencyPenalty is the least that a failure counts for, and latencyMost the
+	// most: an upstream that fails fast must not look quick.
+	latencyPenalty = 100 * time.Millisecond
+	latencyMost    = time.Minute
+)
+
+// latency is a peak-sensitive, exponentially weighted mean (peak EWMA, as in
+// Twitter's Finagle): a slower measurement counts at once and whole, quicker
+// ones by and by. It fades while nothing is measured, so that an upstream which
+// was slow is tried again. The zero value knows nothing. It is one atomic word:
+// the mean in seconds (float32), and when it was taken in milliseconds (uint32,
+// which wraps after 49 days: then an idle upstream looks measured, harmlessly).
+type latency struct{ word atomic.Uint64 }
+
+// read returns the mean in seconds, zero when it is not known.
+func (l *latency) read(now instant) float64 {
+	mean, age := unpack(l.word.Load(), now)
+	if mean == 0 || age > latencyForgets {
+		return 0
+	}
+	return mean * fade(age)
+}
+
+// observe takes a measurement in.
+func (l *latency) observe(now instant, took time.Duration) {
+	measured := max(took, time.Microsecond).Seconds()
+	for {
+		old := l.word.Load()
+		mean, age := unpack(old, now)
+		switch kept := fade(age); {
+		case mean == 0, age > latencyForgets, measured >= mean:
+			mean = measured
+		default:
+			mean = mean*kept + measured*(1-kept)
+		}
+		if l.word.CompareAndSwap(old, pack(mean, now)) {
+			return
+		}
+	}
+}
+
+// penalise takes a failure in: it counts as twice as slow as what is usual.
+func (l *latency) penalise(now instant, took time.Duration) {
+	usual := time.Duration(l.read(now) * float64(time.Second))
+	l.observe(now, min(max(took, 2*usual, latencyPenalty), latencyMost))
+}
+
+// fade is how much is left of a measurement of that age.
+func fade(age time.Duration) float64 { return math.Exp(-age.Seconds() / latencyMemory.Seconds()) }
+
+func pack(mean float64, now instant) uint64 {
+	return uint64(math.Float32bits(float32(mean)))<<32 | uint64(milliseconds(now))
+}
+
+func unpack(word uint64, now instant) (mean float64, age time.Duration) {
+	age = time.Duration(int32(milliseconds(now)-uint32(word))) * time.Millisecond //nolint:gosec // the difference wraps as it should
+	return float64(math.Float32frombits(uint32(word >> 32))), max(0, age)         //nolint:gosec // the upper half
+}
+
+func milliseconds(i instant) uint32 { return uint32(time.Duration(i).Milliseconds()) } //nolint:gosec // wraps, see latency

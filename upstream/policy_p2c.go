@@ -1,0 +1,33 @@
+package upstream
+
+import "math/bits"
+
+// p2c takes the better of two candidates chosen at random: the lower product of
+// its latency and of the requests in progress there, for its weight. Two choices
+// keep a crowd from running after whoever looks best at the moment (Mitzenmacher,
+// "The power of two choices in randomized load balancing", 2001).
+type p2c struct{}
+
+func (p2c) pick(p pool) int {
+	m, size := p.model, bits.OnesCount64(uint64(p.set))
+	if size == 1 {
+		return p.set.first()
+	}
+	one := p.set.nth(int(m.random(uint64(size))))
+	rest := p.set &^ (1 << one)
+	other := rest.nth(int(m.random(uint64(size - 1))))
+	a, b := m.candidates[one], m.candidates[other]
+	latencyA, latencyB := a.lane.latencyOf(p.kind).read(p.now), b.lane.latencyOf(p.kind).read(p.now)
+	switch { // whoever is not known is taken for as quick as the other, or all would run there
+	case latencyA == 0 && latencyB == 0:
+		latencyA, latencyB = 1, 1
+	case latencyA == 0:
+		latencyA = latencyB
+	case latencyB == 0:
+		latencyB = latencyA
+	}
+	if latencyB*b.load() < latencyA*a.load() {
+		return other
+	}
+	return one
+}
