@@ -14,6 +14,7 @@ type exhaustedError struct {
 	attempts int
 	last     upstream.Outcome
 	limit    error // the time limit that ended the last attempt; nil: none did
+	thrift   bool  // another would have been asked, if fewer requests needed that
 	timeouts upstream.Timeouts
 }
 
@@ -25,11 +26,20 @@ func (e *exhaustedError) Error() string {
 func (e *exhaustedError) timedOut() bool { return e.limit != nil || e.last == upstream.OutcomeTimeout }
 
 func (e *exhaustedError) failure() Failure {
-	if e.timedOut() {
-		message := "no provider of this model answered in time" + lateness(e.limit, e.timeouts) + ": try again shortly"
-		return Failure{Status: 504, Type: typeServer, Code: "upstream_timeout", Message: message}
+	f := Failure{
+		Status: 502, Type: typeServer, Code: "upstream_error", NoRetry: e.thrift,
+		Message: "no provider of this model could answer",
 	}
-	return Failure{Status: 502, Type: typeServer, Code: "upstream_error", Message: "no provider of this model could answer: try again shortly"}
+	if e.timedOut() {
+		f.Status, f.Code = 504, "upstream_timeout"
+		f.Message = "no provider of this model answered in time" + lateness(e.limit, e.timeouts)
+	}
+	if e.thrift {
+		f.Message += ": too many requests fail at the moment for this one to be tried again"
+	} else {
+		f.Message += ": try again shortly"
+	}
+	return f
 }
 
 // lateness names the limit that was reached, and the option that sets it.
@@ -52,7 +62,11 @@ func lateness(limit error, t upstream.Timeouts) string {
 // choose finds the candidates that can serve what the request needs.
 func (x *exchange) choose() error {
 	x.fields = fieldsOf(x.document)
-	choice, err := x.model.Route(&x.fields.needs)
+	options := upstream.RouteOptions{Anchor: x.anchor()}
+	if x.document.Stream {
+		options.Kind = upstream.Streamed
+	}
+	choice, err := x.model.Route(&x.fields.needs, options)
 	if err != nil {
 		return err
 	}
@@ -69,22 +83,18 @@ func (x *exchange) attempt() error {
 		if x.gone() {
 			return errClientGone
 		}
-		candidate, err := x.choice.Next()
-		if err != nil {
+		s := new(serving)
+		if err := x.choice.Next(&s.attempt); err != nil {
 			return x.nobodyLeft(err)
 		}
-		x.attempts++
-		x.record.Attempt = x.attempts - 1
-		x.record.Provider = candidate.Provider.Name
-		x.record.Endpoint = candidate.Endpoint.URL
-		x.record.UpstreamModel = candidate.Model
-		outcome, err := x.tryAndReport(candidate, deadline)
+		x.goTo(s.attempt.Candidate)
+		outcome, err := x.tryAndReport(s, deadline)
 		if outcome == upstream.OutcomeOK {
 			return nil
 		}
 		x.lastOutcome = outcome
 		x.letGo()
-		x.logAttempt(candidate, outcome)
+		x.logAttempt(&s.attempt, outcome)
 		switch {
 		case errors.Is(err, errBodyMemory):
 			return err
@@ -106,16 +116,36 @@ func (x *exchange) attempt() error {
 	}
 }
 
-// tryAndReport makes one attempt and tells the breaker, also when it panics: a
-// permit that nobody reports would hold a place of a breaker that is probing.
-func (x *exchange) tryAndReport(a *upstream.Attempt, deadline time.Time) (outcome upstream.Outcome, err error) {
+// goTo names a candidate as the one that is asked now.
+func (x *exchange) goTo(c *upstream.Candidate) {
+	x.attempts++
+	if x.attempts > 1 {
+		x.gateway.Metrics.Retry(x.model.Name, "made")
+	}
+	x.record.Attempt = x.attempts - 1
+	x.record.Provider = c.Provider.Name
+	x.record.Endpoint = c.Endpoint.URL
+	x.record.UpstreamModel = c.Model
+}
+
+// tryAndReport makes one attempt and says how it went, also when it panics: what an
+// attempt holds that nobody reports would be held for ever.
+func (x *exchange) tryAndReport(s *serving, deadline time.Time) (outcome upstream.Outcome, err error) {
 	began := time.Now()
 	outcome = upstream.OutcomeAbandoned
 	defer func() {
-		a.Report(upstream.Report{Outcome: outcome, Took: since(began)})
+		a := &s.attempt
+		report := upstream.Report{Outcome: outcome, Took: s.waited}
+		if s.response != nil {
+			report.RetryIn = s.response.RetryIn
+		}
+		a.Report(report)
+		if x.serving != s {
+			a.End(upstream.EndingUnknown)
+		}
 		x.gateway.Metrics.Attempt(a.Provider.Name, a.Model, outcome.String(), since(began))
 	}()
-	return x.try(a, deadline)
+	return x.try(s, deadline)
 }
 
 // nobodyLeft says why there is no further candidate: a model whose every
@@ -125,18 +155,23 @@ func (x *exchange) nobodyLeft(err error) error {
 	if x.attempts == 0 && errors.As(err, &unavailable) {
 		return err
 	}
+	if errors.Is(err, upstream.ErrRetryBudget) {
+		x.gateway.Metrics.Retry(x.model.Name, "refused")
+		x.thrift = true
+	}
 	return x.exhausted()
 }
 
 func (x *exchange) exhausted() error {
-	return &exhaustedError{attempts: x.attempts, last: x.lastOutcome, limit: x.lastLimit, timeouts: x.model.Timeouts}
+	return &exhaustedError{attempts: x.attempts, last: x.lastOutcome, limit: x.lastLimit, thrift: x.thrift, timeouts: x.model.Timeouts}
 }
 
 // try makes one attempt. On OutcomeOK x.serving holds it; else it is closed.
-func (x *exchange) try(a *upstream.Attempt, deadline time.Time) (outcome upstream.Outcome, err error) {
+func (x *exchange) try(s *serving, deadline time.Time) (outcome upstream.Outcome, err error) {
 	outcome = upstream.OutcomeAbandoned // should this panic
-	version := x.rewriteFor(a.Candidate)
-	s := x.open(a.Candidate, version, deadline)
+	c := s.attempt.Candidate
+	version := x.rewriteFor(c)
+	x.open(s, version, deadline)
 	x.attach(s)
 	x.lastLimit, x.reached = nil, false
 	defer func() {
@@ -148,15 +183,18 @@ func (x *exchange) try(a *upstream.Attempt, deadline time.Time) (outcome upstrea
 			x.lastLimit = s.limitOf(err)
 		}
 	}()
+	if err := s.pause(); err != nil {
+		return s.outcomeOf(err), err
+	}
 	limits := x.model.Timeouts
 	if x.document.Stream {
 		s.alarm.set(limits.FirstToken, errFirstToken)
-		x.expectUsage(a.Candidate)
+		x.expectUsage(c)
 	} else {
 		s.alarm.set(limits.Answer, errAnswerLate)
 	}
 	request := upstream.Request{
-		Candidate:      a.Candidate,
+		Candidate:      c,
 		Body:           version.body,
 		Stream:         x.document.Stream,
 		ConnectTimeout: limits.Connect,

@@ -26,6 +26,7 @@ type Failure struct {
 	Message    string
 	RetryAfter time.Duration // 0: no Retry-After
 	Allow      string        // the methods of a 405
+	NoRetry    bool          // the client's own retries would only add to the load
 }
 
 // The sentinels of the stages. Their text is what the client reads.
@@ -199,6 +200,9 @@ func (f Failure) write(response *fasthttp.Response) []byte {
 		// Rounded up: a client that obeys is never too early.
 		response.Header.Set("Retry-After", strconv.FormatInt(roundUp(f.RetryAfter, time.Second), 10))
 		response.Header.Set("Retry-After-Ms", strconv.FormatInt(roundUp(f.RetryAfter, time.Millisecond), 10))
+	}
+	if f.NoRetry {
+		response.Header.Set("X-Should-Retry", "false") // OpenAI's libraries obey it
 	}
 	return f.body()
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"tollgate/proxy/sse"
+	"tollgate/upstream"
 	"tollgate/usage"
 )
 
@@ -146,6 +147,7 @@ func (r *relay) complete(done sse.Event) error {
 	if r.x.gone() {
 		return r.clientGone()
 	}
+	r.s.ending = upstream.EndingWhole
 	r.x.detach() // a client that leaves now has an answer that is whole
 	began := time.Now()
 	err := r.x.end(r.s.endOfWhole())
@@ -204,11 +206,16 @@ func (r *relay) interruption(cause error) (usage.EndReason, Failure) {
 		f.Code, f.Message = "shutting_down", "the gateway is shutting down: what came so far is incomplete"
 		return usage.EndShutdown, f
 	case errors.Is(why, errIdle), errors.Is(why, errTotal):
+		if errors.Is(why, errIdle) {
+			r.s.ending = upstream.EndingBroken
+		}
 		f.Code = "upstream_timeout"
 		f.Message = "the provider did not end its answer in time" + lateness(why, r.x.model.Timeouts) + ": what came so far is incomplete"
 		return usage.EndUpstreamTimeout, f
 	case errors.Is(cause, sse.ErrEventTooLong):
 		f.Message = "the provider sent an event that is too long: what came so far is incomplete"
+	default:
+		r.s.ending = upstream.EndingBroken
 	}
 	return usage.EndUpstreamCut, f
 }

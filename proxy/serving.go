@@ -24,14 +24,15 @@ const heldBytes = 64 << 10
 // serving is one upstream request: its response, the alarm that may cancel it,
 // and the listener that learns from the answer what goes on the bill.
 type serving struct {
-	gateway  *Gateway
-	ctx      context.Context
-	cancel   context.CancelCauseFunc
-	alarm    *alarm
-	span     *telemetry.AttemptSpan
-	began    time.Time
-	endpoint *upstream.Endpoint
-	drain    *upstream.Drain // nil: cancelled when the client leaves
+	gateway *Gateway
+	attempt upstream.Attempt
+	ending  upstream.Ending // of a stream
+	ctx     context.Context
+	cancel  context.CancelCauseFunc
+	alarm   *alarm
+	span    *telemetry.AttemptSpan
+	began   time.Time
+	drain   *upstream.Drain // nil: cancelled when the client leaves
 	// waited is how long the provider was waited for, until the attempt was decided.
 	waited   time.Duration
 	response *upstream.Response
@@ -80,28 +81,38 @@ func (s *serving) endOfWhole() usage.EndReason {
 }
 
 // open starts the clock of one attempt.
-func (x *exchange) open(c *upstream.Candidate, version rewriting, deadline time.Time) *serving {
+func (x *exchange) open(s *serving, version rewriting, deadline time.Time) {
+	provider := s.attempt.Provider
 	// An answer that brings its usage is counted only when it breaks off.
 	counting := usage.CountAtEnd
-	if x.document.Stream && c.Provider.StreamUsage == upstream.StreamUsageNever {
+	if x.document.Stream && provider.StreamUsage == upstream.StreamUsageNever {
 		counting = usage.CountEagerly
 	}
-	s := &serving{
-		gateway:  x.gateway,
-		dropped:  version.dropped,
-		injected: version.injected,
-		choices:  int(x.document.N),
-		asked:    x.document.IncludeUsage,
-		meter:    x.gateway.Estimator.NewMeter(counting),
-		span:     x.traceAttempt(c),
-		began:    time.Now(),
-		endpoint: c.Endpoint,
-		drain:    c.Provider.Drain,
-	}
+	s.gateway = x.gateway
+	s.dropped, s.injected = version.dropped, version.injected
+	s.choices, s.asked = int(x.document.N), x.document.IncludeUsage
+	s.meter = x.gateway.Estimator.NewMeter(counting)
 	s.tap.Reset(s.meter)
+	s.span = x.traceAttempt(s.attempt.Candidate)
+	s.began, s.drain = time.Now(), provider.Drain
 	s.ctx, s.cancel = context.WithCancelCause(x.gateway.running)
 	s.alarm = newAlarm(s.cancel, deadline)
-	return s
+}
+
+// pause waits before an endpoint that could not be reached is asked again. The
+// error is why there is no more reason to.
+func (s *serving) pause() error {
+	if s.attempt.Pause == 0 {
+		return nil
+	}
+	timer := time.NewTimer(s.attempt.Pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-s.ctx.Done():
+		return context.Cause(s.ctx)
+	}
 }
 
 // close ends the upstream request. A body that was not read to its end takes
@@ -111,6 +122,7 @@ func (s *serving) close() {
 		return
 	}
 	s.closed = true
+	s.attempt.End(s.ending)
 	if s.framer != nil {
 		s.framer.Reset(int(s.gateway.Config.MaxEvent))
 		s.gateway.framers.Put(s.framer)
@@ -267,7 +279,7 @@ func (s *serving) awaitEvent() (upstream.Outcome, error) {
 // unlessSecret is a provider's text, or nothing where it holds the credential that
 // the provider was asked with.
 func (s *serving) unlessSecret(text string) string {
-	if s.endpoint != nil && s.endpoint.Reveals(text) {
+	if c := s.attempt.Candidate; c != nil && c.Endpoint.Reveals(text) {
 		return ""
 	}
 	return text

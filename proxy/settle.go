@@ -201,5 +201,6 @@ func (x *exchange) logAttempt(a *upstream.Attempt, outcome upstream.Outcome) {
 		telemetry.FieldUpstream, strings.TrimSuffix(a.Endpoint.URL, "/"),
 		telemetry.FieldAttempts, x.attempts,
 		telemetry.FieldOutcome, outcome.String(),
+		telemetry.FieldCost, outcome.Cost().String(),
 	)
 }

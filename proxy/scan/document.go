@@ -42,6 +42,9 @@ type Document struct {
 	// and still escaped, of every non-empty text in the messages, and the raw
 	// tool_calls values beside them. They never hold base64.
 	Texts []Span
+	// Opening is the messages up to the first one of a user, that one included: all
+	// of them when no user speaks. It begins and ends with a message's braces.
+	Opening Span
 	// Media are the content parts that are not text, in the order of the body, at most MaxMedia.
 	Media []Media
 	// Roles are the roles that the messages use.

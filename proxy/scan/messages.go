@@ -5,8 +5,15 @@ func (d *Document) readMessages(l *lexer) *Error {
 	start, n := l.at, 0
 	err := l.array(func(i int) *Error {
 		n++
+		begins, opening := l.at, !d.Roles.Has(RoleUser)
 		if err := d.readMessage(l); err != nil {
 			return err.withinElement(i)
+		}
+		if i == 0 {
+			d.Opening.Start = begins
+		}
+		if opening {
+			d.Opening.End = l.at
 		}
 		return nil
 	})
