@@ -107,6 +107,7 @@ func TestRetryIn(t *testing.T) {
 	f("X-Ratelimit-Reset-Requests: 1s\nX-Ratelimit-Remaining-Requests: 0\nX-Ratelimit-Reset-Tokens: 6m0s", "1s")
 	f("X-Ratelimit-Reset-Requests: 1s\nX-Ratelimit-Remaining-Requests: 0\nX-Ratelimit-Reset-Tokens: 6m0s\nX-Ratelimit-Remaining-Tokens: 149984", "1s")
 	f("X-Ratelimit-Reset-Requests: 1s\nX-Ratelimit-Remaining-Requests: 0\nX-Ratelimit-Reset-Tokens: 6m0s\nX-Ratelimit-Remaining-Tokens: 0", "6m0s")
+	f("X-Ratelimit-Reset-Requests: 6m0s\nX-Ratelimit-Remaining-Requests: 0\nX-Ratelimit-Reset-Tokens: 1s\nX-Ratelimit-Remaining-Tokens: 0", "6m0s")
 	f("X-Ratelimit-Reset-Requests: 1s\nX-Ratelimit-Remaining-Requests: 59\nX-Ratelimit-Reset-Tokens: 6m0s\nX-Ratelimit-Remaining-Tokens: 149984", "0s")
 	f("X-Ratelimit-Reset-Requests: 1s\nX-Ratelimit-Reset-Tokens: 6m0s\nX-Ratelimit-Remaining-Tokens: 149984", "1s")
 	f("X-Ratelimit-Reset: 9s\nX-Ratelimit-Remaining: 3", "0s")
