@@ -32,7 +32,7 @@ func TestCommands(t *testing.T) {
 	for _, want := range []string{
 		"tollgate serve", "tollgate demo", "tollgate simulate",
 		"tollgate keys create", "tollgate keys list", "tollgate keys show", "tollgate keys revoke",
-		"tollgate usage", "tollgate request", "tollgate config check", "tollgate config schema", "tollgate version",
+		"tollgate usage", "tollgate request", "tollgate upstreams", "tollgate config check", "tollgate config schema", "tollgate version",
 	} {
 		if !slices.Contains(names, want) {
 			t.Errorf("there is no %q in %q", want, names)
@@ -122,6 +122,10 @@ func TestWrongUsage(t *testing.T) {
 	f("keys create --requests-per-minute many", `invalid argument "many" for "--requests-per-minute" flag: strconv.ParseInt: parsing "many": invalid syntax`)
 	f("keys list -o yaml", `invalid argument "yaml" for "-o, --output" flag: must be table or json, got "yaml"`)
 	f("usage -o yaml", `invalid argument "yaml" for "-o, --output" flag: must be table or json, got "yaml"`)
+	f("upstreams all", `unknown command "all" for "tollgate upstreams"`)
+	f("upstreams --every 5s", `--every: says how often --watch looks: give --watch too`)
+	f("upstreams --watch --every 1ms", `--every: must be at least 100ms, got 1ms`)
+	f("upstreams --watch --every often", `invalid argument "often" for "--every" flag: time: invalid duration "often"`)
 	f("usage --by colour", `--by: bad usage query: cannot group by "colour"; tenant, key, model, provider and day exist`)
 	f("usage --from yesterday", `--from: must be a day such as 2026-01-31, got "yesterday"`)
 	f("usage --to 2026-02-31", `--to: must be a day such as 2026-01-31, got "2026-02-31"`)

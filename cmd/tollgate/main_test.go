@@ -182,6 +182,7 @@ func steady(text string) string {
 		{`key_[0-9A-Za-z]{12}`, "key_AAAAAAAAAAAA"},
 		{`tg_[0-9A-Za-z]{38}`, "tg_" + strings.Repeat("B", 38)},
 		{`\.\.\.[0-9A-Za-z]{4}`, "...BBBB"},
+		{`127\.0\.0\.1:\d{5}`, "127.0.0.1:40000"},
 	} {
 		text = regexp.MustCompile(r.pattern).ReplaceAllString(text, r.with)
 	}

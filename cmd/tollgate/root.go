@@ -34,6 +34,7 @@ serve it, passes streams through untouched, and records what was used.`,
 		newKeys(stdout),
 		newUsage(stdout),
 		newRequest(stdout),
+		newUpstreams(stdout, stderr),
 		newConfig(stdout),
 		newVersion(stdout),
 	)
