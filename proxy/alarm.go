@@ -72,12 +72,14 @@ func (a *alarm) set(d time.Duration, cause error) {
 	a.move(time.Now().Add(d), cause)
 }
 
-// rest leaves only the deadline: nobody is waited for but the client.
-func (a *alarm) rest() {
+// rest leaves only the deadline: nobody is waited for but the client. False: the
+// alarm is over, and the upstream request cancelled.
+func (a *alarm) rest() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.quieten()
 	a.move(a.deadline, a.last)
+	return !a.over
 }
 
 // quieten ends this silence's heartbeats. It is called under the lock.

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -211,11 +212,15 @@ func (x *exchange) try(s *serving, deadline time.Time) (outcome upstream.Outcome
 	if outcome != upstream.OutcomeOK {
 		return outcome, err
 	}
+	if inTime := s.alarm.rest(); !inTime && x.document.Stream {
+		// It went off while the first event was on its way: no more would come.
+		err = context.Cause(s.ctx)
+		return s.outcomeOf(err), err
+	}
 	if x.document.Stream {
 		s.firstChunk = since(s.began)
 	}
-	s.alarm.rest() // the client's time begins
-	x.serving = s
+	x.serving = s // the client's time begins
 	return outcome, nil
 }
 

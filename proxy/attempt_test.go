@@ -251,6 +251,10 @@ func TestTimeLimits(t *testing.T) {
 	f("a role and then nothing", streamAlias, func(ctx context.Context) (*upstream.Response, error) {
 		return streamAnswer(io.MultiReader(strings.NewReader(someStream[:strings.Index(someStream, "\n\n")+2]), hangReader{ctx})), nil
 	}, served)
+	f("a first event at the very end of its time", streamAlias, func(ctx context.Context) (*upstream.Response, error) {
+		event := someStream[:strings.Index(someStream, `"hi"`)+10] + "\n\n"
+		return streamAnswer(io.MultiReader(lateReader{ctx}, strings.NewReader(event), hangReader{ctx})), nil
+	}, served)
 	f("silence after content", streamAlias, func(ctx context.Context) (*upstream.Response, error) {
 		return streamAnswer(io.MultiReader(strings.NewReader(someStream[:strings.Index(someStream, `"hi"`)+10]+"\n\n"), hangReader{ctx})), nil
 	}, func(r *rig, got answer) {
@@ -269,4 +273,12 @@ type hangReader struct{ ctx context.Context }
 func (r hangReader) Read([]byte) (int, error) {
 	<-r.ctx.Done()
 	return 0, context.Cause(r.ctx)
+}
+
+// lateReader waits until its context ends, and lets what is behind it come.
+type lateReader struct{ ctx context.Context }
+
+func (r lateReader) Read([]byte) (int, error) {
+	<-r.ctx.Done()
+	return 0, io.EOF
 }

@@ -47,6 +47,9 @@ func (c *client) write(p []byte) error {
 		if c.running.Err() != nil {
 			c.hurry() // it came between the question and the deadline
 		}
+		if c.gone() {
+			return errClientGone // so did this, and nobody would wake the write
+		}
 	}
 	n, err := c.w.Write(p)
 	c.written += int64(n)

@@ -226,8 +226,15 @@ func (all *connections) closeThose(chosen func(*connection) bool) {
 // more client has come.
 type listener struct {
 	net.Listener
-	all *connections
-	tls *tls.Config // nil: plain HTTP
+	all   *connections
+	tls   *tls.Config // nil: plain HTTP
+	close sync.Once
+}
+
+// Close implements net.Listener. It may be called several times.
+func (l *listener) Close() (err error) {
+	l.close.Do(func() { err = l.Listener.Close() })
+	return err
 }
 
 // Accept implements net.Listener.

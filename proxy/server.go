@@ -31,6 +31,10 @@ type Server struct {
 	watcher     *watch.Watcher
 	connections *connections
 	tls         *tls.Config // nil: plain HTTP
+
+	mu        sync.Mutex
+	listeners []*listener // that are served
+	over      bool        // a shutdown has begun
 }
 
 // NewServer returns the server of a gateway. The caller must Close it. It fails
@@ -96,10 +100,33 @@ func newHTTP(g *Gateway) *fasthttp.Server {
 	}
 }
 
-// Serve answers requests until Shutdown, or until the listener is closed.
+// Serve answers requests until Shutdown, or until the listener is closed. After a
+// Shutdown it closes the listener and returns at once.
 func (s *Server) Serve(ln net.Listener) error {
-	return s.http.Serve(&listener{Listener: ln, all: s.connections, tls: s.tls})
+	l := &listener{Listener: ln, all: s.connections, tls: s.tls}
+	s.mu.Lock()
+	s.listeners = append(s.listeners, l)
+	over := s.over
+	s.mu.Unlock()
+	if over {
+		return l.Close()
+	}
+	return s.http.Serve(l)
 }
+
+// closeListeners ends Serve, be it one that has only just begun: fasthttp's own
+// shutdown does not know that yet, and would leave it accepting for ever.
+func (s *Server) closeListeners() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.over = true
+	for _, l := range s.listeners {
+		_ = l.Close() // it accepts nothing any more, whatever the error
+	}
+}
+
+// Follow puts another plan into force, for the requests that begin from now on.
+func (s *Server) Follow(p Plan) { s.gateway.Follow(p) }
 
 // InFlight returns how many chat completions are in progress.
 func (s *Server) InFlight() int { return s.gateway.InFlight() }
@@ -118,6 +145,7 @@ func (s *Server) Retire() { s.gateway.Retire() }
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.gateway.Retire()
 	s.gateway.abandon()
+	s.closeListeners()
 	if err := s.drain(ctx); err != nil {
 		s.gateway.Log.Warn("cutting open answers short: server.drain_timeout is over", telemetry.FieldInFlight, s.gateway.InFlight())
 		s.gateway.halt(errShutdown)
