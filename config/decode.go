@@ -125,6 +125,10 @@ func (d *decoder) list(p place, into reflect.Value) {
 		d.fault(p, fmt.Errorf("must be a list, got %s", nodeKind(p.node)))
 		return
 	}
+	if len(sequence.Values) == 0 {
+		into.SetZero() // the same as no list, also to NeedsRestart
+		return
+	}
 	filled := reflect.MakeSlice(into.Type(), len(sequence.Values), len(sequence.Values))
 	for i, node := range sequence.Values {
 		item := p.item(i, node)

@@ -27,11 +27,8 @@ const (
 // Load reads and checks the configuration file at path, with references looked
 // up in this process's environment. See Parse for its errors.
 func Load(path string) (*Config, error) {
-	text, err := readFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("configuration: %w", err)
-	}
-	return Parse(path, text, SystemEnvironment())
+	c, _, err := LoadSources(path)
+	return c, err
 }
 
 // Parse decodes text strictly over the defaults and validates every section.
