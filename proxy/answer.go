@@ -3,6 +3,7 @@ package proxy
 import (
 	"io"
 	"runtime/debug"
+	"strconv"
 	"time"
 
 	"tollgate/telemetry"
@@ -35,12 +36,25 @@ func (x *exchange) answer(ctx *fasthttp.RequestCtx) error {
 	if len(s.dropped) > 0 {
 		header.Set("X-Tollgate-Dropped", droppedHeader(s.dropped))
 	}
+	x.nameUpstream(ctx, s.attempt.Provider.Name)
 	if s.answer != nil {
 		x.reply(ctx, s.answer)
 		return nil
 	}
 	x.sendStream(ctx) // its head is flushed with the first event, which is in hand by now
 	return nil
+}
+
+// nameUpstream says on the response who answers, if anybody does, and how many were asked.
+func (x *exchange) nameUpstream(ctx *fasthttp.RequestCtx, provider string) {
+	if x.attempts == 0 || !x.gateway.Config.UpstreamHeaders {
+		return
+	}
+	header := &ctx.Response.Header
+	if provider != "" {
+		header.Set("X-Tollgate-Upstream", provider)
+	}
+	header.Set("X-Tollgate-Attempts", strconv.Itoa(x.attempts))
 }
 
 func (x *exchange) sendStream(ctx *fasthttp.RequestCtx) {

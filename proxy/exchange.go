@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"io"
 	"strconv"
 	"sync/atomic"
@@ -129,7 +130,16 @@ func (x *exchange) refuse(ctx *fasthttp.RequestCtx, err error) {
 	ctx.Response.Reset()
 	f := x.giveUp(err)
 	x.plain = f.write(&ctx.Response)
+	x.nameUpstream(ctx, x.refuser(err))
 	x.send(ctx, len(x.plain))
+}
+
+// refuser is the provider whose refusal an error is; empty: it is nobody's.
+func (x *exchange) refuser(err error) string {
+	if refusal := (*refusalError)(nil); errors.As(err, &refusal) {
+		return x.record.Provider
+	}
+	return ""
 }
 
 // giveUp settles a request that gets no answer, and says what its client is told.

@@ -15,6 +15,7 @@ const (
 	FieldUpstream         = "upstream"
 	FieldAttempts         = "attempts"
 	FieldOutcome          = "outcome"
+	FieldCost             = "cost"
 	FieldInFlight         = "in_flight"
 	FieldShutdownDelay    = "shutdown_delay"
 	FieldDrainTimeout     = "drain_timeout"
