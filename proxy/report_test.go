@@ -265,6 +265,7 @@ func TestMetricsOfARequest(t *testing.T) {
 		"tollgate.limit.decisions{tollgate.decision=allowed,tollgate.limit=requests} 1",
 		"tollgate.limit.decisions{tollgate.decision=refused,tollgate.limit=requests} 1",
 		"tollgate.requests{gen_ai.provider.name=theturbo,gen_ai.request.model=gemini-flash,tollgate.end_reason=completed,tollgate.usage.source=upstream} 1",
+		"tollgate.retries{gen_ai.request.model=gemini-flash,tollgate.decision=made} 1",
 	}
 	if diff := cmp.Diff(want, r.counters()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
