@@ -36,4 +36,6 @@ const (
 	FieldProtocol         = "protocol"
 	FieldNotBefore        = "not_before"
 	FieldNotAfter         = "not_after"
+	FieldProviders        = "providers"
+	FieldModels           = "models"
 )
