@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -136,14 +137,20 @@ func TestUpstreamsWatchJSON(t *testing.T) {
 // TestUpstreamsWatchGoesOnWhenALookHangs interrupts the last look, which is no error.
 func TestUpstreamsWatchGoesOnWhenALookHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		u := &upstreams{look: func(ctx context.Context) ([]admin.Endpoint, error) {
-			<-ctx.Done()
-			return nil, ctx.Err()
-		}}
-		const want = "2000-01-01 00:00:05Z\ntollgate: context deadline exceeded\n\n"
-		if got, complaint := watched(t, u, 7*time.Second); got != want || complaint != "" {
-			t.Errorf("printed %q and %q, want %q", got, complaint, want)
+		f := func(format outputFormat, stdout, stderr string) {
+			t.Helper()
+			began := time.Now()
+			u := &upstreams{operator: operator{output: format}, look: func(ctx context.Context) ([]admin.Endpoint, error) {
+				<-ctx.Done()
+				return nil, fmt.Errorf("after %s: %w", time.Since(began), ctx.Err())
+			}}
+			got, complaint := watched(t, u, 7*time.Second)
+			if got != stdout || complaint != stderr {
+				t.Errorf("%s: printed %q and %q, want %q and %q", format, got, complaint, stdout, stderr)
+			}
 		}
+		f(outputTable, "2000-01-01 00:00:05Z\ntollgate: after 5s: context deadline exceeded\n\n", "")
+		f(outputJSON, "", "tollgate: after 5s: context deadline exceeded\n")
 	})
 }
 
