@@ -108,7 +108,7 @@ func failureOf(err error) Failure {
 	case errors.As(err, &unavailable):
 		return Failure{
 			Status: 503, Type: typeServer, Code: "upstream_unavailable", RetryAfter: atLeastASecond(unavailable.RetryAfter),
-			Message: "every provider of this model is out of service at the moment: try again shortly",
+			Message: "every provider of this model is out of service or busy at the moment: try again shortly",
 		}
 	case errors.As(err, &refusal):
 		return refusal.failure

@@ -52,7 +52,6 @@ const (
 // take fills a with a candidate and all that an attempt there must hold, or holds
 // nothing and reports false: another request was quicker.
 func (a *Attempt) take(c *Candidate, kind Kind, now instant, when admission) bool {
-	a.Candidate, a.kind = c, kind
 	l := c.lane
 	if !l.account.enter(c.Endpoint.MaxConcurrent) {
 		return false
@@ -60,7 +59,7 @@ func (a *Attempt) take(c *Candidate, kind Kind, now instant, when admission) boo
 	if l.address.breaker.admit(&a.permits.address, now, when) && l.breaker.admit(&a.permits.lane, now, when) &&
 		(kind == Plain || l.streams.admit(&a.permits.streams, now, when)) {
 		if admitted, trial := l.account.quarantine.admit(now); admitted {
-			a.trial = trial
+			a.Candidate, a.kind, a.trial = c, kind, trial
 			l.pending.Add(1)
 			a.watch()
 			return true
