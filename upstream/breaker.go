@@ -36,21 +36,21 @@ const (
 	breakRate    = 0.2
 )
 
-// breaker is a circuit breaker: gobreaker's two-step one does the counting and
-// decides, and what stands around it makes it cheap to ask, safe against outcomes
-// that are reported twice or never, and patient.
+// breaker is a circuit breaker: gobreaker's does the counting and decides, and what
+// stands around it makes it cheap to ask, safe against outcomes that are reported
+// twice or never, and patient.
 //
-// While it is closed nobody asks the gate for a permit: an outcome is taken to the
-// gate when it is known, and so counts in the part of the window in which it is
-// known. (The gate would count it where its attempt began, and forget it with that
-// part: failures slower than the window would never trip.) When it is open, how
-// long it stays so is decided here; the gate itself would always allow.
+// Nobody asks the gate for a permit: an outcome is taken to it when it is known, and
+// so counts in the part of the window in which it is known. (The gate would count it
+// where its attempt began, and forget it with that part: failures slower than the
+// window would never trip.) How long it stays open and who may probe is decided
+// here; the gate itself would always allow.
 type breaker struct {
 	clock clock
 	tell  teller
 
 	mu       sync.Mutex // held around every call of the gate
-	gate     *gobreaker.TwoStepCircuitBreaker[struct{}]
+	gate     *gobreaker.CircuitBreaker[struct{}]
 	streak   int // failures in a row since it closed
 	reopened int // rounds of probes that failed since it was last closed
 
@@ -71,15 +71,14 @@ const (
 // each change of state, under locks: it must not block, nor ask the breaker.
 func newBreaker(c clock, trips func(b *breaker, counts gobreaker.Counts) bool, tell teller) *breaker {
 	b := &breaker{clock: c, tell: tell}
-	b.gate = gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
+	b.gate = gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
 		MaxRequests:   breakerProbes,
 		Interval:      breakerWindow,
 		BucketPeriod:  breakerBucket,
 		Timeout:       1, // see admit
 		ReadyToTrip:   func(counts gobreaker.Counts) bool { return trips(b, counts) },
 		OnStateChange: func(_ string, from, to gobreaker.State) { b.enter(from, to) },
-		IsSuccessful:  func(err error) bool { return effectOf(err) == effectSuccess },
-		IsExcluded:    func(err error) bool { return effectOf(err) == effectExcluded },
+		IsSuccessful:  func(err error) bool { return err == verdict(effectSuccess) }, //nolint:errorlint // the very value of decide
 	})
 	return b
 }
@@ -99,15 +98,6 @@ type verdict effect
 
 // Error implements error.
 func (v verdict) Error() string { return "the effect of an outcome" }
-
-// effectOf is what the gate is told. All it is ever given are verdicts.
-func effectOf(err error) effect {
-	v, ok := err.(verdict) //nolint:errorlint // the gate hands back the very value that it was given
-	if !ok {
-		return effectExcluded
-	}
-	return effect(v)
-}
 
 // enter follows the gate into a state. It runs under mu and the gate's own mutex.
 func (b *breaker) enter(from, to gobreaker.State) {
@@ -203,12 +193,11 @@ func (b *breaker) admit(p *permit, now instant, when admission) bool {
 	if phase != phaseHalfOpen && int64(now) <= b.dueAt(phase, when) {
 		return false
 	}
-	done, err := b.gate.Allow() // an open gate becomes half open
-	if err != nil {
+	if b.gate.State() == gobreaker.StateOpen || b.places.Load() == 0 { // being asked, an open gate becomes half open
 		return false
 	}
 	b.places.Add(-1)
-	p.breaker, p.generation, p.probe = b, b.generation.Load(), &probe{done: done}
+	p.breaker, p.generation, p.probe = b, b.generation.Load(), new(probe)
 	return true
 }
 
@@ -232,7 +221,6 @@ type permit struct {
 
 // probe is the place that an attempt takes in a half-open breaker.
 type probe struct {
-	done     func(error)
 	over     atomic.Bool
 	watchdog *time.Timer
 }
@@ -275,12 +263,21 @@ func (b *breaker) count(generation uint32, e effect) {
 	} else {
 		b.streak = 0
 	}
-	if done, err := b.gate.Allow(); err == nil {
-		done(verdict(e))
+	b.decide(e)
+}
+
+// decide takes an outcome to the gate. It runs under mu. (The functions are no
+// closures: they cost nothing.)
+func (b *breaker) decide(e effect) {
+	if e == effectFailure {
+		_, _ = b.gate.Execute(func() (struct{}, error) { return struct{}{}, verdict(effectFailure) })
+	} else {
+		_, _ = b.gate.Execute(func() (struct{}, error) { return struct{}{}, verdict(effectSuccess) })
 	}
 }
 
-// settle ends a probe.
+// settle ends a probe, unless others have closed or opened the breaker since it was
+// let through: then it has nothing new to say, and its place is gone.
 func (p *permit) settle(e effect) {
 	if p.probe.over.Swap(true) {
 		return
@@ -288,8 +285,11 @@ func (p *permit) settle(e effect) {
 	b := p.breaker
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	p.probe.done(verdict(e))
-	if e == effectExcluded && b.generation.Load() == p.generation {
+	switch {
+	case b.generation.Load() != p.generation:
+	case e == effectExcluded:
 		b.places.Add(1)
+	default:
+		b.decide(e)
 	}
 }
