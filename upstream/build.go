@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"crypto/sha256"
 	"maps"
 	"slices"
 	"strings"
@@ -32,18 +33,24 @@ type known struct {
 	models    map[string]*thrift
 }
 
-// The identities of what is known. (A Secret does not show itself when printed.)
+// The identities of what is known.
 type (
 	addressID struct{ provider, url string }
 	accountID struct {
 		addressID
-		key telemetry.Secret
+		key fingerprint
 	}
 	laneID struct {
 		accountID
 		model string
 	}
 )
+
+// fingerprint stands for a credential. It is none itself: package fmt would show a
+// Secret here, because it calls no method of what stands in unexported fields.
+type fingerprint [sha256.Size]byte
+
+func fingerprintOf(key telemetry.Secret) fingerprint { return sha256.Sum256([]byte(key.Reveal())) }
 
 func newKnown(c clock) *known {
 	return &known{c, make(map[addressID]*address), make(map[accountID]*account), make(map[laneID]*lane), make(map[string]*thrift)}
@@ -186,7 +193,7 @@ func (b *builder) candidates(m *Model, t TargetConfig) []*Candidate {
 		const unit = 1 << 32 // shares are whole numbers: their sums must not depend on the order
 		c.share = max(1, uint64(float64(c.Weight)*p.shares[i]*unit))
 		c.weight = float64(c.share) / unit
-		id := laneID{accountID{addressID{p.provider.Name, e.URL}, p.keys[i]}, c.Model}
+		id := laneID{accountID{addressID{p.provider.Name, e.URL}, fingerprintOf(p.keys[i])}, c.Model}
 		c.seed = id.seed()
 		if !e.Off() {
 			c.lane = b.lane(id, c)
@@ -223,7 +230,7 @@ func (b *builder) lane(id laneID, c *Candidate) *lane {
 
 // seed is a hash of the identity, the same on every replica.
 func (id laneID) seed() uint64 {
-	return xxhash.Sum64String(strings.Join([]string{id.provider, id.url, id.key.Reveal(), id.model}, "\x00"))
+	return xxhash.Sum64String(strings.Join([]string{id.provider, id.url, string(id.key[:]), id.model}, "\x00"))
 }
 
 // index enters the candidate at position i into the model's sets.
