@@ -2,7 +2,6 @@ package upstream
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"sync"
 	"testing"
@@ -10,69 +9,25 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/sony/gobreaker/v2"
 )
 
 // slow is the longest time after which an attempt of single's model fails: its
 // answer and connect time-outs.
 const slow = 123 * time.Second
 
-// single is a model with one candidate, so that its breaker is all there is.
-func single(t *testing.T, log *slog.Logger) *Model {
-	t.Helper()
-	table, err := NewTable(parse(t, `
+// oneCandidate is a model with one candidate, so that it is all there is.
+const oneCandidate = `
 providers: {p: {contract: openai, endpoints: [{url: "https://h/v1", api_keys: [k]}]}}
-models: {m: {targets: [{provider: p}]}}`), TableOptions{Log: log})
+models: {m: {targets: [{provider: p}]}}`
+
+// single is oneCandidate. A timeout is what only its own breaker counts.
+func single(t *testing.T, monitor *Monitor) *Model {
+	t.Helper()
+	table, err := NewTable(parse(t, oneCandidate), TableOptions{Monitor: monitor})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return model(t, table)
-}
-
-// attempt begins an attempt, or returns why there is none.
-func attempt(m *Model) (*Attempt, error) {
-	route, err := m.Route(&Needs{})
-	if err != nil {
-		return nil, err
-	}
-	return route.Next()
-}
-
-// must begins an attempt that the breaker has to let through.
-func must(t *testing.T, m *Model) *Attempt {
-	t.Helper()
-	a, err := attempt(m)
-	if err != nil {
-		t.Fatalf("no attempt is let through: %v", err)
-	}
-	return a
-}
-
-// report makes n attempts that all end like this.
-func report(t *testing.T, m *Model, n int, o Outcome) {
-	t.Helper()
-	for range n {
-		must(t, m).Report(Report{Outcome: o})
-	}
-}
-
-// refused checks that no attempt is let through, and returns the time to wait.
-func refused(t *testing.T, m *Model) time.Duration {
-	t.Helper()
-	a, err := attempt(m)
-	var unavailable *UnavailableError
-	if !errors.As(err, &unavailable) {
-		t.Fatalf("Next = %v, %v; want it unavailable", a, err)
-	}
-	return unavailable.RetryAfter
-}
-
-func state(m *Model) State { return m.candidates[0].State() }
-
-// in runs a test with a clock of its own.
-func in(t *testing.T, name string, f func(t *testing.T)) {
-	t.Helper()
-	t.Run(name, func(t *testing.T) { synctest.Test(t, f) })
 }
 
 func TestBreakerOpens(t *testing.T) {
@@ -111,35 +66,41 @@ func TestBreakerOpens(t *testing.T) {
 	in(t, "whatever else is excluded meanwhile", func(t *testing.T) {
 		m := single(t, nil)
 		for range 4 {
-			report(t, m, 1, OutcomeServerError)
-			report(t, m, 50, OutcomeThrottled)
+			report(t, m, 1, OutcomeTimeout)
+			burst(t, m, 50, OutcomeThrottled)
+			time.Sleep(coolMost) // longer than any cooldown without a time named
+			report(t, m, 50, OutcomeClientGone)
+			time.Sleep(coolMost / 4)
 		}
-		report(t, m, 1, OutcomeServerError)
+		report(t, m, 1, OutcomeTimeout)
 		refused(t, m)
+		if state(m) != StateOpen {
+			t.Errorf("five failures in a row, as far as failures count, make it %s", state(m))
+		}
 	})
 }
 
 func TestBreakerStaysClosed(t *testing.T) {
-	f := func(o Outcome) {
+	f := func(o Outcome, rest time.Duration) {
 		t.Helper()
 		in(t, o.String(), func(t *testing.T) {
 			m := single(t, nil)
 			for range 100 {
-				report(t, m, 100, o)
-				time.Sleep(time.Second)
+				burst(t, m, 100, o)
+				time.Sleep(rest)
 			}
 			if state(m) != StateReady {
 				t.Errorf("10,000 attempts that end %s make it %s", o, state(m))
 			}
 		})
 	}
-	f(OutcomeOK)
-	f(OutcomeRequestRefused)
-	f(OutcomeClientGone)
-	f(OutcomeAbandoned)
-	f(OutcomeThrottled)
-	f(OutcomeQuota)
-	f(OutcomeCredentialRefused)
+	f(OutcomeOK, time.Second)
+	f(OutcomeRequestRefused, time.Second)
+	f(OutcomeClientGone, time.Second)
+	f(OutcomeAbandoned, time.Second)
+	f(OutcomeThrottled, 80*time.Second)
+	f(OutcomeQuota, 80*time.Second)
+	f(OutcomeModelMissing, 7*time.Minute)
 }
 
 // TestSlowFailuresTrip fails attempts only after the limits that models have.
@@ -154,7 +115,7 @@ func TestSlowFailuresTrip(t *testing.T) {
 				if a, err := attempt(m); err == nil {
 					go func() {
 						time.Sleep(takes)
-						a.Report(Report{Outcome: OutcomeTimeout})
+						finish(a, OutcomeTimeout)
 					}()
 				}
 				time.Sleep(every)
@@ -170,59 +131,84 @@ func TestSlowFailuresTrip(t *testing.T) {
 	f("60s at 2 a minute", 30*time.Second, 60*time.Second, 211*time.Second)
 	f("the longest there are, at 1 a second", time.Second, slow, slow+6*time.Second)
 	f("the longest there are, at 3 a minute", 20*time.Second, slow, slow+101*time.Second)
+	f("an hour, at 1 a minute", time.Minute, time.Hour, time.Hour+6*time.Minute)
 }
 
-func TestWindow(t *testing.T) {
-	f := func(slowest, window, bucket time.Duration) {
-		t.Helper()
-		w, b := windowOf(slowest)
-		if w != window || b != bucket {
-			t.Errorf("attempts of up to %s have a window of %s in buckets of %s, want %s in %s", slowest, w, b, window, bucket)
+// TestSlowFailuresAmongAnswers has a third of the attempts hang, while the answers
+// come at once: what hangs counts when it has failed, and not when it began.
+func TestSlowFailuresAmongAnswers(t *testing.T) {
+	in(t, "two hang for each answer", func(t *testing.T) {
+		m := single(t, nil)
+		for range 200 {
+			if state(m) != StateReady {
+				break
+			}
+			for range 2 {
+				a := must(t, m)
+				go func() {
+					time.Sleep(10 * time.Minute)
+					finish(a, OutcomeTimeout)
+				}()
+			}
+			report(t, m, 1, OutcomeOK)
+			time.Sleep(5 * time.Second)
 		}
-	}
-	f(63*time.Second, 183*time.Second, 5*time.Second)
-	f(123*time.Second, 243*time.Second, 243*time.Second/48)
-	f(24*time.Hour, 24*time.Hour+2*time.Minute, (24*time.Hour+2*time.Minute)/48)
-}
-
-// TestWindowOfSharedBreaker lets two models share an upstream model: the
-// breaker has to bear with the more patient one.
-func TestWindowOfSharedBreaker(t *testing.T) {
-	table := build(t, `
-providers: {p: {contract: openai, endpoints: [{url: "https://h/v1", api_keys: [k]}]}}
-models:
-  quick: {targets: [{provider: p, model: same}], timeouts: {first_token: 1s, answer: 2s, connect: 1s}}
-  patient: {targets: [{provider: p, model: same}, {provider: p, model: other}], timeouts: {first_token: 5m, answer: 4m, connect: 2s}}`)
-	quick, _ := table.Model("quick")
-	patient, _ := table.Model("patient")
-	if quick.candidates[0].breaker != patient.candidates[0].breaker {
-		t.Error("the models do not share the breaker of their upstream model")
-	}
-	if patient.candidates[0].breaker == patient.candidates[1].breaker {
-		t.Error("two upstream models share a breaker")
-	}
-	if got := quick.candidates[0].breaker.overdue; got != 302*time.Second {
-		t.Errorf("the shared breaker reckons with attempts of %s, want 5m2s", got)
-	}
-	if n := len(table.Endpoints()); n != 2 {
-		t.Errorf("operators see %d breakers, want 2", n)
-	}
-}
-
-// TestJitter wants breakers that tripped together to probe apart.
-func TestJitter(t *testing.T) {
-	const n = 64
-	m := model(t, build(t, manyCandidates(n)))
-	timeouts := make(map[time.Duration]bool)
-	for _, c := range m.candidates {
-		timeouts[c.breaker.timeout] = true
-		if c.breaker.timeout < 7*time.Second || c.breaker.timeout > 13*time.Second {
-			t.Errorf("a breaker stays open for %s, want 10s +-30%%", c.breaker.timeout)
+		if state(m) != StateOpen {
+			t.Errorf("two failures for each answer leave it %s", state(m))
 		}
-	}
-	if len(timeouts) < n/2 {
-		t.Errorf("%d breakers have only %d different time-outs", n, len(timeouts))
-	}
+		time.Sleep(10 * time.Minute)
+	})
+}
+
+// TestPatience has every round of probes fail: the breaker's time doubles, is
+// varied by up to 30 % each time, and starts over once it has closed.
+func TestPatience(t *testing.T) {
+	in(t, "doubles up to five minutes", func(t *testing.T) {
+		m := single(t, nil)
+		b, c := m.candidates[0].lane.breaker, m.clock
+		round := func(usual time.Duration, seen map[time.Duration]bool) {
+			t.Helper()
+			wait := b.wait(c.now(), onTime)
+			if wait < usual*7/10 || wait > usual*13/10 {
+				t.Errorf("it stays open for %s, want %s +-30%%", wait, usual)
+			}
+			seen[wait] = true
+			if !b.ready(c.now()+instant(wait)+1, onTime) || b.ready(c.now()+instant(wait)-1, onTime) {
+				t.Errorf("the probe is not due after %s", wait)
+			}
+			time.Sleep(wait + 1)
+		}
+		usual := []time.Duration{10 * time.Second, 20 * time.Second, 40 * time.Second, 80 * time.Second, 160 * time.Second}
+		for range 3 {
+			report(t, m, 5, OutcomeTimeout)
+			for _, d := range usual {
+				round(d, make(map[time.Duration]bool))
+				report(t, m, 1, OutcomeTimeout)
+			}
+			seen := make(map[time.Duration]bool)
+			for range 40 {
+				round(5*time.Minute, seen)
+				report(t, m, 1, OutcomeTimeout)
+			}
+			if len(seen) < 38 {
+				t.Errorf("40 rounds have only %d different times", len(seen))
+			}
+			round(5*time.Minute, seen)
+			report(t, m, 3, OutcomeOK)
+		}
+	})
+	in(t, "differs among those that open together", func(t *testing.T) {
+		const n = 64
+		m := model(t, build(t, manyCandidates(n)))
+		waits := make(map[time.Duration]bool)
+		for _, c := range m.candidates {
+			trip(t, c)
+			waits[c.lane.breaker.wait(m.clock.now(), onTime)] = true
+		}
+		if len(waits) < n-2 {
+			t.Errorf("%d breakers have only %d different times", n, len(waits))
+		}
+	})
 }
 
 // nosy is a log that asks about the breaker while it is told of its change. A
@@ -245,13 +231,21 @@ func TestLogMayAskTheBreaker(t *testing.T) {
 	in(t, "at every change", func(t *testing.T) {
 		var (
 			m     *Model
-			asked []gobreaker.State
+			asked []State
 		)
-		m = single(t, slog.New(nosy{look: func() { asked = append(asked, m.candidates[0].breaker.gate.State()) }}))
-		report(t, m, 5, OutcomeServerError)
-		time.Sleep(14 * time.Second)
-		report(t, m, 3, OutcomeOK)
-		if diff := cmp.Diff([]gobreaker.State{gobreaker.StateOpen, gobreaker.StateHalfOpen, gobreaker.StateClosed}, asked); diff != "" {
+		monitor := NewMonitor(slog.New(nosy{look: func() { asked = append(asked, state(m)) }}), nil)
+		m = single(t, monitor)
+		for _, o := range []Outcome{OutcomeTimeout, OutcomeOK} {
+			for range 5 {
+				if a, err := attempt(m); err == nil {
+					finish(a, o)
+				}
+				synctest.Wait()
+			}
+			time.Sleep(14 * time.Second)
+		}
+		monitor.Close()
+		if diff := cmp.Diff([]State{StateOpen, StateHalfOpen, StateReady}, asked); diff != "" {
 			t.Error(diff)
 		}
 	})
@@ -265,17 +259,23 @@ func TestBreakerUnderLoad(t *testing.T) {
 	for worker := range 8 {
 		all.Go(func() {
 			for i := range 500 {
-				route, err := m.Route(&Needs{})
+				route, err := m.Route(&Needs{}, RouteOptions{Kind: Kind(i % 2), Anchor: uint64(i % 3)})
 				if err != nil {
 					t.Error(err)
 					return
 				}
-				for a, err := route.Next(); err == nil; a, err = route.Next() {
-					a.Report(Report{Outcome: Outcome((worker + i) % int(outcomeCount))})
+				for a, err := onward(&route); err == nil; a, err = onward(&route) {
+					a.Report(Report{Outcome: Outcome((worker + i) % int(outcomeCount)), Took: time.Duration(i)})
+					a.End(Ending(i % 3))
 				}
 				table.Endpoints()
 			}
 		})
 	}
 	all.Wait()
+	for _, e := range table.Endpoints() {
+		if e.Pending != 0 {
+			t.Errorf("%d attempts at %s are still in progress", e.Pending, e.URL)
+		}
+	}
 }

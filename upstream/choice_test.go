@@ -6,89 +6,123 @@ import (
 	"math"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"pgregory.net/rapid"
 )
 
-// TestChoice holds for every table, every state of its breakers and every
-// request: who is chosen is able, untried, on, let through, and of the lowest
-// tier that has such a one; and somebody is chosen as long as there is one.
+// TestChoice holds for every table, every state of what is in it and every
+// request: who is chosen is able, untried, available, and of the lowest tier that
+// has such a one, of a provider not asked yet where there is a choice; and somebody
+// is chosen as long as there is one, and the retry budget allows.
 func TestChoice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		// The wrapping hides the real deadline, which means nothing to the bubble's clock.
 		rapid.Check(struct{ testing.TB }{t}, func(r *rapid.T) {
 			m := model(t, seeded(t, someConfig(r)))
-			ready := someStates(r, m)
+			o := RouteOptions{Kind: Kind(rapid.IntRange(0, 1).Draw(r, "kind")), Anchor: rapid.Uint64Range(0, 3).Draw(r, "anchor")}
+			sick := someSickness(r, m)
+			m.thrift.budget.tenths.Store(rapid.SampledFrom([]int64{0, 8, 9, 10, 25, 100}).Draw(r, "budget"))
 			n := someNeeds(r)
-			eligible := make(map[*Candidate]bool)
-			var ables int
+			able := make(map[*Candidate]bool)
 			for _, c := range m.candidates {
 				if _, lacks := c.Provider.Contract.Lacks(&n); !lacks {
-					ables++
-					eligible[c] = !c.Endpoint.Off() && ready[c]
+					able[c] = true
 				}
 			}
-			for i, c := range m.candidates {
-				if got := m.ready(1<<i) != 0; got != ready[c] {
-					r.Fatalf("the breaker of %s is ready: %t", label(c), got)
-				}
-			}
-			route, err := m.Route(&n)
+			route, err := m.Route(&n, o)
 			var unsupported *UnsupportedError
-			if errors.As(err, &unsupported) != (ables == 0) {
-				r.Fatalf("Route = %v with %d able candidates", err, ables)
+			if errors.As(err, &unsupported) != (len(able) == 0) {
+				r.Fatalf("Route = %v with %d able candidates", err, len(able))
 			}
 			if err != nil {
 				return
 			}
-			walk(r, &route, eligible)
+			if gone := (&walk{route: &route, sick: sick, untried: able, asked: make(map[*Provider]bool)}).run(r); gone > 0 {
+				r.Fatalf("%d places are not given back", gone)
+			}
 		})
 	})
 }
 
-// walk takes a route to its end. eligible is who may be chosen.
-func walk(r *rapid.T, route *Route, eligible map[*Candidate]bool) {
-	asked := make(map[*Provider]bool)
-	for attempts := 0; ; attempts++ {
-		lowest, fresh := wanted(eligible, asked, attempts == route.model.MaxAttempts-1)
-		a, err := route.Next()
-		var unavailable *UnavailableError
-		switch {
-		case attempts == route.model.MaxAttempts, attempts > 0 && lowest == math.MaxInt:
-			if !errors.Is(err, ErrExhausted) {
-				r.Fatalf("Next = %v after %d attempts, want it exhausted", err, attempts)
-			}
-			return
-		case lowest == math.MaxInt:
-			if !errors.As(err, &unavailable) || unavailable.RetryAfter < time.Second {
-				r.Fatalf("Next = %v, want it unavailable", err)
-			}
-			return
-		case err != nil:
-			r.Fatalf("Next = %v, want a candidate of tier %d", err, lowest)
-		case !eligible[a.Candidate] || a.Tier != lowest || fresh && asked[a.Provider]:
-			r.Fatalf("Next chose %s of tier %d, want an eligible one of tier %d, of a provider not asked yet: %t", label(a.Candidate), a.Tier, lowest, fresh)
-		}
-		eligible[a.Candidate] = false // tried
-		asked[a.Provider] = true
-		a.Report(Report{Outcome: Outcome(rapid.IntRange(0, int(outcomeCount)-1).Draw(r, "outcome"))})
+// walk takes a route to its end, and knows who may be chosen.
+type walk struct {
+	route    *Route
+	sick     sickness
+	untried  map[*Candidate]bool
+	asked    map[*Provider]bool
+	attempts []*Attempt
+}
+
+// run returns how many places in progress are left over.
+func (w *walk) run(r *rapid.T) (left int64) {
+	for w.step(r) {
 	}
+	for _, a := range w.attempts {
+		finish(a, Outcome(rapid.IntRange(0, int(outcomeCount)-1).Draw(r, "outcome")))
+	}
+	for _, c := range w.route.model.candidates {
+		if l := c.lane; l != nil {
+			left += l.pending.Load() + l.account.pending.Load() - w.sick.accounts[l.account].filled
+		}
+	}
+	return left
+}
+
+func (w *walk) step(r *rapid.T) bool {
+	m, n := w.route.model, len(w.attempts)
+	lowest, fresh := w.wanted(onTime)
+	when, budget := onTime, m.thrift.budget.tenths.Load()
+	if n == 0 && lowest == math.MaxInt {
+		when = early
+	}
+	resort, _ := w.wanted(early)
+	a, err := onward(w.route)
+	var unavailable *UnavailableError
+	switch {
+	case n == m.MaxAttempts, n > 0 && lowest == math.MaxInt:
+		if !errors.Is(err, ErrExhausted) {
+			r.Fatalf("Next = %v after %d attempts, want it exhausted", err, n)
+		}
+		return false
+	case n > 0 && budget < budgetRetry:
+		if !errors.Is(err, ErrRetryBudget) {
+			r.Fatalf("Next = %v with %d tenths of a retry left", err, budget)
+		}
+		return false
+	case when == early && resort == math.MaxInt:
+		if !errors.As(err, &unavailable) || unavailable.RetryAfter < soonest {
+			r.Fatalf("Next = %v, want it unavailable", err)
+		}
+		return false
+	case err != nil:
+		r.Fatalf("Next = %v, want a candidate of tier %d", err, min(lowest, resort))
+	case !w.untried[a.Candidate] || !w.sick.admits(a.Candidate, w.route.options.Kind, when):
+		r.Fatalf("Next chose %s, which cannot be asked", label(a.Candidate))
+	case when == onTime && (a.Tier != lowest || fresh && w.asked[a.Provider]):
+		r.Fatalf("Next chose %s of tier %d, want one of tier %d, of a provider not asked yet: %t", label(a.Candidate), a.Tier, lowest, fresh)
+	case n > 0 && m.thrift.budget.tenths.Load() != budget-budgetRetry:
+		r.Fatalf("an attempt more takes %d tenths of a retry", budget-m.thrift.budget.tenths.Load())
+	}
+	w.untried[a.Candidate], w.asked[a.Provider] = false, true
+	w.sick.take(a.Candidate, w.route.options.Kind)
+	w.attempts = append(w.attempts, a)
+	return true
 }
 
 // wanted is the tier that the next candidate must have, and whether it must be
 // of a provider that was not asked yet.
-func wanted(eligible map[*Candidate]bool, asked map[*Provider]bool, last bool) (lowest int, fresh bool) {
+func (w *walk) wanted(when admission) (lowest int, fresh bool) {
 	lowest, lowestFresh := math.MaxInt, math.MaxInt
-	for c, ok := range eligible {
-		if ok {
-			lowest = min(lowest, c.Tier)
+	for c, untried := range w.untried {
+		if !untried || !w.sick.admits(c, w.route.options.Kind, when) {
+			continue
 		}
-		if ok && !asked[c.Provider] {
+		lowest = min(lowest, c.Tier)
+		if !w.asked[c.Provider] {
 			lowestFresh = min(lowestFresh, c.Tier)
 		}
 	}
-	if last && lowestFresh != math.MaxInt {
+	if n := len(w.attempts); n > 0 && n == w.route.model.MaxAttempts-1 && lowestFresh != math.MaxInt {
 		return lowestFresh, true
 	}
 	return lowest, lowest == lowestFresh && lowest != math.MaxInt
@@ -103,21 +137,18 @@ providers:
   many: {contract: openai, endpoints: [{url: 'https://many/v1', api_keys: [%s]}]}
   other: {contract: openai, endpoints: [{url: 'https://other/v1', api_keys: [k]}]}
 models: {m: {targets: [{provider: many}, {provider: other, tier: 2}]}}`, keys)))
-		for range 100 {
-			route, err := m.Route(&Needs{})
+		route, err := m.Route(&Needs{}, RouteOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for {
+			a, err := onward(&route)
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("keys %s: %v before the other provider was asked", keys, err)
 			}
-			for {
-				a, err := route.Next()
-				if err != nil {
-					t.Fatalf("keys %s: %v before the other provider was asked", keys, err)
-				}
-				if a.Provider.Name == "other" {
-					a.Report(Report{Outcome: OutcomeOK})
-					break
-				}
-				a.Report(Report{Outcome: OutcomeCredentialRefused})
+			finish(a, OutcomeCredentialRefused)
+			if a.Provider.Name == "other" {
+				break
 			}
 		}
 	}
@@ -130,7 +161,7 @@ providers: {off: {contract: openai, endpoints: [{url: 'https://off/v1', api_keys
 models: {m: {targets: [{provider: off}, {provider: on}]}}`))
 	f := func(n Needs, available bool) {
 		t.Helper()
-		route, err := m.Route(&n)
+		route, err := m.Route(&n, RouteOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -151,49 +182,18 @@ func someConfig(r *rapid.T) string {
 		text += fmt.Sprintf("  %s:\n    contract: %s\n    endpoints:\n", name, contract.Draw(r, "contract"))
 		for e := range rapid.IntRange(1, 3).Draw(r, "endpoints") {
 			keys := rapid.SampledFrom([]string{"", "''", "k1", "k1, k2", "'', k1, k2"}).Draw(r, "keys")
-			text += fmt.Sprintf("      - {url: 'https://%s%d/v1', api_keys: [%s], weight: %d}\n", name, e, keys, rapid.IntRange(0, 5).Draw(r, "weight"))
+			text += fmt.Sprintf("      - {url: 'https://%s%d/v1', api_keys: [%s], weight: %d, max_concurrent: %d}\n",
+				name, e, keys, rapid.IntRange(0, 5).Draw(r, "weight"), rapid.SampledFrom([]int{0, 0, 1, 2}).Draw(r, "max_concurrent"))
 		}
 	}
-	text += fmt.Sprintf("models:\n  m:\n    max_attempts: %d\n    targets:\n", rapid.IntRange(0, 10).Draw(r, "max_attempts"))
+	policy := rapid.SampledFrom([]string{"p2c", "weighted", "least_pending"}).Draw(r, "policy")
+	text += fmt.Sprintf("models:\n  m:\n    policy: %s\n    max_attempts: %d\n    targets:\n", policy, rapid.IntRange(0, 10).Draw(r, "max_attempts"))
 	for i := range rapid.IntRange(1, 6).Draw(r, "targets") {
 		text += fmt.Sprintf("      - {provider: %s, model: m%d, weight: %d, tier: %d}\n",
 			rapid.SampledFrom([]string{"a", "b", "c"}).Draw(r, "provider"), i,
 			rapid.IntRange(0, 1000).Draw(r, "weight"), rapid.IntRange(0, 3).Draw(r, "tier"))
 	}
 	return text
-}
-
-// someStates brings the breakers into states of any kind, and returns which let
-// an attempt through.
-func someStates(r *rapid.T, m *Model) map[*Candidate]bool {
-	ready := make(map[*Candidate]bool)
-	state := rapid.SampledFrom([]string{"closed", "open", "probe due", "probes left", "probes out"})
-	states := make(map[*Candidate]string)
-	for _, c := range m.candidates {
-		states[c] = state.Draw(r, "state")
-		if states[c] != "closed" && states[c] != "open" {
-			trip(r, c)
-		}
-	}
-	time.Sleep(14 * time.Second)
-	for _, c := range m.candidates {
-		probes := 0
-		switch states[c] {
-		case "open":
-			trip(r, c)
-		case "probes left":
-			probes = rapid.IntRange(1, breakerProbes-1).Draw(r, "probes")
-		case "probes out":
-			probes = breakerProbes
-		}
-		for range probes {
-			if !c.breaker.admit(new(permit)) {
-				r.Fatalf("a half-open breaker admits less than %d probes", breakerProbes)
-			}
-		}
-		ready[c] = states[c] != "open" && states[c] != "probes out"
-	}
-	return ready
 }
 
 // someNeeds is a request of any kind.
@@ -207,26 +207,4 @@ func someNeeds(r *rapid.T) Needs {
 	n.MediaTypes = rapid.SliceOfN(rapid.SampledFrom([]string{"image/png", "audio/wav", "image/gif"}), 0, 2).Draw(r, "media")
 	n.Roles = RoleSet(rapid.IntRange(0, 127).Draw(r, "roles"))
 	return n
-}
-
-// TestRouteAllocations holds what a choice costs: the attempt, and the closure
-// by which gobreaker remembers it.
-func TestRouteAllocations(t *testing.T) {
-	table := build(t, goodConfig)
-	m, _ := table.Model("gemini-flash")
-	n := Needs{Params: Params(ParamTemperature, ParamMaxTokens), MediaTypes: []string{"image/png"}, Roles: Roles(RoleUser)}
-	got := testing.AllocsPerRun(1000, func() {
-		route, err := m.Route(&n)
-		if err != nil {
-			t.Fatal(err)
-		}
-		a, err := route.Next()
-		if err != nil {
-			t.Fatal(err)
-		}
-		a.Report(Report{Outcome: OutcomeOK})
-	})
-	if got > 2 {
-		t.Errorf("a choice costs %v allocations, want 2", got)
-	}
 }

@@ -146,15 +146,8 @@ func TestAsManyCandidatesAsFit(t *testing.T) {
 	m := model(t, build(t, manyCandidates(64)))
 	seen := make(map[*Endpoint]bool)
 	for range 10_000 {
-		route, err := m.Route(&Needs{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		a, err := route.Next()
-		if err != nil {
-			t.Fatal(err)
-		}
-		a.Report(Report{Outcome: OutcomeOK})
+		a := must(t, m)
+		finish(a, OutcomeOK)
 		seen[a.Endpoint] = true
 	}
 	if len(seen) != 64 {

@@ -6,43 +6,48 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestOutcomeTable(t *testing.T) {
+// TestOutcomes is what follows from each outcome: for the breaker of its endpoint
+// and model, for that of its address, for who is left alone besides, for the
+// request, and for the books.
+func TestOutcomes(t *testing.T) {
 	const want = `
-ok                  success   stays
-unreachable         failure   fails over
-timeout             failure   fails over
-server_error        failure   fails over
-throttled           excluded  fails over
-quota               excluded  fails over
-credential_refused  excluded  fails over
-request_refused     success   stays
-model_missing       excluded  fails over
-invalid_answer      failure   fails over
-cut                 failure   fails over
-client_gone         excluded  stays
-abandoned           excluded  stays
+outcome             breaker   address   rest         next        cost
+ok                  success   success   -            stays       reported
+unreachable         failure   failure   -            fails over  none
+timeout             failure   -         -            fails over  unknown
+server_error        failure   failure   -            fails over  none
+throttled           -         success   endpoint     fails over  none
+quota               -         success   credential   fails over  none
+credential_refused  -         success   quarantine   fails over  none
+forbidden           -         success   if unvouched fails over  none
+request_refused     success   success   -            stays       none
+model_missing       -         success   endpoint     fails over  none
+invalid_answer      failure   -         -            fails over  unknown
+cut                 failure   -         -            fails over  unknown
+client_gone         -         -         -            stays       unknown
+abandoned           -         -         -            stays       unknown
 `
-	var got strings.Builder
-	got.WriteString("\n")
+	got := fmt.Sprintf("\n%-20s%-10s%-10s%-13s%-12s%s\n", "outcome", "breaker", "address", "rest", "next", "cost")
+	effects := [...]string{effectSuccess: "success", effectFailure: "failure", effectExcluded: "-"}
+	rests := [...]string{"-", "endpoint", "credential", "quarantine", "if unvouched"}
 	for o := range outcomeCount {
 		then := "stays"
 		if o.FailsOver() {
 			then = "fails over"
 		}
-		effects := map[effect]string{effectSuccess: "success", effectFailure: "failure", effectExcluded: "excluded"}
-		fmt.Fprintf(&got, "%-20s%-10s%s\n", o, effects[o.row().effect], then)
+		row := o.row()
+		got += fmt.Sprintf("%-20s%-10s%-10s%-13s%-12s%s\n", o, effects[row.breaker], effects[row.address], rests[row.rest], then, o.Cost())
 	}
-	if diff := cmp.Diff(want, got.String()); diff != "" {
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	if wild := Outcome(200); wild.FailsOver() || wild.row().effect != effectExcluded {
+	if wild := Outcome(200); wild.FailsOver() || wild.row().breaker != effectExcluded {
 		t.Errorf("a value that is no outcome reads as %s", wild)
 	}
 }
@@ -58,7 +63,8 @@ func TestOutcomeOfStatus(t *testing.T) {
 	}
 	f(OutcomeOK, 200)
 	f(OutcomeQuota, 402)
-	f(OutcomeCredentialRefused, 401, 403)
+	f(OutcomeCredentialRefused, 401)
+	f(OutcomeForbidden, 403)
 	f(OutcomeThrottled, 429)
 	f(OutcomeRequestRefused, 400, 404, 405, 411, 413, 414, 415, 422, 424, 431, 451, 499)
 	f(OutcomeServerError, 408, 409, 425, 500, 501, 502, 503, 504, 520, 524, 529, 599)

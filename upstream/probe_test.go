@@ -10,14 +10,18 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+// probeDue is when a breaker that has opened once lets probes through at the latest.
+const probeDue = 13*time.Second + time.Millisecond
+
 func TestBreakerRecovers(t *testing.T) {
 	in(t, "after three good probes", func(t *testing.T) {
 		log, lines := newLog()
-		m := single(t, log)
-		report(t, m, 5, OutcomeServerError)
+		monitor := NewMonitor(log, nil)
+		m := single(t, monitor)
+		report(t, m, 5, OutcomeTimeout)
 		wait := refused(t, m)
-		if wait < 7*time.Second || wait > 13*time.Second {
-			t.Errorf("an open breaker asks to retry after %s, want 10s +-30%%", wait)
+		if wait < 7*time.Second || wait > 10*time.Second {
+			t.Errorf("an open breaker asks to retry after %s, want 7s to 10s", wait)
 		}
 		time.Sleep(wait - time.Millisecond)
 		refused(t, m)
@@ -25,24 +29,26 @@ func TestBreakerRecovers(t *testing.T) {
 			t.Errorf("before the first probe it is %s", state(m))
 		}
 		time.Sleep(2 * time.Millisecond)
+		a := must(t, m)
 		if state(m) != StateHalfOpen {
-			t.Errorf("with a probe due it is %s", state(m))
+			t.Errorf("with a probe on its way it is %s", state(m))
 		}
-		a, b, c := must(t, m), must(t, m), must(t, m)
+		b, c := must(t, m), must(t, m)
 		if got := refused(t, m); got != time.Second {
 			t.Errorf("with all probes out it asks to retry after %s, want 1s", got)
 		}
-		a.Report(Report{Outcome: OutcomeOK})
-		b.Report(Report{Outcome: OutcomeRequestRefused})
+		finish(a, OutcomeOK)
+		finish(b, OutcomeRequestRefused)
 		refused(t, m)
-		c.Report(Report{Outcome: OutcomeOK})
+		finish(c, OutcomeOK)
 		if state(m) != StateReady {
 			t.Errorf("after three good probes it is %s", state(m))
 		}
 		report(t, m, 100, OutcomeOK)
-		want := `level=WARN msg="circuit breaker opened: the upstream keeps failing" provider=p model=m upstream="https://h/v1 key #1" duration_ms=` +
-			"NNNN\n" + `level=INFO msg="circuit breaker half open: probing" provider=p model=m upstream="https://h/v1 key #1"` +
-			"\n" + `level=INFO msg="circuit breaker closed: the upstream works again" provider=p model=m upstream="https://h/v1 key #1"`
+		monitor.Close()
+		want := `level=WARN msg="circuit breaker opened: the upstream keeps failing" provider=p upstream="https://h/v1 key #1" model=m duration_ms=` +
+			"NNNN\n" + `level=INFO msg="circuit breaker half open: probing" provider=p upstream="https://h/v1 key #1" model=m` +
+			"\n" + `level=INFO msg="circuit breaker closed: the upstream works again" provider=p upstream="https://h/v1 key #1" model=m`
 		if diff := cmp.Diff(want, withoutDuration(lines.lines())); diff != "" {
 			t.Error(diff)
 		}
@@ -51,45 +57,74 @@ func TestBreakerRecovers(t *testing.T) {
 		m := single(t, nil)
 		report(t, m, 5, OutcomeServerError)
 		for range 10 {
-			time.Sleep(13*time.Second + time.Millisecond)
+			time.Sleep(probeDue)
 			a, b := must(t, m), must(t, m)
-			a.Report(Report{Outcome: OutcomeOK})
-			b.Report(Report{Outcome: OutcomeServerError})
+			finish(a, OutcomeOK)
+			finish(b, OutcomeServerError)
 			refused(t, m)
 		}
 	})
 	in(t, "and a probe whose client left gives its place back", func(t *testing.T) {
 		m := single(t, nil)
 		report(t, m, 5, OutcomeServerError)
-		time.Sleep(13*time.Second + time.Millisecond)
+		time.Sleep(probeDue)
 		report(t, m, 1000, OutcomeClientGone)
 		if state(m) != StateHalfOpen {
 			t.Errorf("departed clients make it %s", state(m))
 		}
-		report(t, m, 3, OutcomeOK)
+		burst(t, m, 3, OutcomeOK)
 		if state(m) != StateReady {
 			t.Errorf("after three good probes it is %s", state(m))
 		}
 	})
+	in(t, "or not, whatever probes say that come back after a bad one", func(t *testing.T) {
+		m := single(t, nil)
+		report(t, m, 5, OutcomeTimeout)
+		time.Sleep(probeDue)
+		a, b, c := must(t, m), must(t, m), must(t, m)
+		finish(a, OutcomeTimeout)
+		time.Sleep(time.Second)
+		finish(b, OutcomeOK)
+		finish(c, OutcomeClientGone)
+		refused(t, m)
+		if got := standing(m.candidates[0]); got.State != StateOpen || got.ProbeIn < 13*time.Second || got.ProbeIn > 25*time.Second {
+			t.Errorf("late probes make it %s for %s", got.State, got.ProbeIn)
+		}
+	})
 	in(t, "and what began before it opened says nothing", func(t *testing.T) {
 		m := single(t, nil)
-		old := must(t, m)
+		old := []*Attempt{must(t, m), must(t, m), must(t, m), must(t, m)}
 		report(t, m, 5, OutcomeServerError)
-		time.Sleep(13*time.Second + time.Millisecond)
+		finish(old[0], OutcomeOK)
+		if state(m) != StateOpen {
+			t.Errorf("an answer to what began before it opened makes it %s", state(m))
+		}
+		time.Sleep(probeDue)
 		probe := must(t, m)
-		old.Report(Report{Outcome: OutcomeServerError})
+		finish(old[1], OutcomeServerError)
 		if state(m) != StateHalfOpen {
 			t.Errorf("an attempt from before it opened makes it %s", state(m))
 		}
-		probe.Report(Report{Outcome: OutcomeOK})
+		finish(probe, OutcomeOK)
+		report(t, m, 2, OutcomeOK)
+		report(t, m, 4, OutcomeServerError)
+		finish(old[2], OutcomeServerError)
+		if state(m) != StateReady {
+			t.Errorf("a failure from before it opened counts: it is %s", state(m))
+		}
+		finish(old[3], OutcomeOK)
+		report(t, m, 1, OutcomeServerError)
+		if state(m) != StateOpen {
+			t.Errorf("an answer from before it opened counts: it is %s", state(m))
+		}
 	})
 }
 
 // withoutDuration joins log lines, with the jittered duration made comparable.
 func withoutDuration(lines []string) string {
 	for i, line := range lines {
-		if before, _, ok := strings.Cut(line, "duration_ms="); ok {
-			lines[i] = before + "duration_ms=NNNN"
+		if before, after, ok := strings.Cut(line, "duration_ms="); ok {
+			lines[i] = before + "duration_ms=NNNN" + strings.TrimLeft(after, "0123456789")
 		}
 	}
 	return strings.Join(lines, "\n")
@@ -102,7 +137,7 @@ func TestReportCountsOnce(t *testing.T) {
 		for range 4 {
 			a := must(t, m)
 			for range 3 {
-				a.Report(Report{Outcome: OutcomeServerError})
+				finish(a, OutcomeServerError)
 			}
 		}
 		if state(m) != StateReady {
@@ -114,7 +149,7 @@ func TestReportCountsOnce(t *testing.T) {
 		for range 20 {
 			a := must(t, m)
 			a.Report(Report{Outcome: OutcomeClientGone})
-			a.Report(Report{Outcome: OutcomeServerError})
+			finish(a, OutcomeServerError)
 		}
 		if state(m) != StateReady {
 			t.Errorf("departed clients, reported as failures later, make it %s", state(m))
@@ -129,9 +164,13 @@ func TestReportCountsOnce(t *testing.T) {
 				all.Go(func() { a.Report(Report{Outcome: OutcomeServerError}) })
 			}
 			all.Wait()
+			for range 8 {
+				all.Go(func() { a.End(EndingUnknown) })
+			}
+			all.Wait()
 		}
-		if state(m) != StateReady {
-			t.Errorf("four failures, reported by eight goroutines each, make it %s", state(m))
+		if got := standing(m.candidates[0]); got.State != StateReady || got.Pending != 0 {
+			t.Errorf("four failures, reported and ended by eight goroutines each, make it %s with %d pending", got.State, got.Pending)
 		}
 	})
 }
@@ -139,15 +178,29 @@ func TestReportCountsOnce(t *testing.T) {
 // TestAbandonedProbes never reports a probe: a panic, a hang, a mistake. The
 // breaker may not stay half open longer than an attempt may take.
 func TestAbandonedProbes(t *testing.T) {
-	in(t, "1000 times", func(t *testing.T) {
-		log, lines := newLog()
-		m := single(t, log)
+	in(t, "ended without a report, 1000 times", func(t *testing.T) {
+		m := single(t, nil)
 		report(t, m, 5, OutcomeServerError)
+		time.Sleep(probeDue)
+		for range 1000 {
+			must(t, m).End(EndingUnknown)
+		}
+		if state(m) != StateHalfOpen {
+			t.Errorf("abandoned probes make it %s", state(m))
+		}
+		burst(t, m, 3, OutcomeOK)
+		if got := standing(m.candidates[0]); got.State != StateReady || got.Pending != 0 {
+			t.Errorf("after three good probes it is %s with %d pending", got.State, got.Pending)
+		}
+	})
+	in(t, "never ended, 1000 times", func(t *testing.T) {
+		m := single(t, nil)
+		report(t, m, 5, OutcomeTimeout)
 		// The probes before may have all their time, and the breaker is open after them.
-		const longest = slow + 14*time.Second
+		const longest = slow + probeDue + 2*time.Second
 		for range 1000 {
 			begin := time.Now()
-			for admitted := 0; admitted < breakerProbes && state(m) != StateOpen || admitted == 0; time.Sleep(100 * time.Millisecond) {
+			for admitted := 0; admitted < breakerProbes && state(m) != StateOpen || admitted == 0; time.Sleep(time.Second) {
 				if _, err := attempt(m); err == nil {
 					admitted++ // and never reported
 				}
@@ -156,32 +209,29 @@ func TestAbandonedProbes(t *testing.T) {
 				}
 			}
 		}
-		if got := lines.lines()[2]; got != `level=WARN msg="a probe was never reported and counts as failed" provider=p model=m upstream="https://h/v1 key #1"` {
-			t.Errorf("the watchdog logs %s", got)
-		}
 	})
 	in(t, "and reported too late", func(t *testing.T) {
 		m := single(t, nil)
-		report(t, m, 5, OutcomeServerError)
-		time.Sleep(13*time.Second + time.Millisecond)
+		report(t, m, 5, OutcomeTimeout)
+		time.Sleep(probeDue)
 		probe := must(t, m)
 		time.Sleep(slow)
 		synctest.Wait()
 		if state(m) != StateOpen {
 			t.Fatalf("an overdue probe leaves it %s", state(m))
 		}
-		probe.Report(Report{Outcome: OutcomeOK})
+		finish(probe, OutcomeOK)
 		refused(t, m)
 	})
 	in(t, "but not when reported in time", func(t *testing.T) {
 		m := single(t, nil)
-		report(t, m, 5, OutcomeServerError)
-		time.Sleep(13*time.Second + time.Millisecond)
+		report(t, m, 5, OutcomeTimeout)
+		time.Sleep(probeDue)
 		for range 3 {
 			probe := must(t, m)
 			time.Sleep(slow - time.Second)
-			probe.Report(Report{Outcome: OutcomeOK})
-			if probe.permit.watchdog.Stop() {
+			finish(probe, OutcomeOK)
+			if probe.permits.lane.probe.watchdog.Stop() {
 				t.Error("a reported probe is still watched")
 			}
 		}

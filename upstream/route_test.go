@@ -3,37 +3,11 @@ package upstream
 import (
 	"errors"
 	"fmt"
-	"log/slog"
-	"math/rand/v2"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
-
-// seeded builds the table of a piece of config.yaml with a random source that
-// is the same in every run.
-func seeded(t *testing.T, text string) *Table {
-	t.Helper()
-	random := rand.New(rand.NewPCG(1, 2))
-	return newTable(parse(t, text), slog.New(slog.DiscardHandler), random.Uint64N)
-}
-
-// trip opens a candidate's breaker.
-func trip(t interface{ Fatal(args ...any) }, c *Candidate) {
-	for range breakerStreak {
-		var p permit
-		if !c.breaker.admit(&p) {
-			t.Fatal("the breaker is open already")
-		}
-		p.report(OutcomeServerError)
-	}
-}
-
-// label tells candidates apart in expectations.
-func label(c *Candidate) string {
-	return c.Provider.Name + "/" + c.Model + " " + c.Endpoint.String()
-}
 
 const (
 	keyless = "contract: openai, endpoints: [{url: 'https://h/v1', api_keys: ['', '']}]"
@@ -48,13 +22,13 @@ func TestOrder(t *testing.T) {
 			m := model(t, seeded(t, fmt.Sprintf(`providers: {a: {%s}, b: {%s}, off: {%s},
   turbo: {contract: theturbo, endpoints: [{url: 'https://t/v1', api_keys: [k]}]}}
 models: {m: %s}`, oneKey, oneKey, keyless, models)))
-			route, err := m.Route(&n)
+			route, err := m.Route(&n, RouteOptions{})
 			var got []string
 			for err == nil {
 				var a *Attempt
-				if a, err = route.Next(); err == nil {
+				if a, err = onward(&route); err == nil {
 					got = append(got, a.Provider.Name+"/"+a.Model)
-					a.Report(Report{Outcome: OutcomeThrottled})
+					finish(a, OutcomeThrottled)
 				}
 			}
 			if diff := cmp.Diff(want, append(got, err.Error())); diff != "" {
@@ -63,7 +37,7 @@ models: {m: %s}`, oneKey, oneKey, keyless, models)))
 			if len(got) == 0 {
 				return
 			}
-			if _, again := route.Next(); !errors.Is(again, ErrExhausted) {
+			if _, again := onward(&route); !errors.Is(again, ErrExhausted) {
 				t.Errorf("an exhausted route goes on: %v", again)
 			}
 		})
@@ -100,7 +74,7 @@ providers:
   theturbo: {contract: theturbo, endpoints: [{url: "https://t/v1", api_keys: [k]}]}
   evolink: {contract: evolink, endpoints: [{url: "https://e/v1", api_keys: [k]}]}
 models: {m: {targets: [`+targets+`]}}`))
-		_, err := m.Route(&n)
+		_, err := m.Route(&n, RouteOptions{})
 		var unsupported *UnsupportedError
 		if !errors.As(err, &unsupported) || unsupported.Param != want {
 			t.Errorf("Route(%+v) over %s = %v, want %q", n, targets, err, want)
@@ -122,7 +96,7 @@ func TestRouteGoesAroundOpenBreakers(t *testing.T) {
 			if a := must(t, m); a.Provider.Name != "b" {
 				t.Fatalf("%s is asked while its breaker is open", a.Provider.Name)
 			} else {
-				a.Report(Report{Outcome: OutcomeOK})
+				finish(a, OutcomeOK)
 			}
 		}
 		time.Sleep(14 * time.Second)
@@ -133,10 +107,9 @@ func TestRouteGoesAroundOpenBreakers(t *testing.T) {
 	in(t, "and says when the soonest may be asked", func(t *testing.T) {
 		m := model(t, seeded(t, fmt.Sprintf("providers: {a: {%s}, b: {%s}}\nmodels: {m: {targets: [{provider: a}, {provider: b}]}}", oneKey, oneKey)))
 		trip(t, m.candidates[0])
-		first := m.candidates[0].breaker.probeIn()
 		time.Sleep(5 * time.Second)
 		trip(t, m.candidates[1])
-		if got, want := refused(t, m), min(first-5*time.Second, m.candidates[1].breaker.probeIn()); got != want {
+		if got, want := refused(t, m), m.candidates[0].lane.breaker.wait(m.clock.now(), early); got != want {
 			t.Errorf("it asks to retry after %s, want %s", got, want)
 		}
 	})
@@ -147,7 +120,7 @@ func TestRouteGoesAroundOpenBreakers(t *testing.T) {
 		// The choice comes between looking at the breakers and asking one.
 		m.random = func(uint64) uint64 {
 			for range breakerProbes {
-				m.candidates[0].breaker.admit(new(permit))
+				m.candidates[0].lane.breaker.admit(new(permit), m.clock.now(), onTime)
 			}
 			return 0 // the first candidate
 		}
@@ -158,13 +131,13 @@ func TestRouteGoesAroundOpenBreakers(t *testing.T) {
 	in(t, "with the error of the last attempt when there was one", func(t *testing.T) {
 		m := model(t, seeded(t, fmt.Sprintf("providers: {a: {%s}, b: {%s}}\nmodels: {m: {targets: [{provider: a}, {provider: b, tier: 2}]}}", oneKey, oneKey)))
 		trip(t, m.candidates[1])
-		route, _ := m.Route(&Needs{})
-		a, err := route.Next()
+		route, _ := m.Route(&Needs{}, RouteOptions{})
+		a, err := onward(&route)
 		if err != nil {
 			t.Fatal(err)
 		}
-		a.Report(Report{Outcome: OutcomeServerError})
-		if _, err := route.Next(); !errors.Is(err, ErrExhausted) {
+		finish(a, OutcomeServerError)
+		if _, err := onward(&route); !errors.Is(err, ErrExhausted) {
 			t.Errorf("Next = %v, want it exhausted", err)
 		}
 	})

@@ -12,7 +12,7 @@ import (
 func BenchmarkDo(b *testing.B) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) }))
 	defer s.Close()
-	m := timed(b, 1)
+	m := timed(b, "", 1)
 	base, err := parseBaseURL(s.URL)
 	if err != nil {
 		b.Fatal(err)
