@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"tollgate/admin"
+	"tollgate/config"
 	"tollgate/keys"
 	"tollgate/proxy"
 	"tollgate/ratelimit"
@@ -31,9 +32,7 @@ func (p *process) open() (err error) {
 	if err := p.openKeys(); err != nil {
 		return err
 	}
-	if p.table, err = upstream.NewTable(c.Upstream, upstream.TableOptions{Log: p.log}); err != nil {
-		return err
-	}
+	p.monitor = upstream.NewMonitor(p.log, p.telemetry.Metrics())
 	p.transport = upstream.NewTransport(upstream.TransportOptions{})
 	gateway, err := p.newGateway()
 	if err != nil {
@@ -68,9 +67,7 @@ func (p *process) openKeys() error {
 	if err := p.warnOfPepper(context.Background()); err != nil {
 		// Not a reason to stay away: Redis may be back before the first request.
 		p.log.Warn("keys.pepper could not be checked against the keys in Redis: it will be when they can be read", telemetry.FieldError, err)
-		ctx, halt := context.WithCancel(context.Background())
-		p.halt = halt
-		p.checks.Go(func() { p.warnOfPepperLater(ctx) })
+		p.checks.Go(func() { p.warnOfPepperLater(p.running) })
 	}
 	return nil
 }
@@ -118,17 +115,19 @@ func (p *process) warnOfLeftKeys(embedded *keys.BoltStore) {
 }
 
 func (p *process) newGateway() (*proxy.Gateway, error) {
-	prices, err := usage.NewPriceBook(p.config.Usage)
+	plan, err := p.newPlan(p.config)
 	if err != nil {
 		return nil, err
 	}
+	p.table.Store(plan.Table)
+	p.limiter = ratelimit.New(p.config.Limits)
 	estimator := usage.NewEstimator()
 	estimator.Load() // now, so that no request waits for the vocabulary
 	return proxy.New(proxy.Options{
 		Config:    p.config.Server,
 		Keys:      p.keys,
-		Limiter:   ratelimit.New(p.config.Limits),
-		Plan:      proxy.Plan{Table: p.table, Prices: prices},
+		Limiter:   p.limiter,
+		Plan:      plan,
 		Leg:       p.transport,
 		Recorder:  p.ledger,
 		Spending:  p.ledger,
@@ -139,6 +138,20 @@ func (p *process) newGateway() (*proxy.Gateway, error) {
 	}), nil
 }
 
+// newPlan builds what a configuration answers requests by. The table comes last:
+// it may share what the one in force knows.
+func (p *process) newPlan(c *config.Config) (proxy.Plan, error) {
+	prices, err := usage.NewPriceBook(c.Usage)
+	if err != nil {
+		return proxy.Plan{}, err
+	}
+	table, err := upstream.NewTable(c.Upstream, upstream.TableOptions{Log: p.log, Monitor: p.monitor, Previous: p.table.Load()})
+	if err != nil {
+		return proxy.Plan{}, err
+	}
+	return proxy.Plan{Table: table, Prices: prices}, nil
+}
+
 // observe adds to the metrics what is read when somebody scrapes.
 func (p *process) observe() error {
 	metrics := p.telemetry.Metrics()
@@ -146,6 +159,9 @@ func (p *process) observe() error {
 		return err
 	}
 	if err := metrics.ObserveDrains(func() int64 { return int64(p.public.Drains()) }); err != nil {
+		return err
+	}
+	if err := metrics.ObserveReloads(p.reloads.sum); err != nil {
 		return err
 	}
 	if p.redis == nil {
@@ -171,7 +187,7 @@ func (p *process) listen() (err error) {
 	p.operators = admin.New(admin.Options{
 		Keys:      p.keys,
 		Usage:     p.ledger,
-		Upstreams: p.table,
+		Upstreams: &p.table,
 		Metrics:   p.telemetry.MetricsHandler(),
 		Token:     token,
 		Ready:     func() bool { return !p.draining.Load() },

@@ -183,7 +183,7 @@ What it cost:
 Stop with Ctrl-C; everything it stored goes with it.
 
 `,
-		base, where, secret.Reveal(), strings.Join(p.table.Names(), "  "),
+		base, where, secret.Reveal(), strings.Join(p.table.Load().Names(), "  "),
 		curl(`{"model":"gemini-flash","stream":true,"messages":[{"role":"user","content":"Say hello"}]}`),
 		curl(`{"model":"gemini-2.5-flash-lite","messages":[{"role":"user","content":"Say hello"}]}`),
 		os.Args[0], p.adminAddress(), folder)

@@ -13,6 +13,7 @@ import (
 	"tollgate/config"
 	"tollgate/keys"
 	"tollgate/proxy"
+	"tollgate/ratelimit"
 	"tollgate/store"
 	"tollgate/telemetry"
 	"tollgate/upstream"
@@ -31,7 +32,7 @@ const (
 // process is one running gateway: what serve and demo start. It is started by
 // start and ended by wait or stop.
 type process struct {
-	config *config.Config
+	config *config.Config // as it was at the start
 	log    *slog.Logger
 	keys   *keys.Directory
 
@@ -39,13 +40,17 @@ type process struct {
 	db        *bolt.DB
 	redis     *store.Redis      // nil: the keys are in db
 	cache     *keys.CachedStore // in front of redis
-	checks    sync.WaitGroup    // what goes on after the start, until halt
+	checks    sync.WaitGroup    // what goes on after the start, until running ends
+	running   context.Context
 	halt      context.CancelFunc
 	ledger    *usage.Ledger
-	table     *upstream.Table
+	monitor   *upstream.Monitor
+	table     tableInForce
 	transport *upstream.Transport
+	limiter   *ratelimit.Limiter
 	public    *proxy.Server
 	operators *admin.Server
+	reloads   reloads
 
 	publicListener, adminListener net.Listener
 	served                        chan error // one value per listener, when it stops serving
@@ -54,7 +59,9 @@ type process struct {
 
 // start opens everything and begins to serve. On an error nothing is left open.
 func start(c *config.Config, log *slog.Logger) (*process, error) {
-	p := &process{config: c, log: log, served: make(chan error, 2), halt: func() {}}
+	p := &process{config: c, log: log, served: make(chan error, 2)}
+	p.running, p.halt = context.WithCancel(context.Background())
+	p.reloads.begin(time.Now())
 	if err := p.open(); err != nil {
 		return nil, errors.Join(err, p.close())
 	}
@@ -124,6 +131,9 @@ func (p *process) close() error {
 	}
 	if p.transport != nil {
 		p.transport.Close()
+	}
+	if p.monitor != nil {
+		p.monitor.Close()
 	}
 	if p.cache != nil {
 		p.cache.Close()
