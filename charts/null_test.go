@@ -59,7 +59,7 @@ func TestNullSections(t *testing.T) {
 	}
 	for _, section := range []string{
 		"config", "providerKeys", "admin", "pepper", "redis", "persistence", "image", "serviceAccount", "tls", "service",
-		"ingress", "httpRoute", "networkPolicy", "podDisruptionBudget", "serviceMonitor",
+		"ingress", "httpRoute", "networkPolicy", "podDisruptionBudget", "serviceMonitor", "prometheusRule",
 	} {
 		refused(section+": null", "missing property '"+section+"'")
 	}
@@ -105,7 +105,8 @@ topologySpreadConstraints: null
 nameOverride: null
 fullnameOverride: null
 imagePullSecrets: null
-serviceMonitor: {enabled: true, labels: null}`)
+serviceMonitor: {enabled: true, labels: null}
+prometheusRule: {enabled: true, labels: null, alertLabels: null, selector: null}`)
 	for _, name := range []string{"startupProbe", "livenessProbe", "readinessProbe", "resources", "securityContext"} {
 		if c, _ := at(r.object(statefulSet), container).(map[string]any); c["name"] != "tollgate" || c[name] != nil {
 			t.Errorf("%s: %v", name, c)
