@@ -129,18 +129,13 @@ func (x *exchange) goTo(c *upstream.Candidate) {
 	x.record.UpstreamModel = c.Model
 }
 
-// tryAndReport makes one attempt and says how it went, also when it panics: what an
-// attempt holds that nobody reports would be held for ever.
+// tryAndReport makes one attempt and counts how it went. What the attempt holds is
+// given back also when it panics.
 func (x *exchange) tryAndReport(s *serving, deadline time.Time) (outcome upstream.Outcome, err error) {
 	began := time.Now()
 	outcome = upstream.OutcomeAbandoned
 	defer func() {
 		a := &s.attempt
-		report := upstream.Report{Outcome: outcome, Took: s.waited}
-		if s.response != nil {
-			report.RetryIn = s.response.RetryIn
-		}
-		a.Report(report)
 		if x.serving != s {
 			a.End(upstream.EndingUnknown)
 		}
@@ -176,6 +171,7 @@ func (x *exchange) try(s *serving, deadline time.Time) (outcome upstream.Outcome
 	x.attach(s)
 	x.lastLimit, x.reached = nil, false
 	defer func() {
+		s.report(outcome)
 		x.abroad += s.waited
 		if x.serving != s {
 			x.detach()

@@ -234,6 +234,9 @@ func (m *matrix) probe(want string) {
 	m.gateway.background.Wait() // what stands behind [DONE] is read when the answer has ended
 	kept := m.connectionOf("first") == "kept"
 	m.stands[0].Behave(simulator.Behaviour{Text: matrixText(matrixWords)})
+	forgetful, err := upstream.NewTable(rigUpstreams(m.upstreams), upstream.TableOptions{}) // of a first provider that is left alone
+	must(m.t, err)
+	m.gateway.Follow(Plan{Table: forgetful, Prices: m.gateway.plan.Load().Prices})
 	c := m.client
 	if c.end != nil || !c.left.IsZero() || c.response.Close {
 		if !c.closed() {

@@ -99,6 +99,15 @@ func (x *exchange) open(s *serving, version rewriting, deadline time.Time) {
 	s.alarm = newAlarm(s.cancel, deadline)
 }
 
+// report tells how the attempt was decided, before it can end.
+func (s *serving) report(outcome upstream.Outcome) {
+	r := upstream.Report{Outcome: outcome, Took: s.waited}
+	if s.response != nil {
+		r.RetryIn = s.response.RetryIn
+	}
+	s.attempt.Report(r)
+}
+
 // pause waits before an endpoint that could not be reached is asked again. The
 // error is why there is no more reason to.
 func (s *serving) pause() error {
