@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"tollgate/simulator"
+	"tollgate/upstream"
 	"tollgate/usage"
 )
 
