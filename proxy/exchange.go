@@ -129,6 +129,7 @@ func (x *exchange) reply(ctx *fasthttp.RequestCtx, body []byte) {
 func (x *exchange) refuse(ctx *fasthttp.RequestCtx, err error) {
 	ctx.Response.Reset()
 	f := x.giveUp(err)
+	x.releaseBody() // a refused client may take its time
 	x.plain = f.write(&ctx.Response)
 	x.nameUpstream(ctx, x.refuser(err))
 	x.send(ctx, len(x.plain))
@@ -251,8 +252,7 @@ func (x *exchange) releaseBody() {
 // hold counts n more bytes of a plain answer against max_body_memory, or refuses.
 func (x *exchange) hold(n int) bool {
 	g := x.gateway
-	if g.bodyMemory.Add(int64(n)) > int64(g.Config.MaxBodyMemory) {
-		g.bodyMemory.Add(int64(-n))
+	if !g.takeMemory(int64(n), g.Config.MaxBodyMemory) {
 		return false
 	}
 	x.held += int64(n)

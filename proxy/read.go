@@ -72,8 +72,8 @@ func (x *exchange) read(ctx *fasthttp.RequestCtx) error {
 }
 
 // fill reads the body into memory that grows with what has arrived: a declared
-// length costs nothing until it is sent. Of a declared length exactly so much is
-// read; a chunked body is read past its trailer. Both leave the connection at the
+// length costs nothing until a part of it was sent. Of a declared length exactly
+// so much is read; a chunked body is read past its trailer. Both leave the connection at the
 // next request. A chunked body that was cut between two chunks reads as a clean
 // end; the scan refuses it, since a truncated document is not valid.
 func (x *exchange) fill(stream io.Reader, length, limit int) error {
@@ -92,7 +92,7 @@ func (x *exchange) fill(stream io.Reader, length, limit int) error {
 			if filled == most {
 				return x.expectEnd(stream)
 			}
-			if !x.growBuffer(most) {
+			if !x.growBuffer(length, most) {
 				return errBodyMemory
 			}
 		}
@@ -169,12 +169,25 @@ const bodyCopies = 2
 func (x *exchange) reserve(n int64) bool {
 	g := x.gateway
 	n *= bodyCopies
-	if g.bodyMemory.Add(n) > int64(g.Config.MaxBodyMemory-g.Config.MaxAnswer) {
-		g.bodyMemory.Add(-n)
+	if !g.takeMemory(n, g.Config.MaxBodyMemory-g.Config.MaxAnswer) {
 		return false
 	}
 	x.reserved += n
 	return true
+}
+
+// takeMemory counts n more bytes of bodies, or refuses. A refused count is never
+// seen by others, who may want less.
+func (g *Gateway) takeMemory(n int64, limit Size) bool {
+	for {
+		taken := g.bodyMemory.Load()
+		if taken+n > int64(limit) {
+			return false
+		}
+		if g.bodyMemory.CompareAndSwap(taken, taken+n) {
+			return true
+		}
+	}
 }
 
 // firstStep is how much of a body is taken on credit, in bytes.
@@ -194,10 +207,19 @@ func (x *exchange) takeBuffer(most int) error {
 	return nil
 }
 
-// growBuffer doubles the body's buffer, at most to the length given.
-func (x *exchange) growBuffer(most int) bool {
+// earnest is the part of a declared length that must have come before the rest of
+// it is believed.
+const earnest = 16
+
+// growBuffer doubles the body's buffer, at most to the length given. A declared
+// length (-1: none) that is believed gets all its memory at once: large bodies that
+// took it bit by bit would each hold what another one needs, until all are refused.
+func (x *exchange) growBuffer(declared, most int) bool {
 	old := *x.body
 	length := min(2*len(old), most)
+	if len(old) >= declared/earnest {
+		length = max(length, declared)
+	}
 	if !x.reserve(int64(length - len(old))) {
 		return false
 	}

@@ -124,26 +124,6 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// TestDeclaredLengthsCostNothing lets a client declare large bodies that it
-// never sends: others are served.
-func TestDeclaredLengthsCostNothing(t *testing.T) {
-	r := newRig(t, answering(someAnswer), rigOptions{memory: true, server: func(c *Config) {
-		c.MaxRequestBody, c.MaxBodyMemory = 4<<20, 8<<20
-	}})
-	for range 8 {
-		conn, err := r.dial()
-		must(t, err)
-		defer conn.Close()
-		_, err = io.WriteString(conn, strings.Replace(r.request(strings.Repeat(" ", 9000)), "Length: 9000", "Length: 4194304", 1))
-		must(t, err)
-	}
-	for range 100 {
-		if got := r.ask(plainAlias); got.status != 200 {
-			t.Fatalf("got %d %s", got.status, got.body)
-		}
-	}
-}
-
 // TestBodiesOfEverySize sends bodies around every step of the buffer, framed
 // both ways, up to the very limit and one byte beyond.
 func TestBodiesOfEverySize(t *testing.T) {
