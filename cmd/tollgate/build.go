@@ -161,6 +161,9 @@ func (p *process) observe() error {
 	if err := metrics.ObserveDrains(func() int64 { return int64(p.public.Drains()) }); err != nil {
 		return err
 	}
+	if err := metrics.ObserveUpstreams(p.upstreamStates); err != nil {
+		return err
+	}
 	if err := metrics.ObserveReloads(p.reloads.sum); err != nil {
 		return err
 	}

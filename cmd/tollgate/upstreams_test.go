@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -196,5 +198,34 @@ starmagic  gemini-2.5-flash-lite  http://127.0.0.1:40000/starmagic/v1  #1       
 	b.stdout.await(t, "starmagic")
 	if got := b.stop(); got.code != exitDone || got.stderr != "" || strings.Contains(got.stdout, "\x1b") {
 		t.Errorf("--watch, interrupted: %+v", got)
+	}
+}
+
+// TestUpstreamsInMetrics holds a scrape against the same gateway: an alert and the
+// command must not disagree.
+func TestUpstreamsInMetrics(t *testing.T) {
+	g := operated(t)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, g.operate[1]+"/metrics", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Close = true
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const endpoint = `{gen_ai_provider_name="starmagic",gen_ai_request_model="gemini-2.5-flash-lite",tollgate_credential="#1",`
+	for _, want := range []string{
+		`tollgate_upstream_state` + endpoint + `tollgate_state="ready",tollgate_upstream="http://127.0.0.1:40000/starmagic/v1"} 1`,
+		`tollgate_upstream_pending` + endpoint + `tollgate_upstream="http://127.0.0.1:40000/starmagic/v1"} 0`,
+	} {
+		if !strings.Contains(steady(string(text)), want+"\n") {
+			t.Errorf("no %s in\n%s", want, text)
+		}
 	}
 }
