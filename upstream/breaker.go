@@ -51,15 +51,18 @@ type breaker struct {
 
 	mu       sync.Mutex // held around every call of the gate
 	gate     *gobreaker.CircuitBreaker[struct{}]
-	streak   int // failures in a row since it closed
+	streak   streak
 	reopened int // rounds of probes that failed since it was last closed
+	// answeredTo is the number of the attempt that began last of all that were answered.
+	answeredTo uint64
 
 	// phase is phaseClosed, phaseHalfOpen, or the instant at which the first probe is due.
 	phase      atomic.Int64
 	earlyDue   atomic.Int64  // the instant at which it would be, had no probe ever failed
 	generation atomic.Uint32 // grows with each change of phase
 	places     atomic.Int32  // free ones for probes, while half open
-	closedAt   atomic.Int64  // the instant of the last recovery; 0: none
+	attempts   sequence
+	closedAt   atomic.Int64 // the instant of the last recovery; 0: none
 }
 
 const (
@@ -83,10 +86,34 @@ func newBreaker(c clock, trips func(b *breaker, counts gobreaker.Counts) bool, t
 	return b
 }
 
-// tripsOnFailures opens a breaker whose upstream keeps failing.
-func tripsOnFailures(b *breaker, c gobreaker.Counts) bool {
-	return b.streak >= breakerStreak || c.Requests >= breakerMinimum && float64(c.TotalFailures) >= breakerRate*float64(c.Requests)
+// streak is a run of failures, as they came, without a good answer between them.
+type streak struct {
+	length         int
+	earliest, last uint64 // the numbers of those that began first and last
 }
+
+func (s *streak) extend(number uint64) {
+	if s.length == 0 {
+		s.earliest, s.last = number, number
+	}
+	s.length++
+	s.earliest, s.last = min(s.earliest, number), max(s.last, number)
+}
+
+// tripsOnFailures opens a breaker whose upstream keeps failing. What is undecided
+// may yet be answered, if it began after the last one that was: where failures are
+// quick and answers slow, a few failures come in a row although most attempts
+// will succeed.
+func tripsOnFailures(b *breaker, c gobreaker.Counts) bool {
+	s, open := &b.streak, b.answeredTo+1
+	if s.length >= breakerStreak && isMost(s.length, s.length+b.attempts.between(max(s.earliest, open), s.last)) {
+		return true
+	}
+	return c.Requests >= breakerMinimum && isMost(int(c.TotalFailures), int(c.Requests)+b.attempts.between(open, b.attempts.last.Load()))
+}
+
+// isMost reports whether so many failures are too many of all.
+func isMost(failures, all int) bool { return float64(failures) >= breakerRate*float64(all) }
 
 // tripsOnBreaks opens a breaker whose streams keep breaking off.
 func tripsOnBreaks(_ *breaker, c gobreaker.Counts) bool {
@@ -102,7 +129,7 @@ func (v verdict) Error() string { return "the effect of an outcome" }
 // enter follows the gate into a state. It runs under mu and the gate's own mutex.
 func (b *breaker) enter(from, to gobreaker.State) {
 	b.generation.Add(1)
-	b.streak = 0
+	b.streak = streak{}
 	switch to {
 	case gobreaker.StateClosed:
 		b.reopened = 0
@@ -130,6 +157,9 @@ func openFor(reopened int) time.Duration {
 	wait := min(breakerTimeout<<min(reopened, most), breakerLongest)
 	return time.Duration(float64(wait) * (1 + breakerJitter*(2*rand.Float64()-1)))
 }
+
+// isClosed reports whether everything is let through.
+func (b *breaker) isClosed() bool { return b.phase.Load() == phaseClosed }
 
 // ready reports whether an attempt would probably be admitted. It costs one
 // atomic load as long as the upstream is well.
@@ -180,14 +210,14 @@ func (b *breaker) state(now instant) (State, time.Duration) {
 func (b *breaker) admit(p *permit, now instant, when admission) bool {
 	generation := b.generation.Load()
 	if b.phase.Load() == phaseClosed {
-		p.breaker, p.generation = b, generation
+		*p = permit{breaker: b, generation: generation, number: b.attempts.begin()}
 		return true
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	phase := b.phase.Load()
 	if phase == phaseClosed {
-		p.breaker, p.generation = b, b.generation.Load()
+		*p = permit{breaker: b, generation: b.generation.Load(), number: b.attempts.begin()}
 		return true
 	}
 	if phase != phaseHalfOpen && int64(now) <= b.dueAt(phase, when) {
@@ -197,7 +227,7 @@ func (b *breaker) admit(p *permit, now instant, when admission) bool {
 		return false
 	}
 	b.places.Add(-1)
-	p.breaker, p.generation, p.probe = b, b.generation.Load(), new(probe)
+	*p = permit{breaker: b, generation: b.generation.Load(), probe: new(probe)}
 	return true
 }
 
@@ -216,6 +246,7 @@ const (
 type permit struct {
 	breaker    *breaker
 	generation uint32
+	number     uint64 // of the breaker's attempts; probes have none
 	probe      *probe // nil: the breaker was closed
 }
 
@@ -240,28 +271,32 @@ func (p *permit) watch(overdue time.Duration) {
 func (p *permit) report(e effect) {
 	switch {
 	case p.breaker == nil:
-	case p.probe != nil:
+	case p.probe == nil:
+		p.breaker.count(p, e)
+	default:
 		if p.probe.watchdog != nil {
 			p.probe.watchdog.Stop()
 		}
 		p.settle(e)
-	case e != effectExcluded:
-		p.breaker.count(p.generation, e)
 	}
 }
 
 // count takes the outcome of an attempt to the gate that was closed when it began,
 // unless it has opened since: then it has nothing new to say.
-func (b *breaker) count(generation uint32, e effect) {
+func (b *breaker) count(p *permit, e effect) {
+	b.attempts.end(p.number)
+	if e == effectExcluded {
+		return
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.generation.Load() != generation {
+	if b.generation.Load() != p.generation {
 		return
 	}
 	if e == effectFailure {
-		b.streak++
+		b.streak.extend(p.number)
 	} else {
-		b.streak = 0
+		b.streak, b.answeredTo = streak{}, max(b.answeredTo, p.number)
 	}
 	b.decide(e)
 }

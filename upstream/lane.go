@@ -142,6 +142,13 @@ func (c *Candidate) isHealthy(now instant, kind Kind, when admission) bool {
 	return l.breaker.ready(now, when) && l.address.breaker.ready(now, when) && (kind == Plain || l.streams.ready(now, when))
 }
 
+// awaitsProbes reports whether one of the breakers of an available candidate lets
+// probes through only.
+func (c *Candidate) awaitsProbes(kind Kind) bool {
+	l := c.lane
+	return !l.breaker.isClosed() || !l.address.breaker.isClosed() || kind == Streamed && !l.streams.isClosed()
+}
+
 // mayBeAsked is all but healthy: whoever is not must be left alone, however bad
 // the others are.
 func (c *Candidate) mayBeAsked(now instant) bool {

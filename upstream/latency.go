@@ -12,19 +12,24 @@ const (
 	latencyMemory = 10 * time.Second
 	// latencyForgets is after how long without any measurement nothing is known any more.
 	latencyForgets = 3 * latencyMemory
-	// latencyPenalty is the least that a failure counts for, and latencyMost the
-	// most: an upstream that fails fast must not look quick.
+	// latencyPenalty is the least that a failure counts for, and latencyMost what it
+	// counts for at most, unless it took longer: an upstream that fails fast must not look quick.
 	latencyPenalty = 100 * time.Millisecond
-	latencyMost    = time.Minute
+	latencyMost    = 5 * time.Second
+	// latencyPatience is how long failures do not add up: many come at once.
+	latencyPatience = time.Second
 )
 
 // latency is a peak-sensitive, exponentially weighted mean (peak EWMA, as in
 // Twitter's Finagle): a slower measurement counts at once and whole, quicker
 // ones by and by. It fades while nothing is measured, so that an upstream which
-// was slow is tried again. The zero value knows nothing. It is one atomic word:
-// the mean in seconds (float32), and when it was taken in milliseconds (uint32,
+// was slow is tried again. The zero value knows nothing. The mean is one atomic word:
+// it in seconds (float32), and when it was taken in milliseconds (uint32,
 // which wraps after 49 days: then an idle upstream looks measured, harmlessly).
-type latency struct{ word atomic.Uint64 }
+type latency struct {
+	word      atomic.Uint64
+	penalised atomic.Int64 // the instant at which a failure last counted as twice as slow
+}
 
 // read returns the mean in seconds, zero when it is not known.
 func (l *latency) read(now instant) float64 {
@@ -55,8 +60,11 @@ func (l *latency) observe(now instant, took time.Duration) {
 
 // penalise takes a failure in: it counts as twice as slow as what is usual.
 func (l *latency) penalise(now instant, took time.Duration) {
-	usual := time.Duration(l.read(now) * float64(time.Second))
-	l.observe(now, min(max(took, 2*usual, latencyPenalty), latencyMost))
+	usual := seconds(l.read(now))
+	if last := l.penalised.Load(); (last == 0 || instant(last).until(now) >= latencyPatience) && l.penalised.CompareAndSwap(last, int64(now)) {
+		usual = max(usual, min(2*usual, latencyMost))
+	}
+	l.observe(now, max(took, usual, latencyPenalty))
 }
 
 // fade is how much is left of a measurement of that age.

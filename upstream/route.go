@@ -210,7 +210,7 @@ func (r *Route) choose(a *Attempt, open set, now instant) bool {
 func (r *Route) admit(a *Attempt, open set, now instant) bool {
 	m := r.model
 	for open != 0 {
-		p := pool{model: m, set: m.ramped(open, now), kind: r.options.Kind, now: now}
+		p := pool{model: m, set: m.preferred(open, now, r.options.Kind), kind: r.options.Kind, now: now}
 		var i int
 		if r.options.Anchor != 0 {
 			i = pickByAnchor(p, r.options.Anchor)
@@ -330,21 +330,31 @@ func (m *Model) available(s set, now instant, kind Kind) set {
 	return s
 }
 
-// ramped leaves those out that have recovered a short while ago, each as often
-// as its share is short of the whole, unless nobody else is there.
-func (m *Model) ramped(s set, now instant) set {
+// preferred returns those of s that a policy is shown: the ones with a breaker that
+// waits for probes if there are any, which are soon enough; else all, but those
+// that have recovered a short while ago are left out, each as often as its share
+// is short of the whole, unless nobody else is there.
+func (m *Model) preferred(s set, now instant, kind Kind) set {
 	const grain = 1 << 20
+	var probes set
 	seen := s
 	for rest := s; rest != 0; rest &= rest - 1 {
 		i := rest.first()
-		if share := m.candidates[i].ramp(now); share < 1 && m.random(grain) >= uint64(share*grain) {
+		c := m.candidates[i]
+		if c.awaitsProbes(kind) {
+			probes |= 1 << i
+		}
+		if share := c.ramp(now); share < 1 && m.random(grain) >= uint64(share*grain) {
 			seen &^= 1 << i
 		}
 	}
-	if seen == 0 {
-		return s
+	switch {
+	case probes != 0:
+		return probes
+	case seen != 0:
+		return seen
 	}
-	return seen
+	return s
 }
 
 // first returns the lowest position in a set that is not empty.

@@ -14,6 +14,12 @@ const (
 	oneKey  = "contract: openai, endpoints: [{url: 'https://h/v1', api_keys: [k]}]"
 )
 
+// thief is a policy that does something between the look at who is available and
+// the attempt to ask one, as another request may.
+type thief func(p pool) int
+
+func (steal thief) pick(p pool) int { return steal(p) }
+
 // TestOrder walks routes whose attempts all fail, and lists who was asked.
 func TestOrder(t *testing.T) {
 	f := func(name, models string, n Needs, want ...string) {
@@ -117,13 +123,7 @@ func TestRouteGoesAroundOpenBreakers(t *testing.T) {
 		m := model(t, seeded(t, fmt.Sprintf("providers: {a: {%s}, b: {%s}}\nmodels: {m: {targets: [{provider: a}, {provider: b}]}}", oneKey, oneKey)))
 		trip(t, m.candidates[0])
 		time.Sleep(14 * time.Second)
-		// The choice comes between looking at the breakers and asking one.
-		m.random = func(uint64) uint64 {
-			for range breakerProbes {
-				m.candidates[0].lane.breaker.admit(new(permit), m.clock.now(), onTime)
-			}
-			return 0 // the first candidate
-		}
+		m.policy = thief{}
 		if a := must(t, m); a.Provider.Name != "b" {
 			t.Errorf("%s is asked, whose probes are all out", a.Provider.Name)
 		}
@@ -141,4 +141,16 @@ func TestRouteGoesAroundOpenBreakers(t *testing.T) {
 			t.Errorf("Next = %v, want it exhausted", err)
 		}
 	})
+}
+
+// thief is a policy that takes every probe of its choice: another request may, between
+// the look at the breakers and the asking.
+type thief struct{}
+
+func (thief) pick(p pool) int {
+	c := p.model.candidates[p.set.first()]
+	for range breakerProbes {
+		c.lane.breaker.admit(new(permit), p.now, onTime)
+	}
+	return p.set.first()
 }
