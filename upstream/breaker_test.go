@@ -134,30 +134,37 @@ func TestSlowFailuresTrip(t *testing.T) {
 	f("an hour, at 1 a minute", time.Minute, time.Hour, time.Hour+6*time.Minute)
 }
 
-// TestSlowFailuresAmongAnswers has a third of the attempts hang, while the answers
+// TestSlowFailuresAmongAnswers has two of three attempts hang, while the answers
 // come at once: what hangs counts when it has failed, and not when it began.
 func TestSlowFailuresAmongAnswers(t *testing.T) {
-	in(t, "two hang for each answer", func(t *testing.T) {
-		m := single(t, nil)
-		for range 200 {
-			if state(m) != StateReady {
-				break
+	f := func(takes time.Duration) {
+		t.Helper()
+		in(t, takes.String(), func(t *testing.T) {
+			m := single(t, nil)
+			for range 200 {
+				if state(m) != StateReady {
+					break
+				}
+				for range 2 {
+					a := must(t, m)
+					go func() {
+						time.Sleep(takes)
+						finish(a, OutcomeTimeout)
+					}()
+				}
+				report(t, m, 1, OutcomeOK)
+				time.Sleep(5 * time.Second)
 			}
-			for range 2 {
-				a := must(t, m)
-				go func() {
-					time.Sleep(10 * time.Minute)
-					finish(a, OutcomeTimeout)
-				}()
+			if state(m) != StateOpen {
+				t.Errorf("two failures for each answer leave it %s", state(m))
 			}
-			report(t, m, 1, OutcomeOK)
-			time.Sleep(5 * time.Second)
-		}
-		if state(m) != StateOpen {
-			t.Errorf("two failures for each answer leave it %s", state(m))
-		}
-		time.Sleep(10 * time.Minute)
-	})
+			time.Sleep(takes)
+		})
+	}
+	f(30 * time.Second)
+	f(60 * time.Second)
+	f(slow)
+	f(10 * time.Minute)
 }
 
 // TestPatience has every round of probes fail: the breaker's time doubles, is

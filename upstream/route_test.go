@@ -14,12 +14,6 @@ const (
 	oneKey  = "contract: openai, endpoints: [{url: 'https://h/v1', api_keys: [k]}]"
 )
 
-// thief is a policy that does something between the look at who is available and
-// the attempt to ask one, as another request may.
-type thief func(p pool) int
-
-func (steal thief) pick(p pool) int { return steal(p) }
-
 // TestOrder walks routes whose attempts all fail, and lists who was asked.
 func TestOrder(t *testing.T) {
 	f := func(name, models string, n Needs, want ...string) {
