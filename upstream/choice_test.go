@@ -76,7 +76,11 @@ func (w *walk) step(r *rapid.T) bool {
 		when = early
 	}
 	resort, _ := w.wanted(early)
+	announced := w.route.Available()
 	a, err := onward(w.route)
+	if n == 0 && (announced == nil) != (err == nil) {
+		r.Fatalf("Available = %v, and then Next = %v", announced, err)
+	}
 	var unavailable *UnavailableError
 	switch {
 	case n == m.MaxAttempts, n > 0 && lowest == math.MaxInt:
