@@ -1,0 +1,99 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"tollgate/simulator"
+)
+
+// TestStormClientsLeave lets clients lose their patience with providers that are
+// silent, before the header, before the first event and in the middle. That is
+// no reason to avoid anybody, or to ask anybody else.
+func TestStormClientsLeave(t *testing.T) {
+	alone(t)
+	clients, atOnce := 300, 30
+	if proving() {
+		clients, atOnce = 10_000, 100
+	}
+	s := newStorm(t, 1, nil)
+	for _, p := range simulator.Providers() {
+		s.inject(t,
+			simulator.Fault{Kind: simulator.HangBeforeHeaders, Provider: p, Every: 2},
+			simulator.Fault{Kind: simulator.HangBeforeFirstEvent, Provider: p, Every: 3},
+			simulator.Fault{Kind: simulator.Stall, Provider: p, Events: 3})
+	}
+	var (
+		places  = make(chan struct{}, atOnce)
+		leaving sync.WaitGroup
+		wrong   complaints
+	)
+	for range clients {
+		places <- struct{}{}
+		leaving.Go(func() {
+			defer func() { <-places }()
+			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond+rand.N(50*time.Millisecond))
+			defer cancel()
+			if r := s.ask(ctx, "anyone"); r.err == nil {
+				wrong.add("a client has an answer that no provider gave: %s", r)
+			}
+		})
+	}
+	leaving.Wait()
+	wrong.fail(t)
+	s.atRest(t)
+	asked, left := s.settled(t), 0
+	for _, e := range asked {
+		if e.ClientGone {
+			left++
+		}
+	}
+	if len(asked) > clients || left < clients/2 {
+		t.Errorf("%d clients have left, the providers were asked %d times and saw %d leave", clients, len(asked), left)
+	}
+	s.allReady(t)
+	s.providers.ClearFaults()
+	for _, r := range s.gust(t, "anyone", 20, 4) {
+		if !r.whole() || r.header.Get("X-Tollgate-Attempts") != "1" {
+			t.Errorf("got %s by %s, want the answer of whoever was asked first", r, r.by())
+		}
+	}
+}
+
+// TestStormSlowProvider makes one of two equals ten times slower than the other,
+// and wants most requests to go where the answers come from.
+func TestStormSlowProvider(t *testing.T) {
+	alone(t)
+	requests := 150
+	if proving() {
+		requests = 2_000
+	}
+	s := newStorm(t, 1, nil)
+	const quick = 80 * time.Millisecond // a busy machine adds to both
+	s.providers.Behave(simulator.Behaviour{FirstToken: 10 * quick}, simulator.StarMagic)
+	s.providers.Behave(simulator.Behaviour{FirstToken: quick}, simulator.TheTurbo)
+	for _, r := range s.gust(t, "two-of-them", 2*requests, 8) { // half of them for streams
+		if !r.whole() {
+			t.Fatalf("got %s", r)
+		}
+	}
+	slow, all := map[bool]int{}, map[bool]int{}
+	for _, e := range s.settled(t) {
+		all[e.Stream]++
+		if e.Provider == simulator.StarMagic {
+			slow[e.Stream]++
+		}
+	}
+	for _, stream := range []bool{false, true} {
+		share := float64(slow[stream]) / float64(all[stream])
+		what := fmt.Sprintf("streams: %v: the slow provider was asked %d times of %d", stream, slow[stream], all[stream])
+		t.Log(what)
+		if all[stream] != requests || share >= 0.15 {
+			t.Error(what)
+		}
+	}
+}
