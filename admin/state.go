@@ -21,9 +21,9 @@ type Endpoint struct {
 	Why string `json:"why,omitempty"`
 	// Pending is how many requests are in progress there.
 	Pending int `json:"pending"`
-	// FirstEventMS is what a stream's first event takes at present; 0: not known.
+	// FirstEventMS is what a choice expects of a stream's first event; 0: not known.
 	FirstEventMS int64 `json:"first_event_ms,omitempty"`
-	// AnswerMS is what a plain answer takes at present; 0: not known.
+	// AnswerMS is what it expects of a plain answer; 0: not known.
 	AnswerMS int64 `json:"answer_ms,omitempty"`
 	// LastError is the last outcome that was the provider's fault, such as "server_error"; empty: none was.
 	LastError string `json:"last_error,omitempty"`

@@ -70,7 +70,7 @@ func (b *builder) upstreams() upstreamInstruments {
 		upstreamState:      b.flag(metricUpstreamState, "1 for the state that an endpoint has."),
 		upstreamChanges:    b.counter(metricUpstreamChanges, "{change}", "Changes of an endpoint's state, by the state after it."),
 		upstreamPending:    b.inProgress(metricUpstreamPending, "Requests in progress at an endpoint."),
-		upstreamFirstEvent: b.observedSeconds(metricUpstreamFirstEvent, "What a stream's first event takes at present, a weighted mean."),
+		upstreamFirstEvent: b.observedSeconds(metricUpstreamFirstEvent, "What a choice expects of a stream's first event."),
 		retries:            b.counter(metricRetries, "{retry}", "Decisions about a further attempt."),
 	}
 }

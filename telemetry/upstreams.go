@@ -22,7 +22,7 @@ type UpstreamState struct {
 	State string
 	// Pending is how many requests are in progress there.
 	Pending int64
-	// FirstEvent is what a stream's first event takes at present; 0: not known.
+	// FirstEvent is what a choice expects of a stream's first event; 0: not known.
 	FirstEvent time.Duration
 }
 

@@ -51,8 +51,9 @@ provider's models. The states:
   full          max_concurrent is reached
   off           it has no credential
 
-FIRST EVENT is what the first event of a stream takes at present; LAST ERROR was
-the provider's fault. What is shown is the view of one replica: each has its own.`,
+FIRST EVENT is what a choice expects of a stream's first event: slow ones and
+failures raise it at once, and it fades while nothing is asked. LAST ERROR was the
+provider's fault. What is shown is the view of one replica: each has its own.`,
 		Example: `  tollgate upstreams
   tollgate upstreams --provider starmagic --model gemini-2.5-flash-lite
   tollgate upstreams --watch
