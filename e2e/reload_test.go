@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"tollgate/simulator"
 )
@@ -155,6 +156,33 @@ func (f *fleet) rotate(t *testing.T, c caller) {
 			t.Errorf("operators are shown the credential %q: %s", e.Credential, body)
 		}
 	}
+}
+
+// TestRequestsKeepTheirPlan takes a model's price and its provider away while it answers.
+func TestRequestsKeepTheirPlan(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, nil)
+	c := f.call(t, f.issue(t).Secret)
+	f.behave(simulator.Behaviour{Tokens: 60, Gap: 50 * time.Millisecond})
+	const prompt = "Please take your time."
+	ended := make(chan *answer, 1)
+	go func() { ended <- c.stream(t.Context(), ask("gemini-2.5-flash-lite", prompt)) }()
+	f.delivering(t, prompt)
+	dearer := strings.ReplaceAll(configuration, `output: "0.40"`, `output: "4.00"`)
+	publish(t, f.file(), strings.Replace(dearer, "flash-lite: {targets: [{provider: starmagic}]}", "flash-lite: {targets: [{provider: theturbo, model: gemini-2.0-flash}]}", 1))
+	f.hangUp(t)
+	f.reloaded(t, reloads{succeeded: 1, lastOK: true})
+	f.behave(simulator.Behaviour{})
+	late := c.plain(t.Context(), ask("gemini-2.5-flash-lite", "And who are you?"))
+	late.complete(t)
+	if len(ended) != 0 {
+		t.Error("the answer in progress did not last until the reload")
+	}
+	if r, want := f.record(t, late.id()), (tariff{100, 25, 4000}); r.Provider != "theturbo" || r.Charge != want.charge(r.figures()) {
+		t.Errorf("after the reload: %+v", r)
+	}
+	a := receive(t, ended)
+	f.checkBill(t, a, f.checkText(t, a, prompt))
 }
 
 // TestBadConfigurationIsNotReloaded offers files that must not come into force.

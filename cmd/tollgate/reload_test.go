@@ -173,6 +173,20 @@ func TestRefuseABadConfigurationOnce(t *testing.T) {
 	})
 }
 
+// TestRefuseToLoseTheLastModel begins without models, as one may. Once there are
+// some, a file without any is one that is not written yet.
+func TestRefuseToLoseTheLastModel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := startReloader(t, "")
+		w.write(t, "# none yet\n")
+		w.want(t, soon, "[] with []", "INFO configuration reloaded providers=0 models=0")
+		w.write(t, serving("a"))
+		w.want(t, soon, "[a] with [one]", "INFO configuration reloaded providers=1 models=1")
+		w.write(t, "")
+		w.want(t, soon, refused+"models: none is left, as in a file that is being written: restart the gateway if that is meant")
+	})
+}
+
 func TestReloadAtHangup(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := startReloader(t, serving("a"))
