@@ -1,0 +1,71 @@
+package proxy
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"tollgate/upstream"
+)
+
+// TestStormSlowPeer has one of two providers take ten times as long to its first
+// event, or to its plain answer: it gets little of the traffic, and nobody fails.
+func TestStormSlowPeer(t *testing.T) {
+	for name, stream := range map[string]bool{"streams": true, "plain answers": false} {
+		t.Run(name, func(t *testing.T) {
+			slow := steadily("a", reply{first: 2 * time.Second, between: 50 * time.Millisecond})
+			inStorm(t, nil, func(t *testing.T, s *storm) {
+				lasting := time.Duration(scaled(300, 60)) * time.Second
+				visits := s.clients(20, lasting, call{stream: stream})
+				share := rate(len(slow.all()), s.asked())
+				t.Logf("%d clients, %d failed, %s", len(visits), len(visits)-servedOf(visits), s.shares(0, lasting))
+				if share > 0.1 {
+					t.Errorf("the slow provider got %.1f %% of the requests, want at most 10 %%", 100*share)
+				}
+				if servedOf(visits) != len(visits) {
+					t.Errorf("%d of %d clients failed", len(visits)-servedOf(visits), len(visits))
+				}
+			}, slow, steadily("b", well()))
+		})
+	}
+}
+
+// TestStormRamp has a provider fail 25 times in a row and then be well: it is taken
+// out of service, probed, and given its share back step by step.
+func TestStormRamp(t *testing.T) {
+	a := &scripted{name: "a", script: func(q question) reply {
+		if q.nth < 25 {
+			return fails(500)
+		}
+		return well()
+	}}
+	inStorm(t, nil, func(t *testing.T, s *storm) {
+		h := s.watch("a", 20*time.Millisecond)
+		var burst sync.WaitGroup
+		for len(a.all()) < 25 {
+			burst.Go(func() { s.ask(call{}) })
+			time.Sleep(time.Millisecond / 10)
+		}
+		burst.Wait()
+		visits := s.clients(20, 100*time.Second, call{})
+		changes := h.close()
+		opened, wasOpen := first(changes, upstream.StateOpen, 0)
+		_, wasProbed := first(changes, upstream.StateHalfOpen, opened)
+		closed, wasClosed := first(changes, upstream.StateReady, opened)
+		if !wasOpen || !wasProbed || !wasClosed {
+			t.Fatalf("want ready, open, half_open, ready: %v", changes)
+		}
+		share := func(from, to time.Duration) float64 {
+			mine := a.between(from, to)
+			return rate(mine, mine+s.providers[1].between(from, to))
+		}
+		early, late := share(closed, closed+5*time.Second), share(closed+35*time.Second, closed+40*time.Second)
+		t.Logf("%v; its share in the first 5 s %.2f, 35 s later %.2f; %d of %d clients failed", changes, early, late, len(visits)-servedOf(visits), len(visits))
+		if late < 0.3 || early > late/2 {
+			t.Errorf("its share is %.2f in the first 5 s and %.2f 35 s later, want clearly less first", early, late)
+		}
+		if servedOf(visits) != len(visits) {
+			t.Errorf("%d of %d clients failed", len(visits)-servedOf(visits), len(visits))
+		}
+	}, a, steadily("b", well()))
+}
