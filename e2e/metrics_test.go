@@ -78,13 +78,16 @@ tollgate_attempts_total{gen_ai_provider_name="evolink",gen_ai_request_model="gem
 tollgate_attempts_total{gen_ai_provider_name="starmagic",gen_ai_request_model="gemini-2.5-flash-lite",tollgate_outcome="ok"} 4
 tollgate_attempts_total{gen_ai_provider_name="theturbo",gen_ai_request_model="gemini-2.0-flash",tollgate_outcome="ok"} 1
 tollgate_attempts_total{gen_ai_provider_name="theturbo",gen_ai_request_model="gemini-2.0-flash",tollgate_outcome="server_error"} 1
+tollgate_config_reloads_total{tollgate_result="refused"} 0
+tollgate_config_reloads_total{tollgate_result="succeeded"} 0
 tollgate_limit_decisions_total{tollgate_decision="allowed",tollgate_limit="requests"} 6
 tollgate_limit_decisions_total{tollgate_decision="refused",tollgate_limit="requests"} 2
 tollgate_overhead_duration_seconds_count{http_route="/v1/chat/completions"} 10
 tollgate_requests_total{gen_ai_provider_name="evolink",gen_ai_request_model="gemini-3-pro-preview",tollgate_end_reason="completed",tollgate_usage_source="estimated"} 1
 tollgate_requests_total{gen_ai_provider_name="starmagic",gen_ai_request_model="gemini-2.5-flash-lite",tollgate_end_reason="completed",tollgate_usage_source="upstream"} 3
 tollgate_requests_total{gen_ai_provider_name="starmagic",gen_ai_request_model="in-turn",tollgate_end_reason="completed",tollgate_usage_source="upstream"} 1
-tollgate_requests_total{gen_ai_provider_name="theturbo",gen_ai_request_model="gemini-2.0-flash",tollgate_end_reason="upstream_cut",tollgate_usage_source="partial"} 1`
+tollgate_requests_total{gen_ai_provider_name="theturbo",gen_ai_request_model="gemini-2.0-flash",tollgate_end_reason="upstream_cut",tollgate_usage_source="partial"} 1
+tollgate_retries_total{gen_ai_request_model="in-turn",tollgate_decision="made"} 1`
 
 // counted are the series whose values a test can know, and these values, sorted.
 func (g *gateway) counted(t *testing.T) []string {
