@@ -80,7 +80,8 @@ type Gateway struct {
 	inFlight   atomic.Int64
 	drains     atomic.Int64 // answers read on without their clients
 	bodyMemory atomic.Int64
-	background sync.WaitGroup // prompt counters, and last bytes of answers being read
+	rests      atomic.Int64   // rests of answers being read for their connections' sake
+	background sync.WaitGroup // those, and prompt counters
 
 	documents sync.Pool // *scan.Document
 	bodies    sync.Pool // *[]byte of up to pooledBody bytes

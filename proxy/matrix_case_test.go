@@ -278,7 +278,7 @@ func (c *cast) play(name string, s scene, want string) {
 			m.settle(want)
 			m.check()
 			if m.halted.IsZero() {
-				m.probe(want)
+				m.probe()
 			}
 		})
 	})

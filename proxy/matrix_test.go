@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -56,11 +57,13 @@ func TestMatrixProviders(t *testing.T) {
 
 	f("all is well", scene{}, whole, whole)
 	f("400", scene{fault: status(400)}, refused, refused)
-	f("401", scene{fault: status(401)}, over("credential_refused closed"), over("credential_refused closed"))
-	f("402", scene{fault: status(402)}, over("quota closed"), over("quota closed"))
-	f("429", scene{fault: status(429)}, over("throttled closed"), over("throttled closed"))
-	f("500", scene{fault: status(500)}, over("server_error closed"), over("server_error closed"))
-	f("503, both", scene{fault: status(503), both: true}, "server_error closed, server_error closed"+failed, "server_error closed, server_error closed"+failed)
+	f("401", scene{fault: status(401)}, over("credential_refused kept"), over("credential_refused kept"))
+	f("402", scene{fault: status(402)}, over("quota kept"), over("quota kept"))
+	f("429", scene{fault: status(429)}, over("throttled kept"), over("throttled kept"))
+	f("500", scene{fault: status(500)}, over("server_error kept"), over("server_error kept"))
+	f("500, long", scene{fault: simulator.Fault{Kind: simulator.Respond, Status: 500, Body: strings.Repeat("sorry ", 5000)}}, over("server_error closed"), over("server_error closed"))
+	f("500, slow", scene{fault: status(500), holds: &spot{bytes: 20}}, over("server_error cancelled"), over("server_error cancelled"))
+	f("503, both", scene{fault: status(503), both: true}, "server_error kept, server_error kept"+failed, "server_error kept, server_error kept"+failed)
 	f("a redirect", scene{fault: status(307)}, over("invalid_answer kept"), over("invalid_answer kept"))
 
 	f("hang before the head", scene{fault: fault(simulator.HangBeforeHeaders), limits: slow}, over("timeout cancelled"), over("timeout cancelled"))
@@ -89,12 +92,12 @@ func TestMatrixProviders(t *testing.T) {
 	f("a malformed first chunk", scene{fault: behind(0, simulator.MalformedChunk)}, over("cut cut"), over("cut cut"))
 	f("a malformed chunk", scene{fault: behind(9, simulator.MalformedChunk)}, cut("cut"), leftOut("it has one chunk"))
 
-	f("HTML", scene{fault: fault(simulator.HTML)}, over("invalid_answer closed"), over("invalid_answer kept"))
+	f("HTML", scene{fault: fault(simulator.HTML)}, over("invalid_answer kept"), over("invalid_answer kept"))
 	f("nothing", scene{fault: fault(simulator.Empty)}, over("invalid_answer kept"), over("invalid_answer kept"))
 	f("nothing, both", scene{fault: fault(simulator.Empty), both: true}, "invalid_answer kept, invalid_answer kept"+failed, "invalid_answer kept, invalid_answer kept"+failed)
-	f("an error first", scene{fault: behind(0, simulator.ErrorEvent)}, over("invalid_answer either"), over("invalid_answer kept"))
-	f("an error behind the role", scene{fault: behind(1, simulator.ErrorEvent)}, over("invalid_answer either"), events)
-	f("an error mid-stream", scene{fault: behind(9, simulator.ErrorEvent)}, cut("either"), events)
+	f("an error first", scene{fault: behind(0, simulator.ErrorEvent)}, over("invalid_answer kept"), over("invalid_answer kept"))
+	f("an error behind the role", scene{fault: behind(1, simulator.ErrorEvent)}, over("invalid_answer kept"), events)
+	f("an error mid-stream", scene{fault: behind(9, simulator.ErrorEvent)}, cut("kept"), events)
 	f("no JSON first", scene{fault: behind(0, simulator.MalformedEvent), gap: slowly}, over("invalid_answer cancelled"), over("invalid_answer kept"))
 	f("no JSON mid-stream", scene{fault: behind(9, simulator.MalformedEvent), gap: slowly}, cut("cancelled"), events)
 	f("a clean end behind the role", scene{fault: behind(1, simulator.EndEarly)}, over("invalid_answer kept"), over("invalid_answer kept"))
@@ -154,7 +157,7 @@ func TestMatrixClients(t *testing.T) {
 	leave("amid silence, never figures", scene{contract: "theturbo", holds: &spot{writes: 9}, reads: 8}, byPolicy{ended, "ok kept | left 200 | client_gone partial"}, events)
 	leave("behind an unread request", scene{holds: nothing, pipelined: true}, early, early)
 	leave("amid a second attempt", scene{fault: simulator.Fault{Kind: simulator.Respond, Status: 500}, holds: nothing, holdsSecond: true},
-		byPolicy{"server_error closed, " + cancelled, "server_error closed, " + drained}, byPolicy{"server_error closed, " + cancelled, "server_error closed, " + drained})
+		byPolicy{"server_error kept, " + cancelled, "server_error kept, " + drained}, byPolicy{"server_error kept, " + cancelled, "server_error kept, " + drained})
 	leave("no drain allowed", scene{holds: nothing, stuck: true, config: func(c *Config) { c.MaxDrains = 0 }}, only(cancelled), only(cancelled))
 	leave("no drain allowed, amid silence", scene{holds: &spot{writes: 9}, reads: 8, stuck: true, config: func(c *Config) { c.MaxDrains = 0 }}, only(ended), events)
 	leave("drain_time over", scene{holds: nothing, stuck: true, drainTime: soon}, only(cancelled), only(cancelled))

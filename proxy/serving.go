@@ -124,7 +124,7 @@ func (s *serving) pause() error {
 	}
 }
 
-// close ends the upstream request. A body that was not read to its end takes
+// close ends the upstream request. A body that cannot be read to its end soon takes
 // its connection with it.
 func (s *serving) close() {
 	if s.closed {
@@ -137,26 +137,12 @@ func (s *serving) close() {
 		s.gateway.framers.Put(s.framer)
 		s.framer = nil
 	}
-	if s.response != nil && s.tap.Done() && !s.ended {
-		// The last chunk of our own answer waits for Close to return.
-		s.gateway.background.Go(s.finishBody)
+	if !s.isWorthFinishing() {
+		s.release()
 		return
 	}
-	s.release()
-}
-
-// finishBody reads the few bytes that stand behind [DONE], so that the
-// connection can be used again.
-func (s *serving) finishBody() {
-	const patience = 100 * time.Millisecond
-	s.alarm.set(patience, errFinished)
-	var few [512]byte
-	for range 8 {
-		if _, err := s.response.Body.Read(few[:]); err != nil {
-			break
-		}
-	}
-	s.release()
+	// The last chunk of our own answer, or the next attempt, waits for close to return.
+	s.gateway.background.Go(s.finishBody)
 }
 
 func (s *serving) release() {
