@@ -144,17 +144,45 @@ func (f *fleet) rotate(t *testing.T, c caller) {
 		prompt := "Who is asking for " + model + "?"
 		f.checkText(t, c.plain(t.Context(), ask(model, prompt)), prompt)
 	}
-	var list struct {
-		Endpoints []struct{ Credential string }
+	for _, e := range f.endpoints(t) {
+		if !strings.HasSuffix(e.Credential, next[len(next)-4:]) {
+			t.Errorf("operators are shown %+v", e)
+		}
 	}
-	_, body := f.get(t, "/admin/v1/upstreams")
+}
+
+// endpoint is what operators are shown of one.
+type endpoint struct{ Provider, Credential, State string }
+
+func (g *gateway) endpoints(t *testing.T) []endpoint {
+	t.Helper()
+	var list struct{ Endpoints []endpoint }
+	_, body := g.get(t, "/admin/v1/upstreams")
 	if err := json.Unmarshal([]byte(body), &list); err != nil || len(list.Endpoints) == 0 {
 		t.Fatalf("%v in %s", err, body)
 	}
-	for _, e := range list.Endpoints {
-		if !strings.HasSuffix(e.Credential, next[len(next)-4:]) {
-			t.Errorf("operators are shown the credential %q: %s", e.Credential, body)
-		}
+	return list.Endpoints
+}
+
+// TestReloadKeepsWhatIsKnown opens the breaker of an endpoint that nobody answers
+// at: it stays open through a reload, whatever else that changes.
+func TestReloadKeepsWhatIsKnown(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, nil)
+	c := f.call(t, f.issue(t).Secret)
+	state := func() string {
+		all := f.endpoints(t)
+		return all[slices.IndexFunc(all, func(e endpoint) bool { return e.Provider == "fourth" })].State
+	}
+	until(t, "an open breaker", patience, func() bool {
+		c.plain(t.Context(), ask("fourth", "Is anybody there?"))
+		return state() == "open"
+	})
+	publish(t, f.file(), withModel("new"))
+	f.hangUp(t)
+	f.reloaded(t, reloads{succeeded: 1, lastOK: true})
+	if got := state(); got == "ready" { // it may have become half open meanwhile
+		t.Errorf("after a reload it is %s", got)
 	}
 }
 
