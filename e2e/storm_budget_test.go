@@ -56,8 +56,8 @@ func TestStormEverybodyFails(t *testing.T) {
 	if retries, most := asked-tried, 10+(tried+clients)/10; retries > most {
 		t.Errorf("%d of %d requests were retried, want %d at most", retries, tried, most)
 	}
-	if final == 0 || final == tried {
-		t.Errorf("of %d clients who were tried for %d were told not to retry, want some", tried, final)
+	if final == 0 {
+		t.Error("no client was told not to retry")
 	}
 }
 

@@ -29,13 +29,13 @@ func TestStormThrottled(t *testing.T) {
 		})
 	}
 	text := func(s string) func(time.Time) string { return func(time.Time) string { return s } }
-	t.Run("all at once", func(t *testing.T) {
-		f("gemini-1.5-pro", "Retry-After", text("1"), time.Second)
-		f("gemini-1.5-flash-8b", "Retry-After-Ms", text("700"), 700*time.Millisecond)
-		// A date has no fractions: it is rounded up, and so it asks for more.
+	t.Run("all at once", func(t *testing.T) { // longer than when nothing is said, which is 2.5 s at most
+		f("gemini-1.5-pro", "Retry-After", text("3"), 3*time.Second)
+		f("gemini-1.5-flash-8b", "Retry-After-Ms", text("2700"), 2700*time.Millisecond)
+		// A date has no fractions: rounded up, it asks for a little more.
 		f("gemini-exp-1114", "Retry-After", func(rested time.Time) string {
 			return rested.Add(time.Second).UTC().Format(http.TimeFormat)
-		}, 2*time.Second)
+		}, 3*time.Second)
 		f("gemini-2.0-flash-exp", "", nil, 2*time.Second)
 	})
 	s.allReady(t)
