@@ -61,6 +61,7 @@ func (a *Attempt) take(c *Candidate, kind Kind, now instant, when admission) boo
 		if admitted, trial := l.account.quarantine.admit(now); admitted {
 			a.Candidate, a.kind, a.trial = c, kind, trial
 			l.pending.Add(1)
+			l.latencyOf(kind).begin(now)
 			a.watch()
 			return true
 		}
@@ -88,6 +89,7 @@ func (a *Attempt) Report(r Report) {
 		return
 	}
 	a.outcome = r.Outcome
+	a.lane.latencyOf(a.kind).end()
 	now, l, row := a.clock.now(), a.lane, r.Outcome.row()
 	l.address.report(&a.permits.address, r.Outcome, l.model)
 	a.permits.lane.report(row.breaker)

@@ -28,8 +28,14 @@ const (
 	breakerMinimum = 10
 	// breakerRate is the failure rate that trips.
 	breakerRate = 0.5
-	// breakerStreak is the number of failures in a row that trips at any rate.
-	breakerStreak = 5
+	// breakerStreak is the number of failures in a row that trips where most of what
+	// the window has seen failed, and breakerLongStreak where most was answered: with
+	// many requests a second, five in a row are soon a coincidence.
+	breakerStreak     = 5
+	breakerLongStreak = 8
+	// breakerInARow is what share of the attempts that began meanwhile a streak must be
+	// at least: the others are undecided.
+	breakerInARow = 0.8
 	// The same for streams that break off: breakMinimum breaks, and breakRate of at least breakStreams.
 	breakMinimum = 20
 	breakStreams = 50
@@ -106,14 +112,19 @@ func (s *streak) extend(number uint64) {
 // will succeed.
 func tripsOnFailures(b *breaker, c gobreaker.Counts) bool {
 	s, open := &b.streak, b.answeredTo+1
-	if s.length >= breakerStreak && isMost(s.length, s.length+b.attempts.between(max(s.earliest, open), s.last)) {
+	needed := breakerLongStreak
+	if reaches(breakerRate, int(c.TotalFailures), int(c.Requests)) {
+		needed = breakerStreak
+	}
+	if s.length >= needed && reaches(breakerInARow, s.length, s.length+b.attempts.between(max(s.earliest, open), s.last)) {
 		return true
 	}
-	return c.Requests >= breakerMinimum && isMost(int(c.TotalFailures), int(c.Requests)+b.attempts.between(open, b.attempts.last.Load()))
+	return c.Requests >= breakerMinimum &&
+		reaches(breakerRate, int(c.TotalFailures), int(c.Requests)+b.attempts.between(open, b.attempts.last.Load()))
 }
 
-// isMost reports whether so many failures are too many of all.
-func isMost(failures, all int) bool { return float64(failures) >= breakerRate*float64(all) }
+// reaches reports whether so many failures are at least that share of all.
+func reaches(share float64, failures, all int) bool { return float64(failures) >= share*float64(all) }
 
 // tripsOnBreaks opens a breaker whose streams keep breaking off.
 func tripsOnBreaks(_ *breaker, c gobreaker.Counts) bool {

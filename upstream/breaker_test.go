@@ -33,12 +33,22 @@ func single(t *testing.T, monitor *Monitor) *Model {
 func TestBreakerOpens(t *testing.T) {
 	in(t, "after five failures in a row", func(t *testing.T) {
 		m := single(t, nil)
-		report(t, m, 20, OutcomeOK)
-		report(t, m, 4, OutcomeServerError)
-		report(t, m, 1, OutcomeOK)
+		report(t, m, 4, OutcomeOK)
 		report(t, m, 4, OutcomeUnreachable)
 		if state(m) != StateReady {
 			t.Fatalf("four failures in a row make it %s", state(m))
+		}
+		report(t, m, 1, OutcomeTimeout)
+		refused(t, m)
+	})
+	in(t, "after eight where most was answered", func(t *testing.T) {
+		m := single(t, nil)
+		report(t, m, 20, OutcomeOK)
+		report(t, m, 7, OutcomeServerError)
+		report(t, m, 1, OutcomeOK)
+		report(t, m, 7, OutcomeUnreachable)
+		if state(m) != StateReady {
+			t.Fatalf("seven failures in a row make it %s", state(m))
 		}
 		report(t, m, 1, OutcomeTimeout)
 		refused(t, m)

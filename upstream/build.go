@@ -211,14 +211,14 @@ func (b *builder) candidates(m *Model, t TargetConfig) []*Candidate {
 func (b *builder) lane(id laneID, c *Candidate) *lane {
 	clock, monitor := b.known.clock, b.options.Monitor
 	a := keep(b.old.addresses, b.known.addresses, id.addressID, func() *address {
-		a := new(address)
+		a := &address{bits: make(map[string]uint64)}
 		a.breaker = newBreaker(clock, a.tripsWide, monitor.of(subject{what: subjectAddress, provider: c.Provider.Name, upstream: c.Endpoint.URL}))
 		return a
 	})
 	of := keep(b.old.accounts, b.known.accounts, id.accountID, func() *account { return new(account) })
 	return keep(b.old.lanes, b.known.lanes, id, func() *lane {
 		on := subject{what: subjectAnswers, provider: c.Provider.Name, upstream: c.Endpoint.String(), model: c.Model}
-		l := &lane{address: a, account: of, model: 1 << (xxhash.Sum64String(id.model) % 64)}
+		l := &lane{address: a, account: of, model: a.bitOf(id.model)}
 		l.breaker = newBreaker(clock, tripsOnFailures, monitor.of(on))
 		on.what = subjectStreams
 		l.streams = newBreaker(clock, tripsOnBreaks, monitor.of(on))

@@ -21,7 +21,7 @@ func TestChoice(t *testing.T) {
 			m := model(t, seeded(t, someConfig(r)))
 			o := RouteOptions{Kind: Kind(rapid.IntRange(0, 1).Draw(r, "kind")), Anchor: rapid.Uint64Range(0, 3).Draw(r, "anchor")}
 			sick := someSickness(r, m)
-			m.thrift.budget.tenths.Store(rapid.SampledFrom([]int64{0, 8, 9, 10, 25, 100}).Draw(r, "budget"))
+			m.thrift.budget.tenths.Store(rapid.SampledFrom([]int64{0, 8, 9, 10, 25, 100, 100, 100}).Draw(r, "budget"))
 			n := someNeeds(r)
 			able := make(map[*Candidate]bool)
 			for _, c := range m.candidates {
@@ -191,7 +191,7 @@ func someConfig(r *rapid.T) string {
 		}
 	}
 	policy := rapid.SampledFrom([]string{"p2c", "weighted", "least_pending"}).Draw(r, "policy")
-	text += fmt.Sprintf("models:\n  m:\n    policy: %s\n    max_attempts: %d\n    targets:\n", policy, rapid.IntRange(0, 10).Draw(r, "max_attempts"))
+	text += fmt.Sprintf("models:\n  m:\n    policy: %s\n    max_attempts: %d\n    targets:\n", policy, rapid.SampledFrom([]int{0, 1, 2, 2, 3, 3, 10}).Draw(r, "max_attempts"))
 	for i := range rapid.IntRange(1, 6).Draw(r, "targets") {
 		text += fmt.Sprintf("      - {provider: %s, model: m%d, weight: %d, tier: %d}\n",
 			rapid.SampledFrom([]string{"a", "b", "c"}).Draw(r, "provider"), i,

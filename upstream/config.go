@@ -77,7 +77,7 @@ type TargetConfig struct {
 	Provider string `yaml:"provider"`
 	// Model is the provider's own name for the model. Empty: the public name.
 	Model string `yaml:"model"`
-	// Weight is this target's share of the traffic inside its tier, however many endpoints and keys it has. 0 means 1.
+	// Weight is this target's share of the traffic inside its tier, however many endpoints and keys it has: with the policy weighted exactly, with the others how much busier it may be than one of weight 1. 0 means 1.
 	Weight int `yaml:"weight"`
 	// Tier orders the targets: a higher one is asked only when no lower one can be. 0 means 1.
 	Tier int `yaml:"tier"`

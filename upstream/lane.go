@@ -3,6 +3,7 @@ package upstream
 import (
 	"fmt"
 	"math/bits"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -20,6 +21,21 @@ type address struct {
 	// failing has a bit for each model whose answers failed since the last good one
 	// of any; all bits when there was no connection.
 	failing atomic.Uint64
+
+	mu   sync.Mutex
+	bits map[string]uint64 // of the models
+}
+
+// bitOf returns a model's bit. More models than there are bits share some.
+func (a *address) bitOf(model string) uint64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	bit, ok := a.bits[model]
+	if !ok {
+		bit = 1 << (len(a.bits) % 64)
+		a.bits[model] = bit
+	}
+	return bit
 }
 
 // tripsWide opens an address's breaker. When only one of several models fails
@@ -204,24 +220,14 @@ func (c *Candidate) standing(now instant) (s State, why string, wait time.Durati
 	l := c.lane
 	switch {
 	case !c.isTrusted(now):
-		return StateQuarantined, fmt.Sprintf("the provider refused the credential, %d times in a row", l.account.quarantine.strikes.Load()),
-			now.until(instant(l.account.quarantine.end.Load()))
+		return StateQuarantined, l.account.quarantine.why(), now.until(instant(l.account.quarantine.end.Load()))
 	case l.account.cooldown.holds(now):
 		return StateCooling, Outcome(l.account.cooldown.cause.Load()).String(), now.until(instant(l.account.cooldown.end.Load())) //nolint:gosec // an Outcome
 	case l.cooldown.holds(now):
 		return StateCooling, Outcome(l.cooldown.cause.Load()).String(), now.until(instant(l.cooldown.end.Load())) //nolint:gosec // an Outcome
 	}
-	for _, b := range [...]struct {
-		breaker *breaker
-		why     string
-	}{
-		{l.address.breaker, "the address keeps failing"},
-		{l.breaker, "keeps failing"},
-		{l.streams, "its streams break off; plain answers are still asked for"},
-	} {
-		if s, wait := b.breaker.state(now); s != StateReady {
-			return s, b.why, wait
-		}
+	if s, why, wait := l.sickness(now); s != StateReady {
+		return s, why, wait
 	}
 	if !c.hasRoom() {
 		return StateFull, fmt.Sprintf("max_concurrent of %d is reached", c.Endpoint.MaxConcurrent), 0
@@ -230,4 +236,25 @@ func (c *Candidate) standing(now instant) (s State, why string, wait time.Durati
 		return StateReady, fmt.Sprintf("recovered: gets %.0f %% of its share", 100*share), 0
 	}
 	return StateReady, "", 0
+}
+
+// sickness is the state of the breaker that says most: an open one before one
+// that is half open, the address's before a model's. wait is the longest of all.
+func (l *lane) sickness(now instant) (worst State, why string, wait time.Duration) {
+	worst = StateReady
+	for _, b := range [...]struct {
+		breaker *breaker
+		why     string
+	}{
+		{l.address.breaker, "the address keeps failing"},
+		{l.breaker, "keeps failing"},
+		{l.streams, "its streams break off; plain answers are still asked for"},
+	} {
+		s, w := b.breaker.state(now)
+		if s != StateReady && worst != StateOpen && s != worst {
+			worst, why = s, b.why
+		}
+		wait = max(wait, w)
+	}
+	return worst, why, wait
 }

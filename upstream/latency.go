@@ -28,6 +28,8 @@ const (
 // which wraps after 49 days: then an idle upstream looks measured, harmlessly).
 type latency struct {
 	word      atomic.Uint64
+	undecided atomic.Int64 // attempts of which nothing has come yet
+	silent    atomic.Int64 // the instant since which some are awaited, and none was decided
 	penalised atomic.Int64 // the instant at which a failure last counted as twice as slow
 }
 
@@ -40,8 +42,28 @@ func (l *latency) read(now instant) float64 {
 	return mean * fade(age)
 }
 
+// begin notes an attempt that is awaited from now on.
+func (l *latency) begin(now instant) {
+	if l.undecided.Add(1) == 1 {
+		l.silent.Store(int64(now))
+	}
+}
+
+// end notes that it is not any more.
+func (l *latency) end() { l.undecided.Add(-1) }
+
+// awaited is for how long nothing has come although something is awaited, in
+// seconds: no mean that was taken before is worth more.
+func (l *latency) awaited(now instant) float64 {
+	if l.undecided.Load() == 0 {
+		return 0
+	}
+	return instant(l.silent.Load()).until(now).Seconds()
+}
+
 // observe takes a measurement in.
 func (l *latency) observe(now instant, took time.Duration) {
+	l.silent.Store(int64(now))
 	measured := max(took, time.Microsecond).Seconds()
 	for {
 		old := l.word.Load()

@@ -17,7 +17,8 @@ func (p2c) pick(p pool) int {
 	rest := p.set &^ (1 << one)
 	other := rest.nth(int(m.random(uint64(size - 1))))
 	a, b := m.candidates[one], m.candidates[other]
-	latencyA, latencyB := a.lane.latencyOf(p.kind).read(p.now), b.lane.latencyOf(p.kind).read(p.now)
+	ofA, ofB := a.lane.latencyOf(p.kind), b.lane.latencyOf(p.kind)
+	latencyA, latencyB := ofA.read(p.now), ofB.read(p.now)
 	switch { // whoever is not known is taken for as quick as the other, or all would run there
 	case latencyA == 0 && latencyB == 0:
 		latencyA, latencyB = 1, 1
@@ -26,6 +27,7 @@ func (p2c) pick(p pool) int {
 	case latencyB == 0:
 		latencyB = latencyA
 	}
+	latencyA, latencyB = max(latencyA, ofA.awaited(p.now)), max(latencyB, ofB.awaited(p.now))
 	if latencyB*b.load() < latencyA*a.load() {
 		return other
 	}

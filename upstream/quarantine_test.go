@@ -46,7 +46,7 @@ func TestQuarantine(t *testing.T) {
 		}
 		all.Wait()
 		inQuarantine(t, m, 5*time.Minute)
-		if got := standing(m.candidates[0]).Why; got != "the provider refused the credential, 1 times in a row" {
+		if got := standing(m.candidates[0]).Why; got != "the provider refused the credential" {
 			t.Error(got)
 		}
 	})

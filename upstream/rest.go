@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"sync/atomic"
 	"time"
@@ -115,6 +116,14 @@ func (q *quarantine) strike(now instant, trial bool) time.Duration {
 	}
 	q.strikes.Add(1)
 	return wait
+}
+
+// why says in a few words what it is for.
+func (q *quarantine) why() string {
+	if n := q.strikes.Load(); n > 1 {
+		return fmt.Sprintf("the provider refused the credential, %d times in a row", n)
+	}
+	return "the provider refused the credential"
 }
 
 // clear ends it for good, after an answer, and reports whether there was one.

@@ -210,7 +210,7 @@ func (r *Route) choose(a *Attempt, open set, now instant) bool {
 func (r *Route) admit(a *Attempt, open set, now instant) bool {
 	m := r.model
 	for open != 0 {
-		p := pool{model: m, set: m.preferred(open, now, r.options.Kind), kind: r.options.Kind, now: now}
+		p := pool{model: m, set: r.preferred(open, now), kind: r.options.Kind, now: now}
 		var i int
 		if r.options.Anchor != 0 {
 			i = pickByAnchor(p, r.options.Anchor)
@@ -223,6 +223,34 @@ func (r *Route) admit(a *Attempt, open set, now instant) bool {
 		open &^= 1 << i // another request took the last place since available looked
 	}
 	return false
+}
+
+// preferred returns those of s that a policy is shown. Who waits for probes comes
+// first in a request that can be made again elsewhere, and last in one that has
+// failed already. Of the others, those that have recovered a short while ago are
+// left out, each as often as its share is short of the whole, unless nobody else
+// is there.
+func (r *Route) preferred(s set, now instant) set {
+	const grain = 1 << 20
+	m := r.model
+	var probes, ramping set
+	for rest := s; rest != 0; rest &= rest - 1 {
+		i := rest.first()
+		c := m.candidates[i]
+		if c.awaitsProbes(r.options.Kind) {
+			probes |= 1 << i
+		} else if share := c.ramp(now); share < 1 && m.random(grain) >= uint64(share*grain) {
+			ramping |= 1 << i
+		}
+	}
+	switch settled := s &^ probes; {
+	case probes != 0 && (settled == 0 || r.attempts == 0 && m.MaxAttempts > 1):
+		return probes
+	case settled&^ramping != 0:
+		return settled &^ ramping
+	default:
+		return settled
+	}
 }
 
 func (r *Route) take(a *Attempt, i int, now instant, when admission) bool {
@@ -326,33 +354,6 @@ func (m *Model) available(s set, now instant, kind Kind) set {
 		if i := rest.first(); !m.candidates[i].available(now, kind) {
 			s &^= 1 << i
 		}
-	}
-	return s
-}
-
-// preferred returns those of s that a policy is shown: the ones with a breaker that
-// waits for probes if there are any, which are soon enough; else all, but those
-// that have recovered a short while ago are left out, each as often as its share
-// is short of the whole, unless nobody else is there.
-func (m *Model) preferred(s set, now instant, kind Kind) set {
-	const grain = 1 << 20
-	var probes set
-	seen := s
-	for rest := s; rest != 0; rest &= rest - 1 {
-		i := rest.first()
-		c := m.candidates[i]
-		if c.awaitsProbes(kind) {
-			probes |= 1 << i
-		}
-		if share := c.ramp(now); share < 1 && m.random(grain) >= uint64(share*grain) {
-			seen &^= 1 << i
-		}
-	}
-	switch {
-	case probes != 0:
-		return probes
-	case seen != 0:
-		return seen
 	}
 	return s
 }
