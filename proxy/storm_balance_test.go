@@ -69,3 +69,31 @@ func TestStormRamp(t *testing.T) {
 		}
 	}, a, steadily("b", well()))
 }
+
+// TestStormTiers has the provider of the first tier fail for a while: the second tier
+// serves everybody meanwhile, and nobody once the first one is back.
+func TestStormTiers(t *testing.T) {
+	const down, up = 30 * time.Second, 90 * time.Second
+	a := &scripted{name: "a", script: func(q question) reply {
+		if down <= q.at && q.at < up {
+			return reply{ending: unreachable, first: 10 * time.Millisecond}
+		}
+		return well()
+	}}
+	b := steadily("b", well())
+	second := func(c *upstream.Config) { c.Models["m"].Targets[1].Tier = 2 }
+	inStorm(t, second, func(t *testing.T, s *storm) {
+		visits := s.clients(20, 5*time.Minute, call{stream: true})
+		t.Logf("%d clients, %d failed; before %s; while down %s; in the end %s", len(visits), len(visits)-servedOf(visits),
+			s.shares(0, down), s.shares(down+10*time.Second, up), s.shares(4*time.Minute, forever))
+		if servedOf(visits) != len(visits) {
+			t.Errorf("%d of %d clients failed", len(visits)-servedOf(visits), len(visits))
+		}
+		if n := b.between(0, down) + b.between(4*time.Minute, forever); n != 0 {
+			t.Errorf("the second tier was asked %d times while the first one was well", n)
+		}
+		if n := densest(within(a.all(), down+10*time.Second, up), 10*time.Second); n > 3 {
+			t.Errorf("%d probes in 10 s, want at most 3", n)
+		}
+	}, a, b)
+}
