@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"math"
 	"testing"
 	"time"
 )
@@ -54,12 +55,14 @@ models: {m: {targets: [{provider: p}]}}`))
 		c.lane.account.quarantine.clearedAt.Store(int64(c.clock.now()))
 		time.Sleep(9 * time.Second)
 	}
-	streams := func(c *Candidate) { force(t, c, c.lane.streams, breakStreams) }
-	answers := func(c *Candidate) { force(t, c, c.lane.breaker, breakerStreak) }
-	all := func(c *Candidate) {
-		c.lane.address.failing.Store(1)
-		force(t, c, c.lane.address.breaker, breakerStreak)
+	opens := func(c *Candidate, b *breaker, d time.Duration) {
+		c.lane.address.failing.Store(math.MaxUint64)
+		force(t, c, b, breakStreams)
+		b.phase.Store(int64(c.clock.now().after(d)))
 	}
+	streams := func(c *Candidate) { opens(c, c.lane.streams, 7*time.Second) }
+	answers := func(c *Candidate) { opens(c, c.lane.breaker, 8*time.Second) }
+	all := func(c *Candidate) { opens(c, c.lane.address.breaker, 9*time.Second) }
 	throttled := func(c *Candidate) { c.lane.cooldown.begin(c.clock.now(), OutcomeThrottled, 0) }
 	missing := func(c *Candidate) { c.lane.cooldown.begin(c.clock.now(), OutcomeModelMissing, 0) }
 	quota := func(c *Candidate) { c.lane.account.cooldown.begin(c.clock.now(), OutcomeQuota, 0) }
@@ -69,7 +72,7 @@ models: {m: {targets: [{provider: p}]}}`))
 	f(StateFull, "max_concurrent of 2 is reached", recovered, full)
 	f(StateOpen, "its streams break off; plain answers are still asked for", full, streams)
 	f(StateOpen, "keeps failing", streams, answers)
-	f(StateOpen, "the address keeps failing", streams, answers, all)
+	f(StateOpen, "the address keeps failing", all, streams, answers) // for longest
 	f(StateCooling, "throttled", answers, throttled)
 	f(StateCooling, "model_missing", answers, missing)
 	f(StateCooling, "quota", throttled, quota)
