@@ -227,7 +227,8 @@ func (r *Route) admit(a *Attempt, open set, now instant) bool {
 
 // preferred returns those of s that a policy is shown. Who waits for probes comes
 // first in a request that can be made again elsewhere, and last in one that has
-// failed already. Of the others, those that have recovered a short while ago are
+// failed already; where no request may be made again, it is one like any other, or
+// nobody would ever probe. Of the others, those that have recovered a short while ago are
 // left out, each as often as its share is short of the whole, unless nobody else
 // is there.
 func (r *Route) preferred(s set, now instant) set {
@@ -237,14 +238,14 @@ func (r *Route) preferred(s set, now instant) set {
 	for rest := s; rest != 0; rest &= rest - 1 {
 		i := rest.first()
 		c := m.candidates[i]
-		if c.awaitsProbes(r.options.Kind) {
+		if m.MaxAttempts > 1 && c.awaitsProbes(r.options.Kind) {
 			probes |= 1 << i
 		} else if share := c.ramp(now); share < 1 && m.random(grain) >= uint64(share*grain) {
 			ramping |= 1 << i
 		}
 	}
 	switch settled := s &^ probes; {
-	case probes != 0 && (settled == 0 || r.attempts == 0 && m.MaxAttempts > 1):
+	case probes != 0 && (settled == 0 || r.attempts == 0):
 		return probes
 	case settled&^ramping != 0:
 		return settled &^ ramping
