@@ -164,3 +164,32 @@ func TestLatencyOfKinds(t *testing.T) {
 		}
 	})
 }
+
+// TestAwaited is for how long nothing has come.
+func TestAwaited(t *testing.T) {
+	var l latency
+	at := func(s int) instant { return instant(time.Hour).after(time.Duration(s) * time.Second) }
+	f := func(second int, want float64) {
+		t.Helper()
+		if got := l.awaited(at(second)); got != want {
+			t.Errorf("after %ds something is awaited for %gs, want %gs", second, got, want)
+		}
+	}
+	f(0, 0)
+	l.begin(at(1))
+	f(4, 3)
+	l.begin(at(5)) // another one does not change for how long the first is awaited
+	f(7, 6)
+	l.observe(at(8), 3*time.Second)
+	l.end()
+	f(8, 0)
+	f(11, 3)
+	l.penalise(at(12), time.Second)
+	f(13, 1)
+	l.end()
+	f(20, 0) // nothing is awaited any more
+	l.begin(at(30))
+	f(31, 1)
+	l.end() // the client left, say: that is no news
+	f(32, 0)
+}

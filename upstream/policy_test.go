@@ -137,6 +137,31 @@ func TestP2C(t *testing.T) {
 			t.Errorf("of 1000 requests %d go where a third fails", asked["a"])
 		}
 	})
+	in(t, "sends hardly anybody to one that falls silent", func(t *testing.T) {
+		m := several(t, 2, "")
+		var silent time.Time // from then on b never answers
+		sent := 0
+		for i := range 10 * 120 {
+			if i == 300 {
+				silent = time.Now()
+			}
+			a := mustOf(t, m, RouteOptions{Kind: Streamed})
+			if a.Provider.Name == "b" && !silent.IsZero() {
+				sent++
+			} else {
+				go func() {
+					time.Sleep(300 * time.Millisecond)
+					a.Report(Report{Outcome: OutcomeOK, Took: 300 * time.Millisecond})
+					a.End(EndingWhole)
+				}()
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		time.Sleep(time.Second)
+		if sent > 12 {
+			t.Errorf("within 90s it gets %d of 900 requests", sent)
+		}
+	})
 	in(t, "never asks the worst of three", func(t *testing.T) {
 		m := several(t, 3, "")
 		for i, c := range m.candidates {

@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestShares takes 20,000 first choices in turn and compares them with the shares
+// TestShares takes 4,000 first choices in turn and compares them with the shares
 // that the configuration promises, in percent.
 func TestShares(t *testing.T) {
 	f := func(name, text string, open []int, want map[string]float64) {
@@ -20,7 +20,7 @@ func TestShares(t *testing.T) {
 			for _, i := range open {
 				trip(t, m.candidates[i])
 			}
-			const n = 20_000
+			const n = 4000
 			got := make(map[string]float64)
 			for range n {
 				a := must(t, m)
