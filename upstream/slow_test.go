@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"fmt"
 	"testing"
 	"time"
 )
@@ -69,27 +70,33 @@ func TestSlowFailuresAmongAnswers(t *testing.T) {
 	f(601 * time.Second)
 }
 
-// TestQuickFailuresAmongAnswers has one of three attempts fail at once, while the
-// answers take their time: failures come in a row, but few of the attempts fail.
+// TestQuickFailuresAmongAnswers has some attempts fail at once, while the answers
+// take their time: failures come in a row, but most of the attempts succeed.
 func TestQuickFailuresAmongAnswers(t *testing.T) {
-	in(t, "one fails for two answers", func(t *testing.T) {
-		m := single(t, nil)
-		for i := range 10 * 60 * 5 {
-			a, err := attempt(m)
-			if err != nil {
-				t.Errorf("one failure for two answers makes it %s after %d", state(m), i)
-				break
+	f := func(failures, of int) {
+		t.Helper()
+		in(t, fmt.Sprintf("%d of %d", failures, of), func(t *testing.T) {
+			m := single(t, nil)
+			for i := range 3000 {
+				a, err := attempt(m)
+				if err != nil {
+					t.Errorf("it is %s after %d attempts", state(m), i)
+					break
+				}
+				if i%of < failures {
+					finish(a, OutcomeTimeout)
+				} else {
+					go func() {
+						time.Sleep(20 * time.Second)
+						finish(a, OutcomeOK)
+					}()
+				}
+				time.Sleep(100 * time.Millisecond)
 			}
-			if i%3 == 0 {
-				finish(a, OutcomeTimeout)
-			} else {
-				go func() {
-					time.Sleep(20 * time.Second)
-					finish(a, OutcomeOK)
-				}()
-			}
-			time.Sleep(100 * time.Millisecond)
-		}
-		time.Sleep(20 * time.Second)
-	})
+			time.Sleep(20 * time.Second)
+		})
+	}
+	f(1, 3)
+	f(2, 5)
+	f(3, 10)
 }
