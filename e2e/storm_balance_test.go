@@ -16,9 +16,9 @@ import (
 // no reason to avoid anybody, or to ask anybody else.
 func TestStormClientsLeave(t *testing.T) {
 	alone(t)
-	clients, atOnce := 300, 30
+	rounds, clients := 10, 30
 	if proving() {
-		clients, atOnce = 10_000, 100
+		rounds, clients = 100, 100
 	}
 	s := newStorm(t, 1, nil)
 	for _, p := range simulator.Providers() {
@@ -27,24 +27,9 @@ func TestStormClientsLeave(t *testing.T) {
 			simulator.Fault{Kind: simulator.HangBeforeFirstEvent, Provider: p, Every: 3},
 			simulator.Fault{Kind: simulator.Stall, Provider: p, Events: 3})
 	}
-	var (
-		places  = make(chan struct{}, atOnce)
-		leaving sync.WaitGroup
-		wrong   complaints
-	)
-	for range clients {
-		places <- struct{}{}
-		leaving.Go(func() {
-			defer func() { <-places }()
-			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond+rand.N(50*time.Millisecond))
-			defer cancel()
-			if r := s.ask(ctx, "anyone"); r.err == nil {
-				wrong.add("a client has an answer that no provider gave: %s", r)
-			}
-		})
+	for range rounds {
+		s.leaveTogether(t, clients)
 	}
-	leaving.Wait()
-	wrong.fail(t)
 	s.atRest(t)
 	asked, left := s.settled(t), 0
 	for _, e := range asked {
@@ -52,8 +37,8 @@ func TestStormClientsLeave(t *testing.T) {
 			left++
 		}
 	}
-	if len(asked) > clients || left < clients/2 {
-		t.Errorf("%d clients have left, the providers were asked %d times and saw %d leave", clients, len(asked), left)
+	if most := rounds * clients; len(asked) != most || left != most {
+		t.Errorf("%d clients have left, the providers were asked %d times and saw %d leave", most, len(asked), left)
 	}
 	s.allReady(t)
 	s.providers.ClearFaults()
@@ -64,13 +49,37 @@ func TestStormClientsLeave(t *testing.T) {
 	}
 }
 
+// leaveTogether lets so many clients ask, and leave when all of them are waiting.
+func (s *storm) leaveTogether(t *testing.T, clients int) {
+	t.Helper()
+	var (
+		waiting     sync.WaitGroup
+		wrong       complaints
+		ctx, cancel = context.WithCancel(t.Context())
+	)
+	defer cancel()
+	for range clients {
+		waiting.Go(func() {
+			if r := s.ask(ctx, "anyone"); r.err == nil {
+				wrong.add("a client has an answer that no provider gave: %s", r)
+			}
+		})
+	}
+	until(t, "every client's request at a provider", patience, func() bool { return s.providers.InFlight() == clients })
+	<-time.After(rand.N(20 * time.Millisecond))
+	cancel()
+	waiting.Wait()
+	until(t, "the end of every request", patience, func() bool { return s.providers.InFlight() == 0 })
+	wrong.fail(t)
+}
+
 // TestStormSlowProvider makes one of two equals ten times slower than the other,
 // and wants most requests to go where the answers come from.
 func TestStormSlowProvider(t *testing.T) {
 	alone(t)
 	requests := 150
 	if proving() {
-		requests = 2_000
+		requests = 1_000
 	}
 	s := newStorm(t, 1, nil)
 	const quick = 80 * time.Millisecond // a busy machine adds to both

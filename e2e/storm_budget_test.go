@@ -92,7 +92,7 @@ func TestStormOneInFourFails(t *testing.T) {
 	alone(t)
 	requests := 1_000
 	if proving() {
-		requests = 10_000
+		requests = 5_000
 	}
 	s := newStorm(t, 1, nil)
 	for _, p := range simulator.Providers() { // each of its own, or five might fail in a row
