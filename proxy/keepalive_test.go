@@ -179,7 +179,7 @@ func TestKeepAliveBeforeFirstToken(t *testing.T) {
 	answer := func() (*upstream.Response, error) { return streamAnswer(strings.NewReader(someStream)), nil }
 	f("quick", "any", func(context.Context, *upstream.Request) (*upstream.Response, error) { return answer() }, 200, []string{someStream[:20]}, usage.EndCompleted)
 	f("slow", "any", func(ctx context.Context, _ *upstream.Request) (*upstream.Response, error) {
-		slow(ctx, 250*time.Millisecond)
+		slow(ctx, time.Second) // ten times as long as what is between two comments
 		return answer()
 	}, 200, []string{": keep-alive\n\n: keep-alive\n\ndata: ", "data: [DONE]\n\n"}, usage.EndCompleted)
 	f("a quick failure", "any", func(context.Context, *upstream.Request) (*upstream.Response, error) {
