@@ -89,8 +89,11 @@ func (f *fleet) repeated(t *testing.T, told *told, provider *parrot, secret stri
 		}
 		return r
 	}
+	moves := 0
 	for _, play := range tunes() {
 		for _, stream := range []bool{false, true} {
+			moves++
+			f.moved(t, moves) // an address that throttles or refuses a key is left alone
 			r := ask(stream, play)
 			switch {
 			case !play.refuses:
@@ -100,15 +103,37 @@ func (f *fleet) repeated(t *testing.T, told *told, provider *parrot, secret stri
 			default:
 				told.refused(t, r)
 			}
-			if r := ask(stream, good); r.status != http.StatusOK || !strings.Contains(r.body, answerCanary) { // keeps the breaker closed
-				t.Errorf("after %s: %s", play.name, r)
-			}
 		}
+	}
+	if r := ask(true, good); r.status != http.StatusOK || !strings.Contains(r.body, answerCanary) {
+		t.Errorf("after all: %s", r)
 	}
 	const want = `{"error":{"message":"You asked xylophone canary/of the+prompt with [redacted]","type":"invalid_request_error","param":null,"code":"upstream_refused"}}`
 	if r := ask(false, tune{"a bad request", true, openAIError(400)}); r.body != want {
 		t.Errorf("a refusal reads\n%s, want\n%s", r.body, want)
 	}
+}
+
+// moved gives the repeating provider another address, of which nothing is known.
+func (f *fleet) moved(t *testing.T, times int) {
+	t.Helper()
+	text, err := os.ReadFile(f.file())
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := func(times int) string {
+		if times == 0 {
+			return `"${FOURTH:-http://127.0.0.1:9/v1}"`
+		}
+		return fmt.Sprintf(`"${FOURTH:-http://127.0.0.1:9/v1}/%d"`, times)
+	}
+	before, after := address(times-1), address(times)
+	if !strings.Contains(string(text), before) {
+		t.Fatalf("the configuration does not hold %s", before)
+	}
+	publish(t, f.file(), strings.Replace(string(text), before, after, 1))
+	f.hangUp(t)
+	until(t, "the new address", patience, func() bool { r := f.reloads(t); return r.lastOK && r.succeeded >= times })
 }
 
 // abandoned leaves in the middle of a stream, and while a plain answer is being made.
