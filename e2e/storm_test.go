@@ -14,9 +14,10 @@ import (
 	"tollgate/simulator"
 )
 
-// stormConfiguration is a gateway's whose providers have up to three credentials
-// each. Models whose names end in -first have a provider of their own in front of
-// the one that helps out.
+// stormConfiguration is that of a gateway whose providers have up to three
+// credentials each. A model called something-first has somebody in trouble in
+// front of the one who helps out. never-asked gives each address a second model,
+// so that the failures of one say nothing about the address as a whole.
 const stormConfiguration = `
 server: {listen: 127.0.0.1:0, upstream_headers: "${UPSTREAM_HEADERS:-true}"}
 admin: {listen: 127.0.0.1:0}
