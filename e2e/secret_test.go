@@ -51,13 +51,13 @@ func TestSecretsStaySecret(t *testing.T) {
 	run("gemini-flash", option.WithHeader("Authorization", "Basic "+key.Secret))
 	run("gemini-flash", option.WithBaseURL(f.url+"/"+key.Secret+"/"+canary))
 	faults := []simulator.Fault{
-		{Name: "key refused", Kind: simulator.Respond, Status: 401, Body: `{"error":{"message":"Incorrect API key provided: ` + providerKey + `","type":"invalid_request_error","param":null,"code":"invalid_api_key"}}`},
 		{Name: "key in every field", Kind: simulator.Respond, Status: 400, Body: strings.ReplaceAll(`{"error":{"message":"KEY","type":"KEY","param":"KEY","code":"KEY"}}`, "KEY", providerKey)},
 		{Name: "stack trace", Kind: simulator.Respond, Status: 500, Body: "panic: " + providerKey + " asked " + canary},
 		{Name: "redirect", Kind: simulator.Respond, Status: 302, Header: map[string]string{"Location": "https://" + providerKey + ".example/" + canary}},
 		{Name: "error in a 200", Kind: simulator.Respond, Body: `{"error":{"message":"` + providerKey + `"}}`},
 		{Name: "no answer", Kind: simulator.Drop},
 		{Name: "half an answer", Kind: simulator.Cut, AtByte: 1500},
+		{Name: "key refused", Kind: simulator.Respond, Status: 401, Body: `{"error":{"message":"Incorrect API key provided: ` + providerKey + `","type":"invalid_request_error","param":null,"code":"invalid_api_key"}}`}, // last: the credentials are in quarantine then
 	}
 	for _, fault := range faults {
 		f.inject(t, fault)
