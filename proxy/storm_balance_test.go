@@ -83,7 +83,7 @@ func TestStormTiers(t *testing.T) {
 	b := steadily("b", well())
 	second := func(c *upstream.Config) { c.Models["m"].Targets[1].Tier = 2 }
 	inStorm(t, second, func(t *testing.T, s *storm) {
-		visits := s.clients(20, 5*time.Minute, call{stream: true})
+		visits := s.clients(scaled(20, 8), 5*time.Minute, call{stream: true})
 		t.Logf("%d clients, %d failed; before %s; while down %s; in the end %s", len(visits), len(visits)-servedOf(visits),
 			s.shares(0, down), s.shares(down+10*time.Second, up), s.shares(4*time.Minute, forever))
 		if servedOf(visits) != len(visits) {

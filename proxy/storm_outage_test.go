@@ -51,12 +51,11 @@ func hang(t *testing.T, s *storm, from, lasting time.Duration) {
 	if n := densest(probes, 10*time.Second); n > 3 {
 		t.Errorf("%d probes in 10 s, want at most 3", n)
 	}
-	want := 0.999
-	if from > 0 {
-		want = 0.99 // it looks quick for a while yet
+	if len(sent) > 20 {
+		t.Errorf("%d requests waited for a provider that answers nobody, want at most 20", len(sent))
 	}
-	if r := rate(servedOf(visits), len(visits)); r < want {
-		t.Errorf("%.2f %% of the clients were served, want %.1f %%", 100*r, 100*want)
+	if r := rate(servedOf(visits), len(visits)); r < 0.999 {
+		t.Errorf("%.2f %% of the clients were served, want 99.9 %%", 100*r)
 	}
 }
 

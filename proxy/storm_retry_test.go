@@ -38,13 +38,13 @@ func TestStormOneInFour(t *testing.T) {
 		if r := rate(s.asked(), len(visits)); r > 1.14 {
 			t.Errorf("%.3f upstream requests for each of the clients, want at most 1.14", r)
 		}
-		// Three in four at once, and three in four of one more in ten, would be 82.5 %. Now
-		// and then five failures in a row are a coincidence, which costs some of that.
-		if served < 0.60 {
-			t.Errorf("%.1f %% of the clients were served, want most of 82.5 %%", 100*served)
+		// Three in four at once, and three in four of one more in ten, are 82.5 %.
+		if served < 0.82 {
+			t.Errorf("%.1f %% of the clients were served, want at least 82 %%", 100*served)
 		}
-		if told == 0 {
-			t.Errorf("none of %d clients that failed was told not to retry", failed)
+		// A few were asked for three times over.
+		if rate(told, failed) < 0.7 {
+			t.Errorf("%d of %d clients that failed were told not to retry, want most", told, failed)
 		}
 	}, a, b, c)
 }

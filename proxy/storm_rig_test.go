@@ -245,40 +245,6 @@ func (s *storm) clients(perSecond int, lasting time.Duration, c call) []visit {
 	return visits
 }
 
-// servedOf counts the clients that got what they wanted.
-func servedOf(visits []visit) (n int) {
-	for i := range visits {
-		if visits[i].served() {
-			n++
-		}
-	}
-	return n
-}
-
-// rate is a part of a whole.
-func rate(part, whole int) float64 { return float64(part) / float64(max(1, whole)) }
-
-// shares is the part of all upstream requests that each provider got, for the log.
-func (s *storm) shares(from, to time.Duration) string {
-	total := 0
-	for _, p := range s.providers {
-		total += p.between(from, to)
-	}
-	var text strings.Builder
-	for _, p := range s.providers {
-		fmt.Fprintf(&text, "%s %.1f%% ", p.name, 100*rate(p.between(from, to), total))
-	}
-	return text.String()
-}
-
-// asked is how many upstream requests there were.
-func (s *storm) asked() (n int) {
-	for _, p := range s.providers {
-		n += len(p.all())
-	}
-	return n
-}
-
 // proving reports whether the counts are the full ones.
 func proving() bool { return os.Getenv("TOLLGATE_PROVE") == "1" }
 
