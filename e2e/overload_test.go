@@ -123,13 +123,9 @@ func (o *overload) checkBooks(t *testing.T) {
 }
 
 // bounds are what is promised, and several times that where it is about memory.
-// Bodies that are refused halfway cost everyone some time.
 func (o *overload) bounds(t *testing.T, share float64, grown int64) {
 	t.Helper()
-	least, largest := 0.9, int64(64*mebibyte)
-	if o.env["MAX_BODY_MEMORY"] != "" {
-		least = 0.7
-	}
+	const least, largest = 0.9, 64 * mebibyte
 	if share < least {
 		t.Errorf("%.0f%% of the answers that there are where nobody is refused, want %.0f%%", 100*share, 100*least)
 	}
