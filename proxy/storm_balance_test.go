@@ -30,6 +30,22 @@ func TestStormSlowPeer(t *testing.T) {
 	}
 }
 
+// TestStormCarelessPeer has one of three providers fail often, and quickly: it must
+// look neither quick nor idle for it.
+func TestStormCarelessPeer(t *testing.T) {
+	a := carelessly("a", 40, well())
+	inStorm(t, nil, func(t *testing.T, s *storm) {
+		visits := s.clients(20, time.Duration(scaled(300, 60))*time.Second, call{})
+		t.Logf("%d clients, %d failed, %s", len(visits), len(visits)-servedOf(visits), s.shares(0, forever))
+		if share := rate(len(a.all()), s.asked()); share > 0.15 {
+			t.Errorf("the careless provider got %.1f %% of the requests, want less than half of its third", 100*share)
+		}
+		if servedOf(visits) != len(visits) {
+			t.Errorf("%d of %d clients failed", len(visits)-servedOf(visits), len(visits))
+		}
+	}, a, steadily("b", well()), steadily("c", well()))
+}
+
 // TestStormRamp has a provider fail 25 times in a row and then be well: it is taken
 // out of service, probed, and given its share back step by step.
 func TestStormRamp(t *testing.T) {

@@ -5,22 +5,28 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"tollgate/upstream"
 )
+
+// carelessly is a provider that fails at once now and then, by the throw of dice.
+func carelessly(name string, percent int, otherwise reply) *scripted {
+	var mu sync.Mutex
+	dice := rand.New(rand.NewPCG(uint64(name[0]), 2))
+	return &scripted{name: name, script: func(question) reply {
+		mu.Lock()
+		defer mu.Unlock()
+		if dice.IntN(100) < percent {
+			return fails(500)
+		}
+		return otherwise
+	}}
+}
 
 // TestStormOneInFour has one upstream request in four fail: as many are asked again
 // as the budget has, and the others' clients are told not to add to it.
 func TestStormOneInFour(t *testing.T) {
-	var mu sync.Mutex
-	dice := rand.New(rand.NewPCG(1, 2))
-	script := func(question) reply {
-		mu.Lock()
-		defer mu.Unlock()
-		if dice.IntN(4) == 0 {
-			return fails(500)
-		}
-		return well()
-	}
-	a, b, c := &scripted{name: "a", script: script}, &scripted{name: "b", script: script}, &scripted{name: "c", script: script}
+	a, b, c := carelessly("a", 25, well()), carelessly("b", 25, well()), carelessly("c", 25, well())
 	inStorm(t, nil, func(t *testing.T, s *storm) {
 		visits := s.clients(200, time.Duration(scaled(60, 15))*time.Second, call{})
 		failed, told := 0, 0
@@ -45,6 +51,30 @@ func TestStormOneInFour(t *testing.T) {
 		// A few were asked for three times over.
 		if rate(told, failed) < 0.7 {
 			t.Errorf("%d of %d clients that failed were told not to retry, want most", told, failed)
+		}
+	}, a, b, c)
+}
+
+// TestStormQuickFailures has failures come at once and answers take long: a few failures
+// are then known before anything else is, and that is no reason to give up on anybody.
+func TestStormQuickFailures(t *testing.T) {
+	slow := reply{first: 10 * time.Second}
+	a, b, c := carelessly("a", 20, slow), carelessly("b", 20, slow), carelessly("c", 20, slow)
+	inStorm(t, nil, func(t *testing.T, s *storm) {
+		var histories []*history
+		for _, p := range s.providers {
+			histories = append(histories, s.watch(p.name, 100*time.Millisecond))
+		}
+		visits := s.clients(5, time.Duration(scaled(1800, 300))*time.Second, call{})
+		served := rate(servedOf(visits), len(visits))
+		t.Logf("%d clients, %.1f %% served, %s", len(visits), 100*served, s.shares(0, forever))
+		if served < 0.83 { // four in five, and four in five of one more in ten, are 88 %
+			t.Errorf("%.1f %% of the clients were served, want at least 83 %%", 100*served)
+		}
+		for _, h := range histories {
+			if changes := h.close(); count(changes, upstream.StateOpen) > 0 {
+				t.Errorf("%s went out of service: %v", h.provider, changes)
+			}
 		}
 	}, a, b, c)
 }
