@@ -1,0 +1,95 @@
+package upstream
+
+import (
+	"math/bits"
+	"sync/atomic"
+)
+
+// Model is a public model name with the candidates that serve it. It never
+// changes once built.
+type Model struct {
+	// Name is the public name.
+	Name string
+	// Timeouts are the model's limits, the defaults filled in.
+	Timeouts Timeouts
+	// MaxAttempts bounds the candidates that one request may try.
+	MaxAttempts int
+
+	// Affinity says which of its requests belong to the same candidate.
+	Affinity Affinity
+
+	candidates []*Candidate // in the order of their tiers
+	on         set          // those whose endpoint has a credential
+	tiers      []set        // lowest first
+	providers  []provided
+	policy     policy
+	random     func(n uint64) uint64 // uniform in [0, n)
+	clock      clock
+	thrift     *thrift
+}
+
+// thrift is what bounds the requests that a model makes of sick upstreams. It
+// outlives the table in which it was first built.
+type thrift struct {
+	budget *budget
+	resort atomic.Int64 // the instant at which an open breaker may be passed by next
+}
+
+// provided is the candidates of one provider.
+type provided struct {
+	provider   *Provider
+	candidates set
+}
+
+// set is a set of a model's candidates, by position.
+type set uint64
+
+// Candidates returns the model's candidates, lowest tier first. The caller must
+// not change them.
+func (m *Model) Candidates() []*Candidate { return m.candidates }
+
+// lacking names what is in the way of a request that nobody can serve: a field
+// that no contract takes if there is one, else the first that stops the first.
+func (m *Model) lacking(n *Needs) string {
+	nowhere := ^ParamSet(0)
+	for _, p := range m.providers {
+		nowhere &= p.provider.Contract.missing(n)
+	}
+	if p, ok := nowhere.First(); ok {
+		return p.String()
+	}
+	param, _ := m.providers[0].provider.Contract.Lacks(n)
+	return param
+}
+
+// siblings returns every candidate whose provider has one in s.
+func (m *Model) siblings(s set) set {
+	var all set
+	for _, p := range m.providers {
+		if p.candidates&s != 0 {
+			all |= p.candidates
+		}
+	}
+	return all
+}
+
+// available returns those of s that can take a request now.
+func (m *Model) available(s set, now instant, kind Kind) set {
+	for rest := s; rest != 0; rest &= rest - 1 {
+		if i := rest.first(); !m.candidates[i].available(now, kind) {
+			s &^= 1 << i
+		}
+	}
+	return s
+}
+
+// first returns the lowest position in a set that is not empty.
+func (s set) first() int { return bits.TrailingZeros64(uint64(s)) }
+
+// nth returns the position of the n-th of a set that has more than n.
+func (s set) nth(n int) int {
+	for ; n > 0; n-- {
+		s &= s - 1
+	}
+	return s.first()
+}

@@ -1,0 +1,64 @@
+package upstream
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// permit is the right to make one attempt, to be reported once. The zero value
+// holds nothing.
+type permit struct {
+	breaker    *breaker
+	generation uint32
+	number     uint64 // of the breaker's attempts; probes have none
+	probe      *probe // nil: the breaker was closed
+}
+
+// probe is the place that an attempt takes in a half-open breaker.
+type probe struct {
+	over     atomic.Bool
+	watchdog *time.Timer
+}
+
+// watch makes a probe that nobody reports within a time count as failed: it would
+// occupy its place for ever.
+func (p *permit) watch(overdue time.Duration) {
+	if p.probe == nil {
+		return
+	}
+	watched := *p
+	p.probe.watchdog = time.AfterFunc(overdue, func() { watched.settle(effectFailure) })
+}
+
+// report tells the breaker how the attempt ended. Only the first report of a
+// probe counts; every other permit must be reported once.
+func (p *permit) report(e effect) {
+	switch {
+	case p.breaker == nil:
+	case p.probe == nil:
+		p.breaker.count(p, e)
+	default:
+		if p.probe.watchdog != nil {
+			p.probe.watchdog.Stop()
+		}
+		p.settle(e)
+	}
+}
+
+// settle ends a probe, unless others have closed or opened the breaker since it was
+// let through: then it has nothing new to say, and its place is gone.
+func (p *permit) settle(e effect) {
+	if p.probe.over.Swap(true) {
+		return
+	}
+	b := p.breaker
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.generation.Load() != p.generation:
+	case e == effectExcluded:
+		b.places.Add(1)
+	default:
+		b.decide(e)
+	}
+}
