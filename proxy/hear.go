@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"time"
 
 	"tollgate/proxy/sse"
 	"tollgate/upstream"

@@ -3,8 +3,6 @@ package proxy
 import (
 	"context"
 	"errors"
-	"io"
-	"strings"
 	"time"
 
 	"tollgate/proxy/sse"
