@@ -28,7 +28,8 @@ func (e *exhaustedError) timedOut() bool { return e.limit != nil || e.last == up
 
 func (e *exhaustedError) failure() Failure {
 	f := Failure{
-		Status: 502, Type: typeServer, Code: "upstream_error", NoRetry: e.thrift,
+		Status: 502, Type: typeServer, Code: "upstream_error",
+		NoRetry: e.thrift || e.last == upstream.OutcomeForbidden, // what is forbidden will be so again
 		Message: "no provider of this model could answer",
 	}
 	if e.timedOut() {
@@ -63,7 +64,7 @@ func lateness(limit error, t upstream.Timeouts) string {
 // choose finds the candidates that can serve what the request needs.
 func (x *exchange) choose() error {
 	x.fields = fieldsOf(x.document)
-	options := upstream.RouteOptions{Anchor: x.anchor()}
+	options := upstream.RouteOptions{Anchor: x.anchor(), Tenant: x.key.Tenant}
 	if x.document.Stream {
 		options.Kind = upstream.Streamed
 	}
@@ -106,11 +107,11 @@ func (x *exchange) attempt() error {
 			return errClientGone
 		case outcome == upstream.OutcomeAbandoned:
 			return errDraining
-		case !outcome.FailsOver():
-			return err
-		case !time.Now().Before(deadline):
+		case outcome == upstream.OutcomeOutOfTime, outcome.FailsOver() && !time.Now().Before(deadline):
 			x.lastLimit = errTotal
 			return x.exhausted()
+		case !outcome.FailsOver():
+			return err
 		case x.gone():
 			return x.exhausted() // read on without its client, and failed
 		}

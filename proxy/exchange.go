@@ -129,6 +129,9 @@ func (x *exchange) reply(ctx *fasthttp.RequestCtx, body []byte) {
 func (x *exchange) refuse(ctx *fasthttp.RequestCtx, err error) {
 	ctx.Response.Reset()
 	f := x.giveUp(err)
+	if x.aloud != nil {
+		x.aloud.abandon(x) // the attempts read the body
+	}
 	x.releaseBody() // a refused client may take its time
 	x.plain = f.write(&ctx.Response)
 	x.nameUpstream(ctx, x.refuser(err))

@@ -29,6 +29,10 @@ type relay struct {
 	heard time.Time
 }
 
+// errUnfinished is a [DONE] before every choice that was asked for has ended. That
+// may be for what was asked: the stream has not broken off.
+var errUnfinished = errors.New("the provider ended its answer before every choice had")
+
 // errInterrupted ends an answer without the last chunk.
 var errInterrupted = io.ErrUnexpectedEOF
 
@@ -142,7 +146,7 @@ func (r *relay) complete(done sse.Event) error {
 		return r.clientGone()
 	}
 	if !r.s.tap.Finished(r.s.choices) {
-		return r.interrupt(errNotAnAnswer)
+		return r.interrupt(errUnfinished)
 	}
 	if r.x.gone() {
 		return r.clientGone()
@@ -214,6 +218,7 @@ func (r *relay) interruption(cause error) (usage.EndReason, Failure) {
 		return usage.EndUpstreamTimeout, f
 	case errors.Is(cause, sse.ErrEventTooLong):
 		f.Message = "the provider sent an event that is too long: what came so far is incomplete"
+	case errors.Is(cause, errUnfinished):
 	default:
 		r.s.ending = upstream.EndingBroken
 	}

@@ -158,8 +158,10 @@ func (s *serving) outcomeOf(err error) upstream.Outcome {
 		return upstream.OutcomeAbandoned
 	case errors.Is(cause, errClientGone), errors.Is(cause, errDrainOver):
 		return upstream.OutcomeClientGone
-	case errors.Is(cause, errFirstToken), errors.Is(cause, errAnswerLate), errors.Is(cause, errTotal):
+	case errors.Is(cause, errFirstToken), errors.Is(cause, errAnswerLate):
 		return upstream.OutcomeTimeout
+	case errors.Is(cause, errTotal): // the attempts before may have used it up
+		return upstream.OutcomeOutOfTime
 	}
 	return upstream.OutcomeOfError(err)
 }

@@ -23,6 +23,8 @@ type Attempt struct {
 
 	position int // among the model's candidates
 	kind     Kind
+	who      tenants
+	began    instant
 	trial    bool // it tries a credential that was in quarantine
 	outcome  Outcome
 	permits  struct{ address, lane, streams permit }
@@ -51,15 +53,16 @@ const (
 
 // take fills a with a candidate and all that an attempt there must hold, or holds
 // nothing and reports false: another request was quicker.
-func (a *Attempt) take(c *Candidate, kind Kind, now instant, when admission) bool {
-	l := c.lane
+func (a *Attempt) take(c *Candidate, o RouteOptions, now instant, when admission) bool {
+	l, kind := c.lane, o.Kind
 	if !l.account.enter(c.Endpoint.MaxConcurrent) {
 		return false
 	}
+	a.permits.address.who, a.permits.lane.who, a.permits.streams.who = o.tenants, o.tenants, o.tenants
 	if l.address.breaker.admit(&a.permits.address, now, when) && l.breaker.admit(&a.permits.lane, now, when) &&
 		(kind == Plain || l.streams.admit(&a.permits.streams, now, when)) {
 		if admitted, trial := l.account.quarantine.admit(now); admitted {
-			a.Candidate, a.kind, a.trial = c, kind, trial
+			a.Candidate, a.kind, a.who, a.began, a.trial = c, kind, o.tenants, now, trial
 			l.pending.Add(1)
 			l.latencyOf(kind).begin(now)
 			a.watch()
@@ -74,16 +77,20 @@ func (a *Attempt) take(c *Candidate, kind Kind, now instant, when admission) boo
 	return false
 }
 
-// watch makes probes that nobody reports count as failed.
+// provenAfter is how long a stream must go on, beyond its limit of silence, to show
+// that streams do not break off there.
+const provenAfter = 15 * time.Second
+
+// watch bounds how long probes may keep their places: an attempt that nobody
+// reports has failed, and a stream that has gone on for so long has not broken off.
 func (a *Attempt) watch() {
-	a.permits.address.watch(a.slowest)
-	a.permits.lane.watch(a.slowest)
-	a.permits.streams.watch(a.longest)
+	a.permits.address.watch(a.slowest, effectFailure)
+	a.permits.lane.watch(a.slowest, effectFailure)
+	a.permits.streams.watch(a.proven, effectSuccess)
 }
 
 // Report says how the attempt was decided, as soon as it is: at the first valid
-// event of a stream, not at its end. Only the first call counts. It may be called
-// from any goroutine.
+// event of a stream, not at its end. Only the first call counts.
 func (a *Attempt) Report(r Report) {
 	if a.Candidate == nil || a.reported.Swap(true) {
 		return
@@ -97,13 +104,17 @@ func (a *Attempt) Report(r Report) {
 		a.permits.streams.report(effectExcluded) // no stream has begun
 		a.permits.streams = permit{}
 	}
-	switch {
+	switch latency := l.latencyOf(a.kind); {
 	case r.Outcome == OutcomeOK:
-		l.latencyOf(a.kind).observe(now, r.Took)
+		latency.observe(now, r.Took)
 		l.cooldown.over()
 		l.account.cooldown.over()
 	case row.breaker == effectFailure:
-		l.latencyOf(a.kind).penalise(now, r.Took)
+		latency.penalise(now, r.Took)
+	case r.Outcome == OutcomeClientGone:
+		latency.atLeast(now, r.Took)
+	case r.Outcome != OutcomeAbandoned:
+		latency.heard(now)
 	}
 	if r.Outcome.isFault() {
 		l.fault.note(now, r.Outcome)
@@ -114,7 +125,7 @@ func (a *Attempt) Report(r Report) {
 // leaveAlone begins what the outcome calls for beside the breakers.
 func (a *Attempt) leaveAlone(now instant, r Report) {
 	l := a.lane
-	if r.Outcome.vouches() && l.account.answered(now) {
+	if r.Outcome.vouches() && l.account.answered(a, now) {
 		l.tell(change{state: StateReady})
 	}
 	switch r.Outcome.row().rest {
@@ -123,9 +134,9 @@ func (a *Attempt) leaveAlone(now instant, r Report) {
 	case restCredential:
 		a.cool(&l.account.cooldown, now, r)
 	case restQuarantine:
-		a.quarantine(l.account.refused(now, a.trial), r.Outcome)
-	case restIfUnvouched:
-		a.quarantine(l.account.forbidden(now, a.trial), r.Outcome)
+		a.quarantine(l.account.quarantine.strike(now, a.trial), r.Outcome)
+	case restTenant:
+		a.quarantine(l.account.ban.begin(now, a.who), r.Outcome)
 	}
 }
 
@@ -143,7 +154,7 @@ func (a *Attempt) quarantine(wait time.Duration, o Outcome) {
 
 // End gives back what the attempt held, once nothing is asked of the provider any
 // more. It must be called, after Report; an attempt that was never reported counts
-// as abandoned. Only the first call counts. It may be called from any goroutine.
+// as abandoned. Only the first call counts.
 func (a *Attempt) End(e Ending) {
 	if a.Candidate == nil || a.ended.Swap(true) {
 		return

@@ -55,10 +55,11 @@ type breaker struct {
 	clock clock
 	tell  teller
 
-	mu       sync.Mutex // held around every call of the gate
-	gate     *gobreaker.CircuitBreaker[struct{}]
-	streak   streak
-	reopened int // rounds of probes that failed since it was last closed
+	mu        sync.Mutex // held around every call of the gate
+	gate      *gobreaker.CircuitBreaker[struct{}]
+	streak    streak
+	witnesses witnesses
+	reopened  int // rounds of probes that failed since it was last closed
 	// answeredTo is the number of the attempt that began last of all that were answered.
 	answeredTo uint64
 
@@ -67,6 +68,7 @@ type breaker struct {
 	earlyDue   atomic.Int64  // the instant at which it would be, had no probe ever failed
 	generation atomic.Uint32 // grows with each change of phase
 	places     atomic.Int32  // free ones for probes, while half open
+	nextPlace  atomic.Int64  // the instant before which none is given
 	attempts   sequence
 	closedAt   atomic.Int64 // the instant of the last recovery; 0: none
 }
@@ -96,30 +98,33 @@ func newBreaker(c clock, trips func(b *breaker, counts gobreaker.Counts) bool, t
 type streak struct {
 	length         int
 	earliest, last uint64 // the numbers of those that began first and last
+	who            tenants
 }
 
-func (s *streak) extend(number uint64) {
+func (s *streak) extend(number uint64, who tenants) {
 	if s.length == 0 {
 		s.earliest, s.last = number, number
 	}
 	s.length++
+	s.who |= who
 	s.earliest, s.last = min(s.earliest, number), max(s.last, number)
 }
 
 // tripsOnFailures opens a breaker whose upstream keeps failing. What is undecided
 // may yet be answered, if it began after the last one that was: where failures are
 // quick and answers slow, a few failures come in a row although most attempts
-// will succeed.
+// will succeed. Nor is it opened for what a single tenant asks.
 func tripsOnFailures(b *breaker, c gobreaker.Counts) bool {
 	s, open := &b.streak, b.answeredTo+1
 	needed := breakerLongStreak
 	if reaches(breakerRate, int(c.TotalFailures), int(c.Requests)) {
 		needed = breakerStreak
 	}
-	if s.length >= needed && reaches(breakerInARow, s.length, s.length+b.attempts.between(max(s.earliest, open), s.last)) {
+	if s.length >= needed && b.witnesses.agree(s.who) &&
+		reaches(breakerInARow, s.length, s.length+b.attempts.between(max(s.earliest, open), s.last)) {
 		return true
 	}
-	return c.Requests >= breakerMinimum &&
+	return c.Requests >= breakerMinimum && b.witnesses.agree(b.witnesses.failures()) &&
 		reaches(breakerRate, int(c.TotalFailures), int(c.Requests)+b.attempts.between(open, b.attempts.last.Load()))
 }
 
@@ -127,8 +132,9 @@ func tripsOnFailures(b *breaker, c gobreaker.Counts) bool {
 func reaches(share float64, failures, all int) bool { return float64(failures) >= share*float64(all) }
 
 // tripsOnBreaks opens a breaker whose streams keep breaking off.
-func tripsOnBreaks(_ *breaker, c gobreaker.Counts) bool {
-	return c.TotalFailures >= breakMinimum && c.Requests >= breakStreams && float64(c.TotalFailures) >= breakRate*float64(c.Requests)
+func tripsOnBreaks(b *breaker, c gobreaker.Counts) bool {
+	return c.TotalFailures >= breakMinimum && c.Requests >= breakStreams && b.witnesses.agree(b.witnesses.failures()) &&
+		reaches(breakRate, int(c.TotalFailures), int(c.Requests))
 }
 
 // verdict carries an effect through the gate, which takes errors.
@@ -138,8 +144,10 @@ type verdict effect
 func (v verdict) Error() string { return "the effect of an outcome" }
 
 // enter follows the gate into a state. It runs under mu and the gate's own mutex.
+// The generation comes last: an attempt that is let through meanwhile, without
+// the lock, must not pass for one of the new state.
 func (b *breaker) enter(from, to gobreaker.State) {
-	b.generation.Add(1)
+	defer b.generation.Add(1)
 	b.streak = streak{}
 	switch to {
 	case gobreaker.StateClosed:
@@ -149,6 +157,7 @@ func (b *breaker) enter(from, to gobreaker.State) {
 		b.tell(change{state: StateReady})
 	case gobreaker.StateHalfOpen:
 		b.places.Store(breakerProbes)
+		b.nextPlace.Store(0)
 		b.phase.Store(phaseHalfOpen)
 		b.tell(change{state: StateHalfOpen})
 	case gobreaker.StateOpen:
@@ -179,7 +188,7 @@ func (b *breaker) ready(now instant, when admission) bool {
 	case phaseClosed:
 		return true
 	case phaseHalfOpen:
-		return b.places.Load() > 0
+		return b.places.Load() > 0 && int64(now) >= b.nextPlace.Load()
 	default:
 		return int64(now) > b.dueAt(due, when)
 	}
@@ -217,28 +226,31 @@ func (b *breaker) state(now instant) (State, time.Duration) {
 	}
 }
 
-// admit asks for a permit. On true the attempt may go ahead, and must report.
+// admit asks for a permit for p.who. On true the attempt may go ahead, and must report.
 func (b *breaker) admit(p *permit, now instant, when admission) bool {
 	generation := b.generation.Load()
 	if b.phase.Load() == phaseClosed {
-		*p = permit{breaker: b, generation: generation, number: b.attempts.begin()}
+		*p = permit{breaker: b, who: p.who, generation: generation, number: b.attempts.begin()}
 		return true
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	phase := b.phase.Load()
 	if phase == phaseClosed {
-		*p = permit{breaker: b, generation: b.generation.Load(), number: b.attempts.begin()}
+		*p = permit{breaker: b, who: p.who, generation: b.generation.Load(), number: b.attempts.begin()}
 		return true
 	}
 	if phase != phaseHalfOpen && int64(now) <= b.dueAt(phase, when) {
 		return false
 	}
-	if b.gate.State() == gobreaker.StateOpen || b.places.Load() == 0 { // being asked, an open gate becomes half open
+	if b.gate.State() == gobreaker.StateOpen { // being asked, it becomes half open
+		return false
+	}
+	if b.places.Load() == 0 || int64(now) < b.nextPlace.Load() {
 		return false
 	}
 	b.places.Add(-1)
-	*p = permit{breaker: b, generation: b.generation.Load(), probe: new(probe)}
+	*p = permit{breaker: b, who: p.who, generation: b.generation.Load(), probe: new(probe)}
 	return true
 }
 
@@ -261,11 +273,12 @@ func (b *breaker) count(p *permit, e effect) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.generation.Load() != p.generation {
+	if b.generation.Load() != p.generation || !b.isClosed() {
 		return
 	}
+	b.witnesses.note(b.clock.now(), p.who, e)
 	if e == effectFailure {
-		b.streak.extend(p.number)
+		b.streak.extend(p.number, p.who)
 	} else {
 		b.streak, b.answeredTo = streak{}, max(b.answeredTo, p.number)
 	}

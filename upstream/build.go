@@ -187,7 +187,7 @@ func (b *builder) candidates(m *Model, t TargetConfig) []*Candidate {
 			Tier:     orDefault(t.Tier, 1),
 			Weight:   orDefault(t.Weight, 1),
 			slowest:  max(m.Timeouts.FirstToken, m.Timeouts.Answer) + m.Timeouts.Connect,
-			longest:  m.Timeouts.Total,
+			proven:   min(m.Timeouts.Idle+provenAfter, m.Timeouts.Total),
 			clock:    b.known.clock,
 		}
 		const unit = 1 << 32 // shares are whole numbers: their sums must not depend on the order
@@ -212,20 +212,21 @@ func (b *builder) lane(id laneID, c *Candidate) *lane {
 	clock, monitor := b.known.clock, b.options.Monitor
 	a := keep(b.old.addresses, b.known.addresses, id.addressID, func() *address {
 		a := &address{bits: make(map[string]uint64)}
-		a.breaker = newBreaker(clock, a.tripsWide, monitor.of(subject{what: subjectAddress, provider: c.Provider.Name, upstream: c.Endpoint.URL}))
+		a.label.Store(&c.Endpoint.URL)
+		a.breaker = newBreaker(clock, a.tripsWide, monitor.of(subject{subjectAddress, c.Provider.Name, ""}, &a.label))
 		return a
 	})
 	of := keep(b.old.accounts, b.known.accounts, id.accountID, func() *account { return new(account) })
-	return keep(b.old.lanes, b.known.lanes, id, func() *lane {
-		on := subject{what: subjectAnswers, provider: c.Provider.Name, upstream: c.Endpoint.String(), model: c.Model}
+	l := keep(b.old.lanes, b.known.lanes, id, func() *lane {
 		l := &lane{address: a, account: of, model: a.bitOf(id.model)}
-		l.breaker = newBreaker(clock, tripsOnFailures, monitor.of(on))
-		on.what = subjectStreams
-		l.streams = newBreaker(clock, tripsOnBreaks, monitor.of(on))
-		on.what = subjectRest
-		l.tell = monitor.of(on)
+		l.breaker = newBreaker(clock, tripsOnFailures, monitor.of(subject{subjectAnswers, c.Provider.Name, c.Model}, &l.label))
+		l.streams = newBreaker(clock, tripsOnBreaks, monitor.of(subject{subjectStreams, c.Provider.Name, c.Model}, &l.label))
+		l.tell = monitor.of(subject{subjectRest, c.Provider.Name, c.Model}, &l.label)
 		return l
 	})
+	label := c.Endpoint.String() // a credential's place in api_keys may have changed
+	l.label.Store(&label)
+	return l
 }
 
 // seed is a hash of the identity, the same on every replica.

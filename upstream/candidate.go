@@ -131,7 +131,7 @@ type Candidate struct {
 	weight  float64       // the same
 	seed    uint64        // tells candidates apart, and is the same on every replica
 	slowest time.Duration // after which an attempt is decided at the latest
-	longest time.Duration // after which a stream has ended at the latest
+	proven  time.Duration // after which a stream that goes on is sound
 	clock   clock
 	lane    *lane // nil: off
 }

@@ -16,6 +16,7 @@ import (
 
 // address is what is known of one base URL of a provider.
 type address struct {
+	label   atomic.Pointer[string]
 	breaker *breaker
 	models  atomic.Int32 // how many are asked for there
 	// failing has a bit for each model whose answers failed since the last good one
@@ -63,9 +64,9 @@ func (a *address) report(p *permit, o Outcome, model uint64) {
 type account struct {
 	cooldown   cooldown
 	quarantine quarantine
+	ban        ban
 	pending    atomic.Int64
 	answeredAt atomic.Int64 // the instant of the last answer
-	doubted    atomic.Bool  // forbidden once since then
 }
 
 // enter takes a place among the requests in progress, of which there are at most
@@ -81,33 +82,21 @@ func (a *account) enter(most int64) bool {
 // full reports whether no place is free.
 func (a *account) full(most int64) bool { return most > 0 && a.pending.Load() >= most }
 
-// refused begins a quarantine, for as long as it returns; zero when none is called for.
-func (a *account) refused(now instant, trial bool) time.Duration {
-	return a.quarantine.strike(now, trial)
-}
-
-// forbidden is refused for an answer that may be about the request as well: a 403
-// for what one tenant asks must not take the credential from all others. One alone
-// does nothing while answers come; the next one without an answer between them does.
-func (a *account) forbidden(now instant, trial bool) time.Duration {
-	answered := instant(a.answeredAt.Load())
-	if !trial && answered > 0 && answered.until(now) < trusted && !a.doubted.Swap(true) {
-		return 0
-	}
-	return a.refused(now, trial)
-}
-
-// answered notes that the credential is good, and reports whether it was in quarantine.
-func (a *account) answered(now instant) bool {
+// answered notes that an attempt shows the credential to be good, and reports
+// whether that ends a quarantine. An answer to what was asked before the refusal
+// shows nothing.
+func (a *account) answered(by *Attempt, now instant) bool {
 	a.answeredAt.Store(int64(now))
-	if a.doubted.Load() {
-		a.doubted.Store(false)
+	a.ban.answered(by.who)
+	if !by.trial && int64(by.began) <= a.quarantine.struckAt.Load() {
+		return false
 	}
 	return a.quarantine.clear(now)
 }
 
 // lane is what is known of one endpoint when it is asked for one upstream model.
 type lane struct {
+	label    atomic.Pointer[string] // as it is called at present
 	address  *address
 	account  *account
 	model    uint64   // the model's bit in address.failing
@@ -145,7 +134,10 @@ func (l *lane) latencyOf(kind Kind) *latency {
 
 // The predicates that an available candidate meets.
 
-func (c *Candidate) isTrusted(now instant) bool { return !c.lane.account.quarantine.holds(now) }
+func (c *Candidate) isTrusted(now instant, by tenants) bool {
+	a := c.lane.account
+	return !a.quarantine.holds(now) && !a.ban.holds(now, by)
+}
 
 func (c *Candidate) isRested(now instant) bool {
 	return !c.lane.cooldown.holds(now) && !c.lane.account.cooldown.holds(now)
@@ -158,22 +150,22 @@ func (c *Candidate) isHealthy(now instant, kind Kind, when admission) bool {
 	return l.breaker.ready(now, when) && l.address.breaker.ready(now, when) && (kind == Plain || l.streams.ready(now, when))
 }
 
-// awaitsProbes reports whether one of the breakers of an available candidate lets
-// probes through only.
+// awaitsProbes reports whether an available candidate lets probes through only: one
+// of its breakers, or its credential, which was in quarantine.
 func (c *Candidate) awaitsProbes(kind Kind) bool {
 	l := c.lane
-	return !l.breaker.isClosed() || !l.address.breaker.isClosed() || kind == Streamed && !l.streams.isClosed()
+	return l.account.quarantine.strikes.Load() != 0 || !l.breaker.isClosed() || !l.address.breaker.isClosed() || kind == Streamed && !l.streams.isClosed()
 }
 
 // mayBeAsked is all but healthy: whoever is not must be left alone, however bad
 // the others are.
-func (c *Candidate) mayBeAsked(now instant) bool {
-	return c.isTrusted(now) && c.isRested(now) && c.hasRoom()
+func (c *Candidate) mayBeAsked(now instant, by tenants) bool {
+	return c.isTrusted(now, by) && c.isRested(now) && c.hasRoom()
 }
 
 // available reports whether the candidate can take a request now.
-func (c *Candidate) available(now instant, kind Kind) bool {
-	return c.isHealthy(now, kind, onTime) && c.mayBeAsked(now)
+func (c *Candidate) available(now instant, o RouteOptions) bool {
+	return c.isHealthy(now, o.Kind, onTime) && c.mayBeAsked(now, o.tenants)
 }
 
 // healthyIn returns how long it takes until none of the breakers refuses.
@@ -187,9 +179,13 @@ func (c *Candidate) healthyIn(now instant, kind Kind, when admission) time.Durat
 }
 
 // mayBeAskedIn is the same for all but the breakers; a full candidate may have room at once.
-func (c *Candidate) mayBeAskedIn(now instant) time.Duration {
+func (c *Candidate) mayBeAskedIn(now instant, by tenants) time.Duration {
 	l := c.lane
-	return now.until(instant(max(l.cooldown.end.Load(), l.account.cooldown.end.Load(), l.account.quarantine.end.Load())))
+	end := max(l.cooldown.end.Load(), l.account.cooldown.end.Load(), l.account.quarantine.end.Load())
+	if l.account.ban.holds(now, by) {
+		end = max(end, l.account.ban.end.Load())
+	}
+	return now.until(instant(end))
 }
 
 // Recovery.
@@ -219,8 +215,10 @@ func (c *Candidate) standing(now instant) (s State, why string, wait time.Durati
 	}
 	l := c.lane
 	switch {
-	case !c.isTrusted(now):
+	case l.account.quarantine.holds(now):
 		return StateQuarantined, l.account.quarantine.why(), now.until(instant(l.account.quarantine.end.Load()))
+	case l.account.ban.holds(now, ^tenants(0)) && l.account.answeredAt.Load() <= l.account.ban.begun.Load():
+		return StateQuarantined, "the provider forbids what is asked with the credential", now.until(instant(l.account.ban.end.Load()))
 	case l.account.cooldown.holds(now):
 		return StateCooling, Outcome(l.account.cooldown.cause.Load()).String(), now.until(instant(l.account.cooldown.end.Load())) //nolint:gosec // an Outcome
 	case l.cooldown.holds(now):
@@ -231,6 +229,9 @@ func (c *Candidate) standing(now instant) (s State, why string, wait time.Durati
 	}
 	if !c.hasRoom() {
 		return StateFull, fmt.Sprintf("max_concurrent of %d is reached", c.Endpoint.MaxConcurrent), 0
+	}
+	if l.account.ban.holds(now, ^tenants(0)) {
+		return StateReady, "the provider forbids what some tenants ask: they are not sent here", 0
 	}
 	if share := c.ramp(now); share < 1 {
 		return StateReady, fmt.Sprintf("recovered: gets %.0f %% of its share", 100*share), 0

@@ -24,8 +24,8 @@ const (
 // Twitter's Finagle): a slower measurement counts at once and whole, quicker
 // ones by and by. It fades while nothing is measured, so that an upstream which
 // was slow is tried again. The zero value knows nothing. The mean is one atomic word:
-// it in seconds (float32), and when it was taken in milliseconds (uint32,
-// which wraps after 49 days: then an idle upstream looks measured, harmlessly).
+// it in seconds (float32), and when it was taken in milliseconds (uint32, which
+// comes round after 49 days).
 type latency struct {
 	word      atomic.Uint64
 	undecided atomic.Int64 // attempts of which nothing has come yet
@@ -61,9 +61,23 @@ func (l *latency) awaited(now instant) float64 {
 	return instant(l.silent.Load()).until(now).Seconds()
 }
 
+// heard notes that something has come that says nothing of how quick answers are.
+func (l *latency) heard(now instant) { l.silent.Store(int64(now)) }
+
+// atLeast takes in that somebody has waited for so long in vain.
+func (l *latency) atLeast(now instant, waited time.Duration) {
+	if mean := l.read(now); mean > 0 && waited.Seconds() > mean {
+		l.update(now, waited)
+	}
+}
+
 // observe takes a measurement in.
 func (l *latency) observe(now instant, took time.Duration) {
-	l.silent.Store(int64(now))
+	l.heard(now)
+	l.update(now, took)
+}
+
+func (l *latency) update(now instant, took time.Duration) {
 	measured := max(took, time.Microsecond).Seconds()
 	for {
 		old := l.word.Load()
@@ -97,8 +111,11 @@ func pack(mean float64, now instant) uint64 {
 }
 
 func unpack(word uint64, now instant) (mean float64, age time.Duration) {
-	age = time.Duration(int32(milliseconds(now)-uint32(word))) * time.Millisecond //nolint:gosec // the difference wraps as it should
-	return float64(math.Float32frombits(uint32(word >> 32))), max(0, age)         //nolint:gosec // the upper half
+	difference := int32(milliseconds(now) - uint32(word)) //nolint:gosec // wraps as it should
+	if age = time.Duration(difference) * time.Millisecond; age < -latencyForgets {
+		age = math.MaxInt64 // it has come round
+	}
+	return float64(math.Float32frombits(uint32(word >> 32))), max(0, age) //nolint:gosec // the upper half
 }
 
 func milliseconds(i instant) uint32 { return uint32(time.Duration(i).Milliseconds()) } //nolint:gosec // wraps, see latency

@@ -73,10 +73,18 @@ func (m *Model) siblings(s set) set {
 	return all
 }
 
+// pick chooses one of a pool, by an anchor where there is one.
+func (m *Model) pick(p pool, anchor uint64) int {
+	if anchor != 0 {
+		return pickByAnchor(p, anchor)
+	}
+	return m.policy.pick(p)
+}
+
 // available returns those of s that can take a request now.
-func (m *Model) available(s set, now instant, kind Kind) set {
+func (m *Model) available(s set, now instant, o RouteOptions) set {
 	for rest := s; rest != 0; rest &= rest - 1 {
-		if i := rest.first(); !m.candidates[i].available(now, kind) {
+		if i := rest.first(); !m.candidates[i].available(now, o) {
 			s &^= 1 << i
 		}
 	}

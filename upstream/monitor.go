@@ -63,8 +63,8 @@ func (m *Monitor) reportRest() {
 
 // subject is whose state changes.
 type subject struct {
-	what                      subjectKind
-	provider, upstream, model string
+	what            subjectKind
+	provider, model string
 }
 
 type subjectKind uint8
@@ -79,21 +79,22 @@ const (
 // change is a change of state.
 type change struct {
 	subject
-	state State
-	cause Outcome       // of a cooldown or a quarantine
-	wait  time.Duration // how long it is left alone
+	upstream string // how the subject is called
+	state    State
+	cause    Outcome       // of a cooldown or a quarantine
+	wait     time.Duration // how long it is left alone
 }
 
 // teller takes a change of one subject. It never blocks.
 type teller func(change)
 
 // of returns the teller of a subject. A nil Monitor tells nobody.
-func (m *Monitor) of(s subject) teller {
+func (m *Monitor) of(s subject, label *atomic.Pointer[string]) teller {
 	return func(c change) {
 		if m == nil {
 			return
 		}
-		c.subject = s
+		c.subject, c.upstream = s, *label.Load()
 		select {
 		case m.changes <- c:
 		default:

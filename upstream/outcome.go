@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"syscall"
 )
 
 // Outcome says how an attempt ended, as far as choosing upstreams is concerned.
@@ -25,6 +26,8 @@ const (
 	OutcomeModelMissing                     // the provider does not know its own model's name: the table is at fault, not the request
 	OutcomeInvalidAnswer                    // 200 with an error, HTML, invalid JSON or nothing; a redirect; an unknown status
 	OutcomeCut                              // the connection broke before anything was forwarded
+	OutcomeShortage                         // no connection: this machine has no descriptor, port or memory left
+	OutcomeOutOfTime                        // the request's own time is over, whoever has taken it
 	OutcomeClientGone                       // the client left
 	OutcomeAbandoned                        // Tollgate itself gave up: shutdown
 	outcomeCount
@@ -43,11 +46,11 @@ const (
 type rest uint8
 
 const (
-	restNone        rest = iota
-	restEndpoint         // this endpoint, for this model, until it may be asked again
-	restCredential       // the credential, for every model, until it may be asked again
-	restQuarantine       // the credential, until somebody has looked after it
-	restIfUnvouched      // the same, unless answers through the credential say that it is good
+	restNone       rest = iota
+	restEndpoint        // this endpoint, for this model, until it may be asked again
+	restCredential      // the credential, for every model, until it may be asked again
+	restQuarantine      // the credential, until somebody has looked after it
+	restTenant          // the credential, for what this tenant asks
 )
 
 // Cost is what is assumed of a failed attempt's price. It is the operator's, and
@@ -101,11 +104,13 @@ func outcomeRows() [outcomeCount]outcomeRow {
 		OutcomeThrottled:         {"throttled", no, ok, restEndpoint, failsOver, CostNone},
 		OutcomeQuota:             {"quota", no, ok, restCredential, failsOver, CostNone},
 		OutcomeCredentialRefused: {"credential_refused", no, ok, restQuarantine, failsOver, CostNone},
-		OutcomeForbidden:         {"forbidden", no, ok, restIfUnvouched, failsOver, CostNone},
+		OutcomeForbidden:         {"forbidden", no, ok, restTenant, failsOver, CostNone},
 		OutcomeRequestRefused:    {"request_refused", ok, ok, restNone, goesBack, CostNone},
 		OutcomeModelMissing:      {"model_missing", no, ok, restEndpoint, failsOver, CostNone},
 		OutcomeInvalidAnswer:     {"invalid_answer", bad, no, restNone, failsOver, CostUnknown},
 		OutcomeCut:               {"cut", bad, no, restNone, failsOver, CostUnknown},
+		OutcomeShortage:          {"shortage", no, no, restNone, failsOver, CostNone},
+		OutcomeOutOfTime:         {"out_of_time", no, no, restNone, goesBack, CostUnknown},
 		OutcomeClientGone:        {"client_gone", no, no, restNone, goesBack, CostUnknown},
 		OutcomeAbandoned:         {"abandoned", no, no, restNone, goesBack, CostUnknown},
 	}
@@ -131,15 +136,15 @@ func (o Outcome) Cost() Cost { return o.row().cost }
 func (o Outcome) String() string { return o.row().name }
 
 // isFault reports whether the outcome is the provider's doing, or its credential's.
-func (o Outcome) isFault() bool { return o.row().next == failsOver }
+func (o Outcome) isFault() bool {
+	row := o.row()
+	return row.breaker == effectFailure || row.rest != restNone
+}
 
-// vouches reports whether the provider has accepted the credential.
+// vouches reports whether the provider has accepted the credential. A request may be
+// refused by something in front of it that does not look at credentials.
 func (o Outcome) vouches() bool {
-	switch o {
-	case OutcomeOK, OutcomeRequestRefused, OutcomeModelMissing, OutcomeThrottled, OutcomeQuota:
-		return true
-	}
-	return false
+	return o == OutcomeOK || o == OutcomeThrottled || o == OutcomeQuota
 }
 
 // OutcomeOfStatus classifies a provider's status code. Only 200 is an answer:
@@ -182,6 +187,9 @@ func OutcomeOfError(err error) Outcome {
 	}
 	var connect *ConnectError
 	if errors.As(err, &connect) {
+		if isShortage(err) {
+			return OutcomeShortage
+		}
 		return OutcomeUnreachable
 	}
 	var timeout net.Error
@@ -189,4 +197,14 @@ func OutcomeOfError(err error) Outcome {
 		return OutcomeTimeout
 	}
 	return OutcomeCut
+}
+
+// isShortage reports whether a connection failed for what this machine lacks.
+func isShortage(err error) bool {
+	for _, lack := range [...]error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRNOTAVAIL} {
+		if errors.Is(err, lack) {
+			return true
+		}
+	}
+	return false
 }

@@ -9,6 +9,7 @@ import (
 // holds nothing.
 type permit struct {
 	breaker    *breaker
+	who        tenants
 	generation uint32
 	number     uint64 // of the breaker's attempts; probes have none
 	probe      *probe // nil: the breaker was closed
@@ -20,14 +21,14 @@ type probe struct {
 	watchdog *time.Timer
 }
 
-// watch makes a probe that nobody reports within a time count as failed: it would
+// watch gives a probe that nobody reports within a time its effect: it would
 // occupy its place for ever.
-func (p *permit) watch(overdue time.Duration) {
+func (p *permit) watch(overdue time.Duration, e effect) {
 	if p.probe == nil {
 		return
 	}
 	watched := *p
-	p.probe.watchdog = time.AfterFunc(overdue, func() { watched.settle(effectFailure) })
+	p.probe.watchdog = time.AfterFunc(overdue, func() { watched.settle(e) })
 }
 
 // report tells the breaker how the attempt ended. Only the first report of a
@@ -57,6 +58,9 @@ func (p *permit) settle(e effect) {
 	switch {
 	case b.generation.Load() != p.generation:
 	case e == effectExcluded:
+		// Not at once: where clients leave before there is an answer, a sick upstream
+		// would be sent one after the other.
+		b.nextPlace.Store(int64(b.clock.now().after(breakerTimeout / breakerProbes)))
 		b.places.Add(1)
 	default:
 		b.decide(e)

@@ -22,8 +22,6 @@ const (
 	// trialTime is how long the one attempt that ends a quarantine has until
 	// another may be made.
 	trialTime = 30 * time.Second
-	// trusted is how long one answer vouches for a credential, see account.forbidden.
-	trusted = time.Minute
 )
 
 // lengthened adds up to a quarter, at random: those who were sent away together
@@ -44,26 +42,30 @@ func (c *cooldown) holds(now instant) bool { return c.end.Load() > int64(now) }
 // begin starts a cooldown, or lengthens the one that holds. asked is what the
 // provider named, zero for nothing. It returns how long, and whether it is new.
 func (c *cooldown) begin(now instant, cause Outcome, asked time.Duration) (wait time.Duration, isNew bool) {
-	isNew = !c.holds(now)
-	switch {
-	case cause == OutcomeModelMissing:
-		wait = missingFor
-	case asked > 0:
-		wait = min(asked, coolMost)
-	case isNew:
-		const most = 5 // doubled so often, coolFirst is longer than coolMost
-		wait = min(coolFirst<<min(c.repeats.Add(1)-1, most), coolMost)
-	default:
-		return 0, false // it began before the cooldown did: nothing new
-	}
-	wait = lengthened(wait)
-	for end := int64(now.after(wait)); ; {
+	for {
 		old := c.end.Load()
+		isNew = old <= int64(now)
+		switch {
+		case cause == OutcomeModelMissing:
+			wait = missingFor
+		case asked > 0:
+			wait = min(asked, coolMost)
+		case isNew:
+			const most = 5 // doubled so often, coolFirst is longer than coolMost
+			wait = min(coolFirst<<min(c.repeats.Load(), most), coolMost)
+		default:
+			return 0, false // it was asked before the cooldown began: nothing new
+		}
+		wait = lengthened(wait)
+		end := int64(now.after(wait))
 		if old >= end {
 			return wait, isNew
 		}
 		if c.end.CompareAndSwap(old, end) {
 			c.cause.Store(uint32(cause))
+			if isNew && asked <= 0 && cause != OutcomeModelMissing {
+				c.repeats.Add(1)
+			}
 			return wait, isNew
 		}
 	}
@@ -82,6 +84,7 @@ func (c *cooldown) over() {
 type quarantine struct {
 	end       atomic.Int64 // instant
 	strikes   atomic.Int32 // 0: clear
+	struckAt  atomic.Int64 // the instant of the last one
 	clearedAt atomic.Int64 // the instant of the last recovery; 0: none
 }
 
@@ -109,13 +112,19 @@ func (q *quarantine) strike(now instant, trial bool) time.Duration {
 	if end > int64(now) && !trial {
 		return 0
 	}
-	const most = 4 // doubled so often, quarantineFirst is longer than quarantineMost
-	wait := lengthened(min(quarantineFirst<<min(q.strikes.Load(), most), quarantineMost))
+	wait := lengthened(quarantineFor(int(q.strikes.Load())))
 	if !q.end.CompareAndSwap(end, int64(now.after(wait))) {
 		return 0
 	}
 	q.strikes.Add(1)
+	q.struckAt.Store(int64(now))
 	return wait
+}
+
+// quarantineFor is the time for a credential that was refused so often before.
+func quarantineFor(before int) time.Duration {
+	const most = 4 // doubled so often, quarantineFirst is longer than quarantineMost
+	return min(quarantineFirst<<min(before, most), quarantineMost)
 }
 
 // why says in a few words what it is for.

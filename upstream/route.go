@@ -58,6 +58,11 @@ type RouteOptions struct {
 	// Anchor is a hash of what requests have in common that belong to the same
 	// candidate, see Affinity; 0: nothing.
 	Anchor uint64
+	// Tenant is who asks: what only one tenant's requests meet with is not held
+	// against an upstream.
+	Tenant string
+
+	tenants tenants
 }
 
 // Route begins one request's walk through the candidates whose contracts take
@@ -72,6 +77,7 @@ func (m *Model) Route(n *Needs, o RouteOptions) (Route, error) {
 	if able == 0 {
 		return Route{}, &UnsupportedError{Param: m.lacking(n)}
 	}
+	o.tenants = tenantOf(o.Tenant)
 	return Route{model: m, able: able, options: o}, nil
 }
 
@@ -101,7 +107,7 @@ func (r *Route) Next(a *Attempt) error {
 	}
 	m := r.model
 	now, again := m.clock.now(), time.Duration(0)
-	open := m.available(r.able&m.on&^r.tried, now, r.options.Kind)
+	open := m.available(r.able&m.on&^r.tried, now, r.options)
 	if open == 0 {
 		open, again = r.onlyOne(now)
 	}
@@ -123,22 +129,29 @@ func (r *Route) first(a *Attempt) error {
 	m := r.model
 	m.thrift.budget.earn()
 	now := m.clock.now()
-	if r.choose(a, m.available(r.able&m.on, now, r.options.Kind), now) || r.lastResort(a, now) {
+	if r.choose(a, m.available(r.able&m.on, now, r.options), now) || r.lastResort(a, now) {
 		return nil
 	}
 	return r.unavailable(now)
 }
 
-// choose takes one of those that can be asked.
+// choose takes one of those that can be asked: of the lowest tier, but those that
+// have recovered a short while ago are passed by as often as their share is short of
+// the whole; and a request that has failed already is no probe, unless there is nobody else.
 func (r *Route) choose(a *Attempt, open set, now instant) bool {
 	m := r.model
 	fresh := open &^ m.siblings(r.tried)
 	if r.attempts > 0 && r.attempts == m.MaxAttempts-1 && fresh != 0 {
 		open = fresh // a provider with many credentials must not use up every attempt
 	}
-	for _, tier := range m.tiers {
-		for _, part := range [...]set{open & tier & fresh, open & tier &^ fresh} {
-			if r.admit(a, part, now) {
+	probes, ramping := r.convalescents(open, now)
+	later := ramping
+	if r.attempts > 0 {
+		later |= probes
+	}
+	for _, part := range [...]set{open &^ later, open & later &^ probes, open & later} {
+		for _, tier := range m.tiers {
+			if r.admit(a, part&tier&fresh, probes, now) || r.admit(a, part&tier&^fresh, probes, now) {
 				return true
 			}
 		}
@@ -146,36 +159,12 @@ func (r *Route) choose(a *Attempt, open set, now instant) bool {
 	return false
 }
 
-// admit chooses one of a set and takes what an attempt there must hold; false
-// when nobody has it to give.
-func (r *Route) admit(a *Attempt, open set, now instant) bool {
-	m := r.model
-	for open != 0 {
-		p := pool{model: m, set: r.preferred(open, now), kind: r.options.Kind, now: now}
-		var i int
-		if r.options.Anchor != 0 {
-			i = pickByAnchor(p, r.options.Anchor)
-		} else {
-			i = m.policy.pick(p)
-		}
-		if r.take(a, i, now, onTime) {
-			return true
-		}
-		open &^= 1 << i // another request took the last place since available looked
-	}
-	return false
-}
-
-// preferred returns those of s that a policy is shown. Who waits for probes comes
-// first in a request that can be made again elsewhere, and last in one that has
-// failed already; where no request may be made again, it is one like any other, or
-// nobody would ever probe. Of the others, those that have recovered a short while ago are
-// left out, each as often as its share is short of the whole, unless nobody else
-// is there.
-func (r *Route) preferred(s set, now instant) set {
+// convalescents returns those of s that wait for probes, and of those that have
+// recovered the ones that are passed by this time. Where no request may be made
+// again nobody is a probe, or nobody would ever be.
+func (r *Route) convalescents(s set, now instant) (probes, ramping set) {
 	const grain = 1 << 20
 	m := r.model
-	var probes, ramping set
 	for rest := s; rest != 0; rest &= rest - 1 {
 		i := rest.first()
 		c := m.candidates[i]
@@ -185,18 +174,29 @@ func (r *Route) preferred(s set, now instant) set {
 			ramping |= 1 << i
 		}
 	}
-	switch settled := s &^ probes; {
-	case probes != 0 && (settled == 0 || r.attempts == 0):
-		return probes
-	case settled&^ramping != 0:
-		return settled &^ ramping
-	default:
-		return settled
+	return probes, ramping
+}
+
+// admit chooses one of a set, one that waits for a probe if there is any, and takes
+// what an attempt there must hold; false when nobody has it to give.
+func (r *Route) admit(a *Attempt, open, probes set, now instant) bool {
+	m := r.model
+	for open != 0 {
+		shown := open
+		if open&probes != 0 {
+			shown &= probes
+		}
+		i := m.pick(pool{model: m, set: shown, kind: r.options.Kind, now: now}, r.options.Anchor)
+		if r.take(a, i, now, onTime) {
+			return true
+		}
+		open &^= 1 << i // another request took the last place since available looked
 	}
+	return false
 }
 
 func (r *Route) take(a *Attempt, i int, now instant, when admission) bool {
-	if !a.take(r.model.candidates[i], r.options.Kind, now, when) {
+	if !a.take(r.model.candidates[i], r.options, now, when) {
 		return false
 	}
 	a.position = i
@@ -216,7 +216,7 @@ func (r *Route) onlyOne(now instant) (set, time.Duration) {
 		return 0, 0
 	}
 	most := min(pauseFirst<<(r.attempts-1), pauseMost)
-	return m.available(all, now, r.options.Kind), time.Duration(1 + m.random(uint64(most)))
+	return m.available(all, now, r.options), time.Duration(1 + m.random(uint64(most)))
 }
 
 // lastResort takes the candidate whose breaker lets a probe through first, before
@@ -228,7 +228,11 @@ func (r *Route) lastResort(a *Attempt, now instant) bool {
 	if !found || int64(now) < due || !m.thrift.resort.CompareAndSwap(due, int64(now.after(resortEvery))) {
 		return false
 	}
-	return r.take(a, i, now, early)
+	if r.take(a, i, now, early) {
+		return true
+	}
+	m.thrift.resort.Store(due) // another request was quicker
+	return false
 }
 
 // leastBad returns the position of the candidate that only breakers keep from
@@ -239,7 +243,7 @@ func (r *Route) leastBad(now instant) (best int, found bool) {
 	for rest := r.able & m.on; rest != 0; rest &= rest - 1 {
 		i := rest.first()
 		c := m.candidates[i]
-		if !c.mayBeAsked(now) || !c.isHealthy(now, kind, early) {
+		if !c.mayBeAsked(now, r.options.tenants) || !c.isHealthy(now, kind, early) {
 			continue
 		}
 		if wait := c.healthyIn(now, kind, onTime); !found || wait < soonest {
@@ -254,7 +258,7 @@ func (r *Route) leastBad(now instant) (best int, found bool) {
 func (r *Route) Available() error {
 	m := r.model
 	now := m.clock.now()
-	if m.available(r.able&m.on, now, r.options.Kind) != 0 {
+	if m.available(r.able&m.on, now, r.options) != 0 {
 		return nil
 	}
 	if _, found := r.leastBad(now); found && int64(now) >= m.thrift.resort.Load() {
@@ -274,7 +278,7 @@ func (r *Route) unavailable(now instant) error {
 	for rest := s; rest != 0; rest &= rest - 1 {
 		c, kind := m.candidates[rest.first()], r.options.Kind
 		health := min(c.healthyIn(now, kind, onTime), max(c.healthyIn(now, kind, early), resort))
-		wait = min(wait, max(health, c.mayBeAskedIn(now)))
+		wait = min(wait, max(health, c.mayBeAskedIn(now, r.options.tenants)))
 	}
 	return &UnavailableError{RetryAfter: max(soonest, wait)}
 }
