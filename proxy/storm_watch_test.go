@@ -34,15 +34,8 @@ func (s *storm) watch(provider string, every time.Duration) *history {
 	h := &history{storm: s, provider: provider, every: every, stop: cancel}
 	h.look()
 	go func() {
-		ticker := time.NewTicker(every)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-ticker.C:
-				h.look()
-			}
+		for pause(ctx, every) == nil {
+			h.look()
 		}
 	}()
 	return h
