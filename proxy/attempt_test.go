@@ -10,6 +10,8 @@ import (
 
 	"tollgate/upstream"
 	"tollgate/usage"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 const (
@@ -265,6 +267,37 @@ func TestTimeLimits(t *testing.T) {
 			r.t.Errorf("billed %+v", record)
 		}
 	})
+}
+
+// TestTheTimeOfAllAttempts has the first provider use up most of a request's time:
+// the second, which is cut off with the rest, has done nothing wrong.
+func TestTheTimeOfAllAttempts(t *testing.T) {
+	r := newRig(t, legFunc(func(ctx context.Context, _ *upstream.Request) (*upstream.Response, error) {
+		<-ctx.Done()
+		return nil, context.Cause(ctx)
+	}), rigOptions{upstream: func(c *upstream.Config) {
+		m := c.Models["gemini-flash"]
+		m.Timeouts = upstream.Timeouts{FirstToken: 60e6, Total: 90e6}
+		c.Models["gemini-flash"] = m
+	}})
+	got := r.ask(streamAlias)
+	if _, code, _, message := errorOf(t, got); got.status != 504 || code != "upstream_timeout" || !strings.Contains(message, "timeouts.total") {
+		t.Errorf("got %d %s", got.status, got.body)
+	}
+	r.idle()
+	var outcomes []string
+	for _, line := range r.counters() {
+		if strings.HasPrefix(line, "tollgate.attempts{") {
+			outcomes = append(outcomes, line)
+		}
+	}
+	want := []string{
+		"tollgate.attempts{gen_ai.provider.name=starmagic,gen_ai.request.model=gemini-2.5-flash-lite,tollgate.outcome=timeout} 1",
+		"tollgate.attempts{gen_ai.provider.name=theturbo,gen_ai.request.model=gemini-2.0-flash,tollgate.outcome=out_of_time} 1",
+	}
+	if diff := cmp.Diff(want, outcomes); diff != "" {
+		t.Error(diff)
+	}
 }
 
 // hangReader blocks until its context ends, as a socket does.

@@ -24,6 +24,7 @@ const heldBytes = 64 << 10
 type serving struct {
 	gateway *Gateway
 	attempt upstream.Attempt
+	number  int             // of the request's attempts, from 1
 	ending  upstream.Ending // of a stream
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
@@ -86,7 +87,7 @@ func (x *exchange) open(s *serving, version rewriting, deadline time.Time) {
 	if x.document.Stream && provider.StreamUsage == upstream.StreamUsageNever {
 		counting = usage.CountEagerly
 	}
-	s.gateway = x.gateway
+	s.gateway, s.number = x.gateway, x.attempts
 	s.dropped, s.injected = version.dropped, version.injected
 	s.choices, s.asked = int(x.document.N), x.document.IncludeUsage
 	s.meter = x.gateway.Estimator.NewMeter(counting)
@@ -160,8 +161,10 @@ func (s *serving) outcomeOf(err error) upstream.Outcome {
 		return upstream.OutcomeClientGone
 	case errors.Is(cause, errFirstToken), errors.Is(cause, errAnswerLate):
 		return upstream.OutcomeTimeout
-	case errors.Is(cause, errTotal): // the attempts before may have used it up
+	case errors.Is(cause, errTotal) && s.number > 1: // the attempts before have used it up
 		return upstream.OutcomeOutOfTime
+	case errors.Is(cause, errTotal):
+		return upstream.OutcomeTimeout
 	}
 	return upstream.OutcomeOfError(err)
 }
