@@ -20,7 +20,7 @@ const (
 	maxWeight = 1_000_000
 	// maxAttempts keeps one request from hammering a whole pool.
 	maxAttempts = 10
-	// maxTimeout keeps a breaker's window, which must outlast the slowest attempt, within reason.
+	// maxTimeout keeps sums of time limits far from overflow.
 	maxTimeout = 24 * time.Hour
 )
 
