@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -11,9 +12,9 @@ import (
 )
 
 // TestChoice holds for every table, every state of what is in it and every
-// request: who is chosen is able, untried, available, and of the lowest tier that
-// has such a one, of a provider not asked yet where there is a choice; and somebody
-// is chosen as long as there is one, and the retry budget allows.
+// request: who is chosen is able, untried, available, and of the lowest rank of all
+// such, see walk.rankOf; and somebody is chosen as long as there is one, and the
+// retry budget allows.
 func TestChoice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		// The wrapping hides the real deadline, which means nothing to the bubble's clock.
@@ -37,7 +38,9 @@ func TestChoice(t *testing.T) {
 			if err != nil {
 				return
 			}
-			if gone := (&walk{route: &route, sick: sick, untried: able, asked: make(map[*Provider]bool)}).run(r); gone > 0 {
+			w := &walk{route: &route, sick: sick, untried: able, asked: make(map[*Provider]bool)}
+			w.coin = someCoin(r, m)
+			if gone := w.run(r); gone > 0 {
 				r.Fatalf("%d places are not given back", gone)
 			}
 		})
@@ -51,6 +54,19 @@ type walk struct {
 	untried  map[*Candidate]bool
 	asked    map[*Provider]bool
 	attempts []*Attempt
+	coin     float64 // whoever's share is not more is passed by
+}
+
+// someCoin has all that have recovered throw the same number.
+func someCoin(r *rapid.T, m *Model) float64 {
+	coin, random := rapid.SampledFrom([]float64{0, 0.2, 0.9}).Draw(r, "coin"), m.random
+	m.random = func(n uint64) uint64 {
+		if n == 1<<20 {
+			return uint64(coin * (1 << 20))
+		}
+		return random(n)
+	}
+	return coin
 }
 
 // run returns how many places in progress are left over.
@@ -70,12 +86,12 @@ func (w *walk) run(r *rapid.T) (left int64) {
 
 func (w *walk) step(r *rapid.T) bool {
 	m, n := w.route.model, len(w.attempts)
-	lowest, fresh := w.wanted(onTime)
+	lowest := w.wanted(onTime)
 	when, budget := onTime, m.thrift.budget.tenths.Load()
-	if n == 0 && lowest == math.MaxInt {
+	if n == 0 && lowest == nobody() {
 		when = early
 	}
-	resort, _ := w.wanted(early)
+	resort := w.wanted(early)
 	announced := w.route.Available()
 	a, err := onward(w.route)
 	if n == 0 && (announced == nil) != (err == nil) {
@@ -83,7 +99,7 @@ func (w *walk) step(r *rapid.T) bool {
 	}
 	var unavailable *UnavailableError
 	switch {
-	case n == m.MaxAttempts, n > 0 && lowest == math.MaxInt:
+	case n == m.MaxAttempts, n > 0 && lowest == nobody():
 		if !errors.Is(err, ErrExhausted) {
 			r.Fatalf("Next = %v after %d attempts, want it exhausted", err, n)
 		}
@@ -93,17 +109,17 @@ func (w *walk) step(r *rapid.T) bool {
 			r.Fatalf("Next = %v with %d tenths of a retry left", err, budget)
 		}
 		return false
-	case when == early && resort == math.MaxInt:
+	case when == early && resort == nobody():
 		if !errors.As(err, &unavailable) || unavailable.RetryAfter < soonest {
 			r.Fatalf("Next = %v, want it unavailable", err)
 		}
 		return false
 	case err != nil:
-		r.Fatalf("Next = %v, want a candidate of tier %d", err, min(lowest, resort))
+		r.Fatalf("Next = %v, want a candidate of rank %+v or %+v", err, lowest, resort)
 	case !w.untried[a.Candidate] || !w.sick.admits(a.Candidate, w.route.options.Kind, when):
 		r.Fatalf("Next chose %s, which cannot be asked", label(a.Candidate))
-	case when == onTime && (a.Tier != lowest || fresh && w.asked[a.Provider]):
-		r.Fatalf("Next chose %s of tier %d, want one of tier %d, of a provider not asked yet: %t", label(a.Candidate), a.Tier, lowest, fresh)
+	case when == onTime && w.rankOf(a.Candidate) != lowest:
+		r.Fatalf("Next chose %s of rank %+v, want one of rank %+v", label(a.Candidate), w.rankOf(a.Candidate), lowest)
 	case n > 0 && m.thrift.budget.tenths.Load() != budget-budgetRetry:
 		r.Fatalf("an attempt more takes %d tenths of a retry", budget-m.thrift.budget.tenths.Load())
 	}
@@ -113,23 +129,55 @@ func (w *walk) step(r *rapid.T) bool {
 	return true
 }
 
-// wanted is the tier that the next candidate must have, and whether it must be
-// of a provider that was not asked yet.
-func (w *walk) wanted(when admission) (lowest int, fresh bool) {
-	lowest, lowestFresh := math.MaxInt, math.MaxInt
+// rank is how early a candidate's turn comes: the lowest is chosen. Nobody has none.
+type rank struct{ part, tier, asked, settled int }
+
+func nobody() rank { return rank{part: math.MaxInt} }
+
+func (k rank) compare(other rank) int {
+	return cmp.Or(cmp.Compare(k.part, other.part), cmp.Compare(k.tier, other.tier), cmp.Compare(k.asked, other.asked), cmp.Compare(k.settled, other.settled))
+}
+
+// rankOf says when its turn comes: those that are passed by come after all others, and
+// of them, who waits for probes; else the tier counts, then whether the provider was
+// asked before, and then who waits for probes comes first.
+func (w *walk) rankOf(c *Candidate) rank {
+	m := w.route.model
+	k := rank{tier: c.Tier, settled: 1}
+	switch {
+	case m.MaxAttempts > 1 && w.sick.awaitsProbes(c, w.route.options.Kind):
+		k.settled = 0
+		if len(w.attempts) > 0 {
+			k.part = 2
+		}
+	case w.sick.share(c) <= w.coin:
+		k.part = 1
+	}
+	if w.asked[c.Provider] {
+		k.asked = 1
+	}
+	return k
+}
+
+// wanted is the rank that the next candidate must have.
+func (w *walk) wanted(when admission) rank {
+	lowest, lowestFresh := nobody(), nobody()
 	for c, untried := range w.untried {
 		if !untried || !w.sick.admits(c, w.route.options.Kind, when) {
 			continue
 		}
-		lowest = min(lowest, c.Tier)
-		if !w.asked[c.Provider] {
-			lowestFresh = min(lowestFresh, c.Tier)
+		k := w.rankOf(c)
+		if k.compare(lowest) < 0 {
+			lowest = k
+		}
+		if k.asked == 0 && k.compare(lowestFresh) < 0 {
+			lowestFresh = k
 		}
 	}
-	if n := len(w.attempts); n > 0 && n == w.route.model.MaxAttempts-1 && lowestFresh != math.MaxInt {
-		return lowestFresh, true
+	if n := len(w.attempts); n > 0 && n == w.route.model.MaxAttempts-1 && lowestFresh != nobody() {
+		return lowestFresh
 	}
-	return lowest, lowest == lowestFresh && lowest != math.MaxInt
+	return lowest
 }
 
 // TestManyCredentials has one provider refuse every attempt with each of its

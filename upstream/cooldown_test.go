@@ -102,7 +102,7 @@ func TestCoolsWhom(t *testing.T) {
 			table := seeded(t, shared)
 			x, _ := table.Model("x")
 			var a Attempt
-			a.take(x.candidates[0], Plain, x.clock.now(), onTime)
+			a.take(x.candidates[0], asks(""), x.clock.now(), onTime)
 			a.Report(Report{Outcome: o, RetryIn: asked})
 			a.End(EndingUnknown)
 			var got []string

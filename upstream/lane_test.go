@@ -87,9 +87,9 @@ func TestLastError(t *testing.T) {
 			a := must(t, m)
 			finish(a, o)
 			got := standing(m.candidates[0])
-			if want := o.String(); o.FailsOver() && (got.LastError != want || time.Since(got.LastErrorAt).Abs() > time.Millisecond) {
+			if want := o.String(); o.isFault() && (got.LastError != want || time.Since(got.LastErrorAt).Abs() > time.Millisecond) {
 				t.Errorf("after %s it is %s, %s ago", want, got.LastError, time.Since(got.LastErrorAt))
-			} else if !o.FailsOver() && got.LastError == want {
+			} else if !o.isFault() && got.LastError == want {
 				t.Errorf("%s is taken for an error", want)
 			}
 			time.Sleep(2 * time.Hour) // whatever it has led to is over

@@ -153,7 +153,7 @@ func TestLatencyOfKinds(t *testing.T) {
 		if !near(got.FirstEvent.Seconds(), 1) || !near(got.Answer.Seconds(), 30) {
 			t.Errorf("a first event takes %s, an answer %s; want 1s and 30s", got.FirstEvent, got.Answer)
 		}
-		for _, o := range []Outcome{OutcomeThrottled, OutcomeRequestRefused, OutcomeClientGone, OutcomeAbandoned} {
+		for _, o := range []Outcome{OutcomeThrottled, OutcomeRequestRefused, OutcomeAbandoned, OutcomeShortage, OutcomeOutOfTime} {
 			a := must(t, m)
 			a.Report(Report{Outcome: o, Took: time.Hour, RetryIn: time.Nanosecond})
 			a.End(EndingUnknown)

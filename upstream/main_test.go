@@ -80,6 +80,11 @@ func onward(r *Route) (*Attempt, error) {
 	return a, nil
 }
 
+// asks is how a tenant asks for a plain answer, as Route knows it.
+func asks(tenant string) RouteOptions {
+	return RouteOptions{Tenant: tenant, tenants: tenantOf(tenant)}
+}
+
 // must begins an attempt that has to be let through.
 func must(t *testing.T, m *Model) *Attempt {
 	t.Helper()
@@ -146,7 +151,7 @@ func trip(t interface{ Fatal(args ...any) }, c *Candidate) {
 // force opens a breaker with at most so many failures.
 func force(t interface{ Fatal(args ...any) }, c *Candidate, b *breaker, failures int) {
 	for range failures {
-		var p permit
+		p := permit{who: tenantOf("")}
 		if b.admit(&p, c.clock.now(), onTime); b.phase.Load() != phaseClosed {
 			return
 		}

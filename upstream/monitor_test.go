@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,11 +18,13 @@ func TestMonitor(t *testing.T) {
 	log, lines := newLog()
 	m := NewMonitor(log, nil)
 	for what := subjectAnswers; what <= subjectRest; what++ {
-		s := subject{what: what, provider: "p", upstream: "https://h/v1"}
+		s, called := subject{what: what, provider: "p"}, "https://h/v1"
 		if what != subjectAddress {
-			s.upstream, s.model = "https://h/v1 key #1", "m"
+			s.model, called = "m", "https://h/v1 key #1"
 		}
-		tell := m.of(s)
+		var label atomic.Pointer[string]
+		label.Store(&called)
+		tell := m.of(s, &label)
 		if what == subjectRest {
 			tell(change{state: StateCooling, cause: OutcomeQuota, wait: 2500 * time.Millisecond})
 			tell(change{state: StateQuarantined, cause: OutcomeForbidden, wait: 5 * time.Minute})
@@ -73,7 +76,9 @@ func TestMonitorNeverBlocks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var lines []string
 		m := NewMonitor(slog.New(slowLog{lines: &lines}), nil)
-		tell := m.of(subject{what: subjectAnswers, provider: "p"})
+		var label atomic.Pointer[string]
+		label.Store(new(string))
+		tell := m.of(subject{what: subjectAnswers, provider: "p"}, &label)
 		begin := time.Now()
 		tell(change{state: StateOpen})
 		synctest.Wait() // it is being told

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"syscall"
 	"testing"
 
@@ -25,17 +26,19 @@ server_error        failure   failure   -            fails over  none
 throttled           -         success   endpoint     fails over  none
 quota               -         success   credential   fails over  none
 credential_refused  -         success   quarantine   fails over  none
-forbidden           -         success   if unvouched fails over  none
+forbidden           -         success   tenant       fails over  none
 request_refused     success   success   -            stays       none
 model_missing       -         success   endpoint     fails over  none
 invalid_answer      failure   -         -            fails over  unknown
 cut                 failure   -         -            fails over  unknown
+shortage            -         -         -            fails over  none
+out_of_time         -         -         -            stays       unknown
 client_gone         -         -         -            stays       unknown
 abandoned           -         -         -            stays       unknown
 `
 	got := fmt.Sprintf("\n%-20s%-10s%-10s%-13s%-12s%s\n", "outcome", "breaker", "address", "rest", "next", "cost")
 	effects := [...]string{effectSuccess: "success", effectFailure: "failure", effectExcluded: "-"}
-	rests := [...]string{"-", "endpoint", "credential", "quarantine", "if unvouched"}
+	rests := [...]string{"-", "endpoint", "credential", "quarantine", "tenant"}
 	for o := range outcomeCount {
 		then := "stays"
 		if o.FailsOver() {
@@ -89,6 +92,11 @@ func TestOutcomeOfError(t *testing.T) {
 	f(&ConnectError{"h:443", &ForbiddenAddressError{}}, OutcomeUnreachable)
 	f(&ConnectError{"h:443", context.Canceled}, OutcomeClientGone)
 	f(&ConnectError{"https://h/v1", errOff}, OutcomeUnreachable)
+	for _, lack := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRNOTAVAIL} {
+		f(&ConnectError{"h:443", &net.OpError{Op: "dial", Err: os.NewSyscallError("socket", lack)}}, OutcomeShortage)
+	}
+	f(&ConnectError{"h:443", &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.ENETUNREACH)}}, OutcomeUnreachable)
+	f(&net.OpError{Op: "read", Err: os.NewSyscallError("read", syscall.ENOBUFS)}, OutcomeCut) // it was sent
 	f(io.EOF, OutcomeCut)
 	f(io.ErrUnexpectedEOF, OutcomeCut)
 	f(&net.OpError{Op: "read", Err: syscall.ECONNRESET}, OutcomeCut)

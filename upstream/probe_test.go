@@ -13,6 +13,9 @@ import (
 // probeDue is when a breaker that has opened once lets probes through at the latest.
 const probeDue = 13*time.Second + time.Millisecond
 
+// placeDue is when a half-open breaker lets the next probe through after one that said nothing.
+const placeDue = breakerTimeout/breakerProbes + time.Nanosecond
+
 func TestBreakerRecovers(t *testing.T) {
 	in(t, "after three good probes", func(t *testing.T) {
 		log, lines := newLog()
@@ -68,7 +71,10 @@ func TestBreakerRecovers(t *testing.T) {
 		m := single(t, nil)
 		report(t, m, 5, OutcomeServerError)
 		time.Sleep(probeDue)
-		report(t, m, 1000, OutcomeClientGone)
+		for range 1000 {
+			report(t, m, 1, OutcomeClientGone)
+			time.Sleep(placeDue)
+		}
 		if state(m) != StateHalfOpen {
 			t.Errorf("departed clients make it %s", state(m))
 		}
@@ -184,6 +190,7 @@ func TestAbandonedProbes(t *testing.T) {
 		time.Sleep(probeDue)
 		for range 1000 {
 			must(t, m).End(EndingUnknown)
+			time.Sleep(placeDue)
 		}
 		if state(m) != StateHalfOpen {
 			t.Errorf("abandoned probes make it %s", state(m))

@@ -54,7 +54,7 @@ func TestQuarantine(t *testing.T) {
 		table := seeded(t, shared)
 		x, _ := table.Model("x")
 		var a Attempt
-		a.take(x.candidates[0], Plain, x.clock.now(), onTime)
+		a.take(x.candidates[0], asks(""), x.clock.now(), onTime)
 		finish(&a, OutcomeCredentialRefused)
 		for _, e := range table.Endpoints() {
 			if want := e.Provider == "p" && e.Credential == "#1"; want != (e.State == StateQuarantined) {
@@ -116,14 +116,12 @@ func TestTrial(t *testing.T) {
 		}
 	})
 	in(t, "an answer clears it, at a small share for a while", func(t *testing.T) {
-		for _, o := range []Outcome{OutcomeOK, OutcomeRequestRefused} {
-			m := quarantined(t)
-			report(t, m, 1, o)
-			if got := standing(m.candidates[0]); got.State != StateReady || got.Why != "recovered: gets 5 % of its share" {
-				t.Errorf("after %s it is %s: %s", o, got.State, got.Why)
-			}
-			burst(t, m, 100, OutcomeOK)
+		m := quarantined(t)
+		report(t, m, 1, OutcomeOK)
+		if got := standing(m.candidates[0]); got.State != StateReady || got.Why != "recovered: gets 5 % of its share" {
+			t.Errorf("it is %s: %s", got.State, got.Why)
 		}
+		burst(t, m, 100, OutcomeOK)
 	})
 	in(t, "a 5xx says nothing of the credential", func(t *testing.T) {
 		m := quarantined(t)
@@ -132,10 +130,17 @@ func TestTrial(t *testing.T) {
 			t.Errorf("it is %s", state(m))
 		}
 	})
-	in(t, "403 is no better than 401", func(t *testing.T) {
+	in(t, "403 leaves the next one to somebody else", func(t *testing.T) {
 		m := quarantined(t)
-		report(t, m, 1, OutcomeForbidden)
-		inQuarantine(t, m, 10*time.Minute)
+		finish(mustOf(t, m, asks("a")), OutcomeForbidden)
+		time.Sleep(trialTime)
+		if a, err := attemptOf(m, asks("a")); err == nil {
+			t.Errorf("%s is asked again for the same tenant", label(a.Candidate))
+		}
+		finish(mustOf(t, m, asks("c")), OutcomeOK)
+		if state(m) != StateReady {
+			t.Errorf("after an answer it is %s", state(m))
+		}
 	})
 	in(t, "a refusal from before says nothing new", func(t *testing.T) {
 		m := single(t, nil)
@@ -151,36 +156,50 @@ func TestTrial(t *testing.T) {
 	})
 }
 
-// TestForbidden tells a 403 for what one tenant asked from one for the credential.
-func TestForbidden(t *testing.T) {
-	f := func(name string, want State, steps ...any) {
+// TestVouching is which answers end a quarantine, and which are too old to.
+func TestVouching(t *testing.T) {
+	in(t, "none to what began before the refusal", func(t *testing.T) {
+		m := single(t, nil)
+		old := []*Attempt{must(t, m), must(t, m)}
+		time.Sleep(time.Second)
+		report(t, m, 1, OutcomeCredentialRefused)
+		time.Sleep(time.Second)
+		finish(old[0], OutcomeOK)
+		inQuarantine(t, m, 5*time.Minute-time.Second)
+		time.Sleep(75 * time.Minute)
+		finish(old[1], OutcomeOK)
+		if a := must(t, m); !a.trial {
+			t.Error("the credential is tried by everybody at once")
+		}
+	})
+	f := func(o Outcome, vouches bool) {
 		t.Helper()
-		in(t, name, func(t *testing.T) {
+		in(t, "a trial's "+o.String(), func(t *testing.T) {
 			m := single(t, nil)
-			for _, s := range steps {
-				switch s := s.(type) {
-				case Outcome:
-					report(t, m, 1, s)
-				case time.Duration:
-					time.Sleep(s)
-				}
-			}
-			if state(m) != want {
-				t.Errorf("it is %s, want %s", state(m), want)
+			report(t, m, 1, OutcomeCredentialRefused)
+			time.Sleep(75 * time.Minute)
+			finish(must(t, m), o)
+			if got := m.candidates[0].lane.account.quarantine.strikes.Load() == 0; got != vouches {
+				t.Errorf("it ends the quarantine: %t, want %t", got, vouches)
 			}
 		})
 	}
-	const ok, forbidden = OutcomeOK, OutcomeForbidden
-	f("the first of all", StateQuarantined, forbidden)
-	f("after an answer", StateReady, ok, forbidden)
-	f("after an answer a minute old", StateQuarantined, ok, time.Minute, forbidden)
-	f("after an answer less than a minute old", StateReady, ok, time.Minute-time.Millisecond, forbidden)
-	f("twice after an answer", StateQuarantined, ok, forbidden, forbidden)
-	f("twice, with an answer between", StateReady, ok, forbidden, ok, forbidden, ok, forbidden)
-	f("twice, with what is no answer between", StateQuarantined, ok, forbidden, OutcomeServerError, OutcomeClientGone, forbidden)
-	f("after a refused request", StateReady, OutcomeRequestRefused, forbidden)
-	f("after a throttled one", StateReady, OutcomeThrottled, 3*time.Second, forbidden)
-	f("401 after an answer", StateQuarantined, ok, OutcomeCredentialRefused)
+	for o := range outcomeCount {
+		f(o, o == OutcomeOK || o == OutcomeThrottled || o == OutcomeQuota)
+	}
+	in(t, "one to what began since, of a trial that was thought lost", func(t *testing.T) {
+		m := single(t, nil)
+		report(t, m, 1, OutcomeCredentialRefused)
+		time.Sleep(75 * time.Minute)
+		first := must(t, m)
+		time.Sleep(trialTime)
+		second := must(t, m)
+		finish(first, OutcomeOK)
+		if state(m) != StateReady {
+			t.Errorf("it is %s", state(m))
+		}
+		finish(second, OutcomeClientGone)
+	})
 }
 
 func TestQuarantineIsTold(t *testing.T) {

@@ -57,8 +57,8 @@ func TestRamp(t *testing.T) {
 		}
 	})
 	f("after its quarantine", func(m *Model, c *Candidate) {
-		c.lane.account.refused(m.clock.now(), false)
-		c.lane.account.answered(m.clock.now())
+		c.lane.account.quarantine.strike(m.clock.now(), false)
+		c.lane.account.quarantine.clear(m.clock.now())
 	})
 }
 
@@ -67,8 +67,8 @@ func TestRampLeavesNobodyOut(t *testing.T) {
 	for n := 1; n <= 3; n++ {
 		m := several(t, n, "")
 		for _, c := range m.candidates {
-			c.lane.account.refused(m.clock.now(), false)
-			c.lane.account.answered(m.clock.now())
+			c.lane.account.quarantine.strike(m.clock.now(), false)
+			c.lane.account.quarantine.clear(m.clock.now())
 		}
 		for range 1000 {
 			finish(must(t, m), OutcomeClientGone)

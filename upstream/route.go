@@ -170,7 +170,7 @@ func (r *Route) convalescents(s set, now instant) (probes, ramping set) {
 		c := m.candidates[i]
 		if m.MaxAttempts > 1 && c.awaitsProbes(r.options.Kind) {
 			probes |= 1 << i
-		} else if share := c.ramp(now); share < 1 && m.random(grain) >= uint64(share*grain) {
+		} else if share := c.ramp(now, r.options.Kind); share < 1 && m.random(grain) >= uint64(share*grain) {
 			ramping |= 1 << i
 		}
 	}

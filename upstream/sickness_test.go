@@ -13,16 +13,39 @@ type sickness struct {
 	breakers map[*breaker]*breakerState
 	accounts map[*account]*accountState
 	cooling  map[*lane]bool
+	ramp     float64 // the share of whoever has recovered
+}
+
+// awaitsProbes says whether the candidate lets probes through only.
+func (s sickness) awaitsProbes(c *Candidate, kind Kind) bool {
+	for _, b := range s.breakersOf(c, kind) {
+		if b.probed {
+			return true
+		}
+	}
+	return s.accounts[c.lane.account].trial
+}
+
+// share is how much of its traffic the candidate gets. Streams that break off no
+// more make no difference to it.
+func (s sickness) share(c *Candidate) float64 {
+	if s.breakers[c.lane.address.breaker].recent || s.breakers[c.lane.breaker].recent || s.accounts[c.lane.account].recent {
+		return s.ramp
+	}
+	return 1
 }
 
 type breakerState struct {
 	places int // how many attempts it lets through
 	early  bool
+	probed bool // it lets probes through only
+	recent bool // it has recovered
 }
 
 type accountState struct {
 	rests  bool
 	trial  bool // the next attempt is the only one
+	recent bool // its quarantine is over
 	filled int64
 	room   int64
 }
@@ -64,7 +87,7 @@ func (s sickness) breakersOf(c *Candidate, kind Kind) []*breakerState {
 
 // someSickness brings everything in a model into a state of any kind.
 func someSickness(r *rapid.T, m *Model) sickness {
-	s := sickness{make(map[*breaker]*breakerState), make(map[*account]*accountState), make(map[*lane]bool)}
+	s := sickness{make(map[*breaker]*breakerState), make(map[*account]*accountState), make(map[*lane]bool), rampStart}
 	then := []func(){func() {}}
 	for _, c := range m.candidates {
 		l := c.lane
@@ -94,7 +117,8 @@ func someSickness(r *rapid.T, m *Model) sickness {
 		}
 	}
 	if rapid.Bool().Draw(r, "later") {
-		time.Sleep(11 * time.Second) // what opened a second time may be passed as a last resort
+		time.Sleep(12 * time.Second) // what opened a second time may be passed as a last resort
+		s.ramp = 0.4
 	} else {
 		for _, b := range s.breakers {
 			b.early = false
@@ -112,6 +136,8 @@ func someBreaker(r *rapid.T, c *Candidate, b *breaker, s *breakerState) func() {
 	}
 	force(r, c, b, breakStreams) // enough for every rule
 	return func() {
+		s.probed = what != "recovered"
+		s.recent = !s.probed
 		probe := func(e effect) {
 			var p permit
 			if !b.admit(&p, c.clock.now(), onTime) {
@@ -173,7 +199,8 @@ func someAccount(r *rapid.T, c *Candidate, s *accountState) func() {
 			a.quarantine.admit(now)
 			s.rests = true
 		case "cleared":
-			a.answered(now)
+			a.quarantine.clear(now)
+			s.recent = true
 		}
 	}
 }

@@ -107,6 +107,7 @@ func TestStreamsBreakerRecovers(t *testing.T) {
 				a := mustOf(t, m, RouteOptions{Kind: Streamed})
 				a.Report(Report{Outcome: o})
 				a.End(EndingBroken) // of what? it counts for nothing
+				time.Sleep(placeDue)
 			}
 		}
 		if state(m) != StateHalfOpen {
@@ -117,20 +118,37 @@ func TestStreamsBreakerRecovers(t *testing.T) {
 			t.Errorf("three whole streams make it %s", state(m))
 		}
 	})
-	in(t, "and one that never ends counts as broken", func(t *testing.T) {
+	in(t, "when three streams have gone on for longer than they may be silent", func(t *testing.T) {
 		m := broken(t)
 		time.Sleep(probeDue)
-		a := mustOf(t, m, RouteOptions{Kind: Streamed})
-		a.Report(Report{Outcome: OutcomeOK})
-		time.Sleep(m.Timeouts.Total - time.Second)
-		synctest.Wait()
-		if state(m) != StateHalfOpen {
-			t.Errorf("a long stream makes it %s", state(m))
+		var probes [3]*Attempt
+		for i := range probes {
+			probes[i] = mustOf(t, m, RouteOptions{Kind: Streamed})
+			probes[i].Report(Report{Outcome: OutcomeOK})
 		}
-		time.Sleep(2 * time.Second)
+		time.Sleep(m.Timeouts.Idle + 15*time.Second - time.Millisecond)
 		synctest.Wait()
-		if state(m) != StateOpen {
-			t.Errorf("a stream that never ends leaves it %s", state(m))
+		if state(m) != StateHalfOpen || !streamRefused(m) {
+			t.Errorf("three streams that have only begun make it %s", state(m))
+		}
+		time.Sleep(time.Millisecond)
+		synctest.Wait()
+		if state(m) != StateReady {
+			t.Errorf("three streams that go on leave it %s", state(m))
+		}
+		for _, a := range probes {
+			a.End(EndingBroken) // it was half open then, and that round is decided
+		}
+		if state(m) != StateReady || streamRefused(m) {
+			t.Errorf("what becomes of them later makes it %s", state(m))
+		}
+	})
+	in(t, "nor later than a request may take", func(t *testing.T) {
+		m := model(t, build(t, `
+providers: {p: {contract: openai, endpoints: [{url: "https://h/v1", api_keys: [k]}]}}
+models: {m: {targets: [{provider: p}], timeouts: {idle: 50s, total: 60s, first_token: 50s, answer: 50s}}}`))
+		if got := m.candidates[0].proven; got != time.Minute {
+			t.Errorf("a stream is sound after %s, want 1m", got)
 		}
 	})
 }

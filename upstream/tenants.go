@@ -59,7 +59,7 @@ type ban struct {
 
 	mu      sync.Mutex
 	begun   atomic.Int64 // instant
-	strikes int          // bans since the last answer
+	strikes atomic.Int32 // bans since the last answer
 }
 
 // holds reports whether one of these tenants is kept away.
@@ -80,8 +80,8 @@ func (b *ban) begin(now instant, who tenants) time.Duration {
 		b.banned.Or(uint64(who))
 		return 0
 	}
-	wait := lengthened(quarantineFor(b.strikes))
-	b.strikes++
+	wait := lengthened(quarantineFor(int(b.strikes.Load())))
+	b.strikes.Add(1)
 	b.banned.Store(uint64(who))
 	b.begun.Store(int64(now))
 	b.end.Store(int64(now.after(wait)))
@@ -90,11 +90,11 @@ func (b *ban) begin(now instant, who tenants) time.Duration {
 
 // answered notes that a tenant had an answer through the credential.
 func (b *ban) answered(who tenants) {
-	if b.vouched.Load()&uint64(who) != 0 {
+	if b.vouched.Load()&uint64(who) != 0 && b.strikes.Load() == 0 {
 		return
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.vouched.Or(uint64(who))
-	b.strikes = 0
+	b.strikes.Store(0)
 }
