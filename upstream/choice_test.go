@@ -150,7 +150,7 @@ func (w *walk) rankOf(c *Candidate) rank {
 		if len(w.attempts) > 0 {
 			k.part = 2
 		}
-	case w.sick.share(c) <= w.coin:
+	case w.sick.share(c, w.route.options.Kind) <= w.coin:
 		k.part = 1
 	}
 	if w.asked[c.Provider] {

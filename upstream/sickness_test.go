@@ -26,10 +26,14 @@ func (s sickness) awaitsProbes(c *Candidate, kind Kind) bool {
 	return s.accounts[c.lane.account].trial
 }
 
-// share is how much of its traffic the candidate gets. Streams that break off no
-// more make no difference to it.
-func (s sickness) share(c *Candidate) float64 {
-	if s.breakers[c.lane.address.breaker].recent || s.breakers[c.lane.breaker].recent || s.accounts[c.lane.account].recent {
+// share is how much of its traffic of a kind the candidate gets.
+func (s sickness) share(c *Candidate, kind Kind) float64 {
+	for _, b := range s.breakersOf(c, kind) {
+		if b.recent {
+			return s.ramp
+		}
+	}
+	if s.accounts[c.lane.account].recent {
 		return s.ramp
 	}
 	return 1
