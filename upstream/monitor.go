@@ -128,6 +128,9 @@ func (c change) words() (slog.Level, string) {
 	case StateQuarantined:
 		return slog.LevelError, "credential quarantined: the provider refuses it; replace it, or ask the provider"
 	case StateCooling:
+		if c.cause == OutcomeModelMissing {
+			return slog.LevelWarn, "left alone for a while: the provider does not know the model; is the target's model right?"
+		}
 		return slog.LevelInfo, "left alone for a while: the provider asked for it"
 	case StateHalfOpen:
 		return slog.LevelInfo, c.named() + " half open: probing"
