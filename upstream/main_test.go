@@ -155,12 +155,15 @@ func force(t interface{ Fatal(args ...any) }, c *Candidate, b *breaker, failures
 		if b.admit(&p, c.clock.now(), onTime); b.phase.Load() != phaseClosed {
 			return
 		}
-		p.report(effectFailure)
+		settled(&p, effectFailure)
 	}
 	if b.phase.Load() == phaseClosed {
 		t.Fatal("the breaker is still closed")
 	}
 }
+
+// settled reports how an attempt ended that holds nothing but a permit.
+func settled(p *permit, e effect) { p.report(e) }
 
 // label tells candidates apart in expectations.
 func label(c *Candidate) string {

@@ -172,6 +172,19 @@ func TestVouching(t *testing.T) {
 			t.Error("the credential is tried by everybody at once")
 		}
 	})
+	in(t, "one to a trial, even if another was refused meanwhile", func(t *testing.T) {
+		m := single(t, nil)
+		report(t, m, 1, OutcomeCredentialRefused)
+		time.Sleep(75 * time.Minute)
+		first := must(t, m)
+		time.Sleep(trialTime)
+		report(t, m, 1, OutcomeCredentialRefused)
+		time.Sleep(time.Second)
+		finish(first, OutcomeOK)
+		if state(m) != StateReady {
+			t.Errorf("it is %s", state(m))
+		}
+	})
 	f := func(o Outcome, vouches bool) {
 		t.Helper()
 		in(t, "a trial's "+o.String(), func(t *testing.T) {

@@ -43,7 +43,7 @@ func TestRamp(t *testing.T) {
 		for range breakerProbes {
 			var p permit
 			c.lane.breaker.admit(&p, m.clock.now(), onTime)
-			p.report(effectSuccess)
+			settled(&p, effectSuccess)
 		}
 	})
 	f("after its address's breaker closed", func(m *Model, c *Candidate) {
@@ -53,7 +53,7 @@ func TestRamp(t *testing.T) {
 		for range breakerProbes {
 			var p permit
 			c.lane.address.breaker.admit(&p, m.clock.now(), onTime)
-			p.report(effectSuccess)
+			settled(&p, effectSuccess)
 		}
 	})
 	f("after its quarantine", func(m *Model, c *Candidate) {

@@ -147,7 +147,7 @@ func someBreaker(r *rapid.T, c *Candidate, b *breaker, s *breakerState) func() {
 			if !b.admit(&p, c.clock.now(), onTime) {
 				r.Fatalf("a half-open breaker admits less than %d probes", breakerProbes)
 			}
-			p.report(e)
+			settled(&p, e)
 		}
 		held := func(n int) {
 			for range n {
