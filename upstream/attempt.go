@@ -71,7 +71,7 @@ func (a *Attempt) take(c *Candidate, o RouteOptions, now instant, when admission
 	}
 	l.account.pending.Add(-1)
 	for _, p := range [...]*permit{&a.permits.address, &a.permits.lane, &a.permits.streams} {
-		p.report(effectExcluded)
+		p.report(effectExcluded, now)
 		*p = permit{}
 	}
 	return false
@@ -98,10 +98,10 @@ func (a *Attempt) Report(r Report) {
 	a.outcome = r.Outcome
 	a.lane.latencyOf(a.kind).end()
 	now, l, row := a.clock.now(), a.lane, r.Outcome.row()
-	l.address.report(&a.permits.address, r.Outcome, l.model)
-	a.permits.lane.report(row.breaker)
+	l.address.report(&a.permits.address, r.Outcome, l.model, now)
+	a.permits.lane.report(row.breaker, now)
 	if r.Outcome != OutcomeOK {
-		a.permits.streams.report(effectExcluded) // no stream has begun
+		a.permits.streams.report(effectExcluded, now) // no stream has begun
 		a.permits.streams = permit{}
 	}
 	switch latency := l.latencyOf(a.kind); {
@@ -160,14 +160,15 @@ func (a *Attempt) End(e Ending) {
 		return
 	}
 	a.Report(Report{Outcome: OutcomeAbandoned})
+	now := a.clock.now()
 	switch e {
 	case EndingWhole:
-		a.permits.streams.report(effectSuccess)
+		a.permits.streams.report(effectSuccess, now)
 	case EndingBroken:
-		a.permits.streams.report(effectFailure)
-		a.lane.fault.note(a.clock.now(), OutcomeCut)
+		a.permits.streams.report(effectFailure, now)
+		a.lane.fault.note(now, OutcomeCut)
 	default:
-		a.permits.streams.report(effectExcluded)
+		a.permits.streams.report(effectExcluded, now)
 	}
 	a.lane.pending.Add(-1)
 	a.lane.account.pending.Add(-1)

@@ -26,6 +26,10 @@ const (
 	breakerProbes = 3
 	// breakerMinimum is how many outcomes a failure rate needs to mean something.
 	breakerMinimum = 10
+	// breakerCredit is how many answers at most a failure meets that is the first for
+	// long: while nothing fails, the gate is not told of each. breakCredit is the same for streams.
+	breakerCredit = 2 * breakerMinimum
+	breakCredit   = 10 * breakStreams
 	// breakerRate is the failure rate that trips.
 	breakerRate = 0.5
 	// breakerStreak is the number of failures in a row that trips where most of what
@@ -62,6 +66,10 @@ type breaker struct {
 	reopened  int // rounds of probes that failed since it was last closed
 	// answeredTo is the number of the attempt that began last of all that were answered.
 	answeredTo uint64
+	failedAt   instant // when the gate was last told of a failure; 0: never
+	credit     int     // answers that it was not told of, the last at creditAt
+	creditAt   instant
+	mostCredit int
 
 	// phase is phaseClosed, phaseHalfOpen, or the instant at which the first probe is due.
 	phase      atomic.Int64
@@ -78,63 +86,20 @@ const (
 	phaseHalfOpen int64 = -1
 )
 
-// newBreaker returns a closed breaker that opens by a rule. tell is called with
-// each change of state, under locks: it must not block, nor ask the breaker.
-func newBreaker(c clock, trips func(b *breaker, counts gobreaker.Counts) bool, tell teller) *breaker {
-	b := &breaker{clock: c, tell: tell}
+// newBreaker returns a closed breaker. tell is called with each change of state,
+// under locks: it must not block, nor ask the breaker.
+func newBreaker(c clock, r rule, tell teller) *breaker {
+	b := &breaker{clock: c, tell: tell, mostCredit: r.credit}
 	b.gate = gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
 		MaxRequests:   breakerProbes,
 		Interval:      breakerWindow,
 		BucketPeriod:  breakerBucket,
 		Timeout:       1, // see admit
-		ReadyToTrip:   func(counts gobreaker.Counts) bool { return trips(b, counts) },
+		ReadyToTrip:   func(counts gobreaker.Counts) bool { return r.trips(b, counts) },
 		OnStateChange: func(_ string, from, to gobreaker.State) { b.enter(from, to) },
 		IsSuccessful:  func(err error) bool { return err == verdict(effectSuccess) }, //nolint:errorlint // the very value of decide
 	})
 	return b
-}
-
-// streak is a run of failures, as they came, without a good answer between them.
-type streak struct {
-	length         int
-	earliest, last uint64 // the numbers of those that began first and last
-	who            tenants
-}
-
-func (s *streak) extend(number uint64, who tenants) {
-	if s.length == 0 {
-		s.earliest, s.last = number, number
-	}
-	s.length++
-	s.who |= who
-	s.earliest, s.last = min(s.earliest, number), max(s.last, number)
-}
-
-// tripsOnFailures opens a breaker whose upstream keeps failing. What is undecided
-// may yet be answered, if it began after the last one that was: where failures are
-// quick and answers slow, a few failures come in a row although most attempts
-// will succeed. Nor is it opened for what a single tenant asks.
-func tripsOnFailures(b *breaker, c gobreaker.Counts) bool {
-	s, open := &b.streak, b.answeredTo+1
-	needed := breakerLongStreak
-	if reaches(breakerRate, int(c.TotalFailures), int(c.Requests)) {
-		needed = breakerStreak
-	}
-	if s.length >= needed && b.witnesses.agree(s.who) &&
-		reaches(breakerInARow, s.length, s.length+b.attempts.between(max(s.earliest, open), s.last)) {
-		return true
-	}
-	return c.Requests >= breakerMinimum && b.witnesses.agree(b.witnesses.failures()) &&
-		reaches(breakerRate, int(c.TotalFailures), int(c.Requests)+b.attempts.between(open, b.attempts.last.Load()))
-}
-
-// reaches reports whether so many failures are at least that share of all.
-func reaches(share float64, failures, all int) bool { return float64(failures) >= share*float64(all) }
-
-// tripsOnBreaks opens a breaker whose streams keep breaking off.
-func tripsOnBreaks(b *breaker, c gobreaker.Counts) bool {
-	return c.TotalFailures >= breakMinimum && c.Requests >= breakStreams && b.witnesses.agree(b.witnesses.failures()) &&
-		reaches(breakRate, int(c.TotalFailures), int(c.Requests))
 }
 
 // verdict carries an effect through the gate, which takes errors.
@@ -266,7 +231,7 @@ const (
 
 // count takes the outcome of an attempt to the gate that was closed when it began,
 // unless it has opened since: then it has nothing new to say.
-func (b *breaker) count(p *permit, e effect) {
+func (b *breaker) count(p *permit, e effect, now instant) {
 	b.attempts.end(p.number)
 	if e == effectExcluded {
 		return
@@ -276,13 +241,33 @@ func (b *breaker) count(p *permit, e effect) {
 	if b.generation.Load() != p.generation || !b.isClosed() {
 		return
 	}
-	b.witnesses.note(b.clock.now(), p.who, e)
+	b.witnesses.note(now, p.who, e)
+	isQuiet := b.failedAt == 0 || b.failedAt.until(now) > breakerWindow+breakerBucket
 	if e == effectFailure {
 		b.streak.extend(p.number, p.who)
-	} else {
-		b.streak, b.answeredTo = streak{}, max(b.answeredTo, p.number)
+		if isQuiet {
+			b.redeem(now)
+		}
+		b.failedAt = now
+		b.decide(e)
+		return
+	}
+	b.streak, b.answeredTo = streak{}, max(b.answeredTo, p.number)
+	if isQuiet {
+		b.credit, b.creditAt = min(b.credit+1, b.mostCredit), now
+		return
 	}
 	b.decide(e)
+}
+
+// redeem tells the gate of the answers that it was not told of, unless they are old.
+func (b *breaker) redeem(now instant) {
+	if b.creditAt.until(now) <= breakerWindow {
+		for range b.credit {
+			b.decide(effectSuccess)
+		}
+	}
+	b.credit = 0
 }
 
 // decide takes an outcome to the gate. It runs under mu. (The functions are no

@@ -53,6 +53,29 @@ func TestBreakerOpens(t *testing.T) {
 		report(t, m, 1, OutcomeTimeout)
 		refused(t, m)
 	})
+	in(t, "after five where much was answered, long ago", func(t *testing.T) {
+		m := single(t, nil)
+		report(t, m, 1000, OutcomeOK)
+		time.Sleep(breakerWindow + time.Second)
+		report(t, m, 5, OutcomeUnreachable)
+		refused(t, m)
+	})
+	in(t, "when more than half fail, after any number of answers", func(t *testing.T) {
+		m := single(t, nil)
+		report(t, m, 10_000, OutcomeOK)
+		for n := 0; state(m) == StateReady; n++ {
+			if n == 100 {
+				t.Fatal("200 failures for 100 answers leave it ready")
+			}
+			report(t, m, 1, OutcomeServerError)
+			if state(m) == StateReady {
+				report(t, m, 1, OutcomeOK)
+			}
+			if state(m) == StateReady {
+				report(t, m, 1, OutcomeServerError)
+			}
+		}
+	})
 	in(t, "when half of ten attempts fail", func(t *testing.T) {
 		m := single(t, nil)
 		for range 4 {

@@ -213,14 +213,14 @@ func (b *builder) lane(id laneID, c *Candidate) *lane {
 	a := keep(b.old.addresses, b.known.addresses, id.addressID, func() *address {
 		a := &address{bits: make(map[string]uint64)}
 		a.label.Store(&c.Endpoint.URL)
-		a.breaker = newBreaker(clock, a.tripsWide, monitor.of(subject{subjectAddress, c.Provider.Name, ""}, &a.label))
+		a.breaker = newBreaker(clock, rule{a.tripsWide, breakerCredit}, monitor.of(subject{subjectAddress, c.Provider.Name, ""}, &a.label))
 		return a
 	})
 	of := keep(b.old.accounts, b.known.accounts, id.accountID, func() *account { return new(account) })
 	l := keep(b.old.lanes, b.known.lanes, id, func() *lane {
 		l := &lane{address: a, account: of, model: a.bitOf(id.model)}
-		l.breaker = newBreaker(clock, tripsOnFailures, monitor.of(subject{subjectAnswers, c.Provider.Name, c.Model}, &l.label))
-		l.streams = newBreaker(clock, tripsOnBreaks, monitor.of(subject{subjectStreams, c.Provider.Name, c.Model}, &l.label))
+		l.breaker = newBreaker(clock, rule{tripsOnFailures, breakerCredit}, monitor.of(subject{subjectAnswers, c.Provider.Name, c.Model}, &l.label))
+		l.streams = newBreaker(clock, rule{tripsOnBreaks, breakCredit}, monitor.of(subject{subjectStreams, c.Provider.Name, c.Model}, &l.label))
 		l.tell = monitor.of(subject{subjectRest, c.Provider.Name, c.Model}, &l.label)
 		return l
 	})

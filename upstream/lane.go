@@ -46,7 +46,7 @@ func (a *address) tripsWide(b *breaker, c gobreaker.Counts) bool {
 }
 
 // report takes the outcome of an attempt at one of the address's models in.
-func (a *address) report(p *permit, o Outcome, model uint64) {
+func (a *address) report(p *permit, o Outcome, model uint64, now instant) {
 	e := o.row().address
 	switch {
 	case o == OutcomeUnreachable:
@@ -56,7 +56,7 @@ func (a *address) report(p *permit, o Outcome, model uint64) {
 	case e == effectSuccess && a.failing.Load() != 0:
 		a.failing.Store(0)
 	}
-	p.report(e)
+	p.report(e, now)
 }
 
 // account is what is known of one credential at an address.

@@ -163,7 +163,7 @@ func force(t interface{ Fatal(args ...any) }, c *Candidate, b *breaker, failures
 }
 
 // settled reports how an attempt ended that holds nothing but a permit.
-func settled(p *permit, e effect) { p.report(e) }
+func settled(p *permit, e effect) { p.report(e, p.breaker.clock.now()) }
 
 // label tells candidates apart in expectations.
 func label(c *Candidate) string {

@@ -33,11 +33,11 @@ func (p *permit) watch(overdue time.Duration, e effect) {
 
 // report tells the breaker how the attempt ended. Only the first report of a
 // probe counts; every other permit must be reported once.
-func (p *permit) report(e effect) {
+func (p *permit) report(e effect, now instant) {
 	switch {
 	case p.breaker == nil:
 	case p.probe == nil:
-		p.breaker.count(p, e)
+		p.breaker.count(p, e, now)
 	default:
 		if p.probe.watchdog != nil {
 			p.probe.watchdog.Stop()
