@@ -111,9 +111,9 @@ func (a *Attempt) Report(r Report) {
 		l.account.cooldown.over()
 	case row.breaker == effectFailure:
 		latency.penalise(now, r.Took)
-	case r.Outcome == OutcomeClientGone:
+	case r.Outcome == OutcomeClientGone, r.Outcome == OutcomeOutOfTime:
 		latency.atLeast(now, r.Took)
-	case r.Outcome != OutcomeAbandoned:
+	case r.Outcome != OutcomeAbandoned && r.Outcome != OutcomeShortage:
 		latency.heard(now)
 	}
 	if r.Outcome.isFault() {

@@ -215,6 +215,9 @@ func (b *breaker) admit(p *permit, now instant, when admission) bool {
 		return false
 	}
 	b.places.Add(-1)
+	if b.nextPlace.Load() != 0 { // one has said nothing: the others are not sent all at once
+		b.nextPlace.Store(int64(now.after(breakerTimeout / breakerProbes)))
+	}
 	*p = permit{breaker: b, who: p.who, generation: b.generation.Load(), probe: new(probe)}
 	return true
 }

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"sync"
 	"testing"
 	"time"
 
@@ -49,6 +50,20 @@ func TestCooldown(t *testing.T) {
 		}
 		wait, _ = c.begin(instant(1).after(wait), OutcomeThrottled, named)
 		lengthenedFrom(t, 4*time.Second, wait)
+	})
+	t.Run("counts those who come at once once", func(t *testing.T) {
+		for range 500 {
+			var (
+				c   cooldown
+				all sync.WaitGroup
+			)
+			for range 8 {
+				all.Go(func() { c.begin(1, OutcomeThrottled, named) })
+			}
+			if all.Wait(); c.repeats.Load() != 1 {
+				t.Fatalf("it was asked for %d times", c.repeats.Load())
+			}
+		}
 	})
 	t.Run("takes the time named, up to a minute", func(t *testing.T) {
 		for _, at := range []struct{ asked, want time.Duration }{{time.Millisecond, time.Millisecond}, {10 * time.Second, 10 * time.Second}, {10 * time.Hour, time.Minute}} {

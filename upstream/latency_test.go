@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"fmt"
 	"math"
 	"sync"
 	"testing"
@@ -67,6 +68,26 @@ func TestLatency(t *testing.T) {
 		l.observe(start, 20*time.Second)
 		l.penalise(start, time.Microsecond)
 	}, 0, 20)
+	f("who waits in vain waits as long at least", func(l *latency) {
+		once(l)
+		l.atLeast(start, 7*time.Second)
+	}, 0, 7)
+	f("and makes nobody quicker", func(l *latency) {
+		once(l)
+		l.atLeast(start.after(5*time.Second), time.Second)
+	}, 5*time.Second, 2*math.Exp(-0.5))
+	f("nor known", func(l *latency) { l.atLeast(start, 7*time.Second) }, 0, 0)
+	const day = 24 * time.Hour
+	for _, days := range []time.Duration{1, 24, 25, 30, 40, 49} { // the time comes round
+		f(fmt.Sprintf("is forgotten %d days later", days), once, days*day, 0)
+		f(fmt.Sprintf("and stands for nothing %d days later", days), func(l *latency) {
+			l.observe(start, time.Minute)
+			l.observe(start.after(days*day), time.Second)
+		}, days*day, 1)
+	}
+	f("is whole for who has looked at the clock a moment before", func(l *latency) {
+		l.observe(start.after(time.Second), 2*time.Second)
+	}, 0, 2)
 	f("a wait of nothing is known as well", func(l *latency) { l.observe(start, 0) }, 0, 1e-6)
 }
 
@@ -153,7 +174,7 @@ func TestLatencyOfKinds(t *testing.T) {
 		if !near(got.FirstEvent.Seconds(), 1) || !near(got.Answer.Seconds(), 30) {
 			t.Errorf("a first event takes %s, an answer %s; want 1s and 30s", got.FirstEvent, got.Answer)
 		}
-		for _, o := range []Outcome{OutcomeThrottled, OutcomeRequestRefused, OutcomeAbandoned, OutcomeShortage, OutcomeOutOfTime} {
+		for _, o := range []Outcome{OutcomeThrottled, OutcomeRequestRefused, OutcomeAbandoned, OutcomeShortage} {
 			a := must(t, m)
 			a.Report(Report{Outcome: o, Took: time.Hour, RetryIn: time.Nanosecond})
 			a.End(EndingUnknown)
@@ -192,4 +213,49 @@ func TestAwaited(t *testing.T) {
 	f(31, 1)
 	l.end() // the client left, say: that is no news
 	f(32, 0)
+}
+
+// TestAwaitedByOutcome has two attempts wait, and one of them decided after 10 s.
+func TestAwaitedByOutcome(t *testing.T) {
+	f := func(o Outcome, want time.Duration) {
+		t.Helper()
+		in(t, o.String(), func(t *testing.T) {
+			m := single(t, nil)
+			a, b := must(t, m), must(t, m)
+			time.Sleep(10 * time.Second)
+			finish(a, o)
+			time.Sleep(3 * time.Second)
+			l := &m.candidates[0].lane.answer
+			if got := l.awaited(m.clock.now()); !near(got, want.Seconds()) {
+				t.Errorf("something is awaited for %.3fs, want %s", got, want)
+			}
+			finish(b, OutcomeAbandoned)
+		})
+	}
+	for o := range outcomeCount {
+		switch o {
+		case OutcomeShortage, OutcomeOutOfTime, OutcomeClientGone, OutcomeAbandoned:
+			f(o, 13*time.Second) // nothing has come
+		default:
+			f(o, 3*time.Second)
+		}
+	}
+}
+
+// TestClientsLeave has clients wait in vain: whoever keeps them waiting is slow.
+func TestClientsLeave(t *testing.T) {
+	for _, o := range []Outcome{OutcomeClientGone, OutcomeOutOfTime} {
+		in(t, o.String(), func(t *testing.T) {
+			m := single(t, nil)
+			report(t, m, 1, OutcomeOK)
+			for _, at := range []struct{ waited, want time.Duration }{{500, 1000}, {8000, 8000}, {3000, 8000}} {
+				a := must(t, m)
+				a.Report(Report{Outcome: o, Took: at.waited * time.Millisecond})
+				a.End(EndingUnknown)
+				if got := standing(m.candidates[0]).Answer; !near(got.Seconds(), (at.want * time.Millisecond).Seconds()) {
+					t.Errorf("after %d ms in vain an answer takes %s, want %d ms", at.waited, got, at.want)
+				}
+			}
+		})
+	}
 }

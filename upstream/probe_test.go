@@ -78,7 +78,10 @@ func TestBreakerRecovers(t *testing.T) {
 		if state(m) != StateHalfOpen {
 			t.Errorf("departed clients make it %s", state(m))
 		}
-		burst(t, m, 3, OutcomeOK)
+		for range 3 {
+			report(t, m, 1, OutcomeOK)
+			time.Sleep(placeDue)
+		}
 		if state(m) != StateReady {
 			t.Errorf("after three good probes it is %s", state(m))
 		}
@@ -195,7 +198,10 @@ func TestAbandonedProbes(t *testing.T) {
 		if state(m) != StateHalfOpen {
 			t.Errorf("abandoned probes make it %s", state(m))
 		}
-		burst(t, m, 3, OutcomeOK)
+		for range 3 {
+			report(t, m, 1, OutcomeOK)
+			time.Sleep(placeDue)
+		}
 		if got := standing(m.candidates[0]); got.State != StateReady || got.Pending != 0 {
 			t.Errorf("after three good probes it is %s with %d pending", got.State, got.Pending)
 		}

@@ -62,6 +62,57 @@ func TestRamp(t *testing.T) {
 	})
 }
 
+// TestRampAcrossTiers counts whom 3,000 requests ask of two tiers, so long after the
+// only one of the first has recovered.
+func TestRampAcrossTiers(t *testing.T) {
+	in(t, "and the other tier takes the rest", func(t *testing.T) {
+		m := model(t, seeded(t, `
+providers: {a: {`+oneKey+`}, b: {`+oneKey+`}}
+models: {m: {targets: [{provider: a}, {provider: b, tier: 2}]}}`))
+		m.candidates[0].lane.account.quarantine.strike(m.clock.now(), false)
+		m.candidates[0].lane.account.quarantine.clear(m.clock.now())
+		recovered := time.Now()
+		for _, at := range []struct {
+			after    time.Duration
+			from, to int // of 3,000
+		}{{0, 100, 200}, {999 * time.Millisecond, 100, 300}, {15 * time.Second, 1400, 1600}, {30 * time.Second, 3000, 3000}} {
+			time.Sleep(time.Until(recovered.Add(at.after)))
+			asked := 0
+			for range 3000 {
+				a := must(t, m)
+				if a.Tier == 1 {
+					asked++
+				}
+				finish(a, OutcomeClientGone)
+			}
+			if asked < at.from || asked > at.to {
+				t.Errorf("after %s the first tier gets %d of 3,000, want %d to %d", at.after, asked, at.from, at.to)
+			}
+		}
+	})
+	in(t, "and not where nobody else is able", func(t *testing.T) {
+		m := single(t, nil)
+		trip(t, m.candidates[0])
+		time.Sleep(probeDue)
+		report(t, m, 3, OutcomeOK)
+		burst(t, m, 3000, OutcomeClientGone)
+	})
+	in(t, "and a second attempt passes by whom the first did not have to", func(t *testing.T) {
+		m := several(t, 3, "")
+		m.candidates[1].lane.account.quarantine.strike(m.clock.now(), false)
+		m.candidates[1].lane.account.quarantine.clear(m.clock.now())
+		m.random = func(n uint64) uint64 { return n - 1 } // whoever may be passed by is
+		route, _ := m.Route(&Needs{}, RouteOptions{})
+		for i := range 3 {
+			a, err := onward(&route)
+			if err != nil || (a.Provider.Name == "b") != (i == 2) {
+				t.Fatalf("attempt %d asks %v, %v", i+1, a, err)
+			}
+			finish(a, OutcomeThrottled)
+		}
+	})
+}
+
 // TestRampLeavesNobodyOut has all recover at once: somebody is asked all the same.
 func TestRampLeavesNobodyOut(t *testing.T) {
 	for n := 1; n <= 3; n++ {
@@ -104,6 +155,31 @@ func TestWhoProbes(t *testing.T) {
 				}
 				finish(a, OutcomeInvalidAnswer)
 				time.Sleep(probeDue)
+			}
+		}
+	})
+	in(t, "a credential that was refused, by the first attempt of a request", func(t *testing.T) {
+		m := several(t, 3, "")
+		m.candidates[1].lane.account.quarantine.strike(m.clock.now(), false)
+		time.Sleep(75 * time.Minute)
+		for i := range 100 {
+			if a := must(t, m); (a.Provider.Name == "b") != (i == 0) {
+				t.Fatalf("request %d asks %s", i, a.Provider.Name)
+			}
+		}
+	})
+	in(t, "a credential that was refused, by a second attempt only when nobody else is left", func(t *testing.T) {
+		for range 100 {
+			m := several(t, 3, "")
+			m.candidates[1].lane.account.quarantine.strike(m.clock.now(), false)
+			route, _ := m.Route(&Needs{}, RouteOptions{})
+			for i := range 3 {
+				a, err := onward(&route)
+				if err != nil || (a.Provider.Name == "b") != (i == 2) {
+					t.Fatalf("attempt %d asks %v, %v", i+1, a, err)
+				}
+				finish(a, OutcomeThrottled)
+				time.Sleep(75 * time.Minute)
 			}
 		}
 	})

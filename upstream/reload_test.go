@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // before is the configuration of the tests of reloads.
@@ -230,6 +232,43 @@ func TestReloadKeepsThrift(t *testing.T) {
 		time.Sleep(breakerWindow)
 		if got := fail(called(t, reloaded(t, old, alone), "x")); got != StateOpen {
 			t.Errorf("the other credential is %s, when the only model fails", got)
+		}
+	})
+}
+
+// TestReloadRenames gives a credential another place in api_keys: that is how it is
+// called from now on, also of what began before.
+func TestReloadRenames(t *testing.T) {
+	in(t, "in the log and to operators", func(t *testing.T) {
+		log, lines := newLog()
+		monitor := NewMonitor(log, nil)
+		old, err := NewTable(parse(t, before), TableOptions{Monitor: monitor})
+		if err != nil {
+			t.Fatal(err)
+		}
+		x := called(t, old, "x")
+		throttled, failing := begun(t, x, 0), []*Attempt{begun(t, x, 1), begun(t, x, 1)}
+		table, err := NewTable(parse(t, strings.ReplaceAll(before, "[k1, k2]", "[k0, k2, k1]")), TableOptions{Previous: old, Monitor: monitor})
+		if err != nil {
+			t.Fatal(err)
+		}
+		finish(throttled, OutcomeThrottled)
+		for _, a := range failing {
+			finish(a, OutcomeCredentialRefused)
+		}
+		trip(t, called(t, table, "x").candidates[2])
+		monitor.Close()
+		want := `level=INFO msg="left alone for a while: the provider asked for it" provider=p upstream="https://h/v1 key #3" model=x duration_ms=NNNN outcome=throttled
+level=ERROR msg="credential quarantined: the provider refuses it; replace it, or ask the provider" provider=p upstream="https://h/v1 key #2" model=x duration_ms=NNNN outcome=credential_refused
+level=WARN msg="circuit breaker opened: the upstream keeps failing" provider=p upstream="https://h/v1 key #3" model=x duration_ms=NNNN`
+		if diff := cmp.Diff(want, withoutDuration(lines.lines())); diff != "" {
+			t.Error(diff)
+		}
+		for _, e := range table.Endpoints() {
+			want := map[string]State{"#2": StateQuarantined, "#3": StateCooling}[e.Credential]
+			if e.Provider == "p" && e.Model == "x" && want != "" && e.State != want {
+				t.Errorf("%s is %s, want %s", e.Credential, e.State, want)
+			}
 		}
 	})
 }

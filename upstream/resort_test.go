@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"fmt"
+	"math"
 	"testing"
 	"time"
 )
@@ -97,6 +98,22 @@ func TestLastResort(t *testing.T) {
 		time.Sleep(50 * time.Second)
 		if got := refused(t, m); got < 10*time.Second || got > 25*time.Second {
 			t.Errorf("it asks to retry after %s, want the rest of a cooldown", got)
+		}
+	})
+	in(t, "and the next request may, where this one came too late", func(t *testing.T) {
+		m := single(t, nil)
+		l := m.candidates[0].lane
+		l.address.failing.Store(math.MaxUint64)
+		force(t, m.candidates[0], l.address.breaker, breakerStreak)
+		l.address.breaker.phase.Store(int64(m.clock.now().after(time.Hour)))
+		time.Sleep(probeDue)
+		l.address.breaker.tell = func(change) { trip(t, m.candidates[0]) } // meanwhile
+		if a, err := attempt(m); err == nil {
+			t.Fatalf("%s is asked", label(a.Candidate))
+		}
+		l.address.breaker.tell = func(change) {}
+		if due := m.thrift.resort.Load(); due != 0 {
+			t.Errorf("a last resort that nobody was is due again in %s", time.Duration(due-int64(m.clock.now())))
 		}
 	})
 	in(t, "not as a second attempt", func(t *testing.T) {

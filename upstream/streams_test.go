@@ -113,7 +113,10 @@ func TestStreamsBreakerRecovers(t *testing.T) {
 		if state(m) != StateHalfOpen {
 			t.Errorf("streams that never begin make it %s", state(m))
 		}
-		stream(t, m, 3, EndingWhole)
+		for range 3 {
+			stream(t, m, 1, EndingWhole)
+			time.Sleep(placeDue)
+		}
 		if state(m) != StateReady {
 			t.Errorf("three whole streams make it %s", state(m))
 		}
