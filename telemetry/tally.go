@@ -13,10 +13,14 @@ import (
 // SDK's own counter walks through the labels every time.
 type tally struct {
 	n      atomic.Int64
+	zero   atomic.Bool // shown at 0, too
 	labels metric.ObserveOption
 }
 
 func (t *tally) add() { t.n.Add(1) }
+
+// show makes the series exist before anything is counted.
+func (t *tally) show() { t.zero.Store(true) }
 
 // tallies are the tallies of one counter, which the SDK reads at a scrape.
 type tallies struct {
@@ -30,7 +34,7 @@ func newTallies(meter metric.Meter, counter metric.Int64ObservableCounter) (*tal
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		for _, one := range t.all {
-			if n := one.n.Load(); n > 0 {
+			if n := one.n.Load(); n > 0 || one.zero.Load() {
 				o.ObserveInt64(counter, n, one.labels)
 			}
 		}

@@ -44,6 +44,18 @@ func (m *Metrics) Retry(model, decision string) {
 	m.again.of(retryLabels{model: model, decision: decision}).add()
 }
 
+// RetriesOf makes both of a public model's counts of retries exist, at 0 if nothing was
+// counted yet. An increase is only seen of what was there before: without this, an alert
+// would miss the first storm. It counts nothing, so it may be called again.
+func (m *Metrics) RetriesOf(model string) {
+	if m == nil {
+		return
+	}
+	for _, decision := range [...]string{"made", "refused"} {
+		m.again.of(retryLabels{model: model, decision: decision}).show()
+	}
+}
+
 // ObserveUpstreams reports every endpoint's state, what is in progress there, and how
 // soon it answers. f is called at every scrape, and by whoever scrapes at once.
 func (m *Metrics) ObserveUpstreams(f func() []UpstreamState) error {

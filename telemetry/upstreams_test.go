@@ -68,6 +68,23 @@ func TestUpstreamChangesAndRetries(t *testing.T) {
 		`tollgate_retries_total{gen_ai_request_model="gemini-flash",tollgate_decision="refused"} 2`)
 }
 
+// An alert on an increase sees the first refusal only if the series was there before.
+func TestRetriesOfAModelBeginAtZero(t *testing.T) {
+	tel := start(t, DefaultConfig())
+	m := tel.Metrics()
+	wantSamples(t, tel, "tollgate_retries_")
+	m.RetriesOf("gemini-flash")
+	wantSamples(t, tel, "tollgate_retries_",
+		`tollgate_retries_total{gen_ai_request_model="gemini-flash",tollgate_decision="made"} 0`,
+		`tollgate_retries_total{gen_ai_request_model="gemini-flash",tollgate_decision="refused"} 0`)
+	m.Retry("gemini-flash", "refused")
+	m.RetriesOf("gemini-flash") // as after a reload
+	wantSamples(t, tel, "tollgate_retries_",
+		`tollgate_retries_total{gen_ai_request_model="gemini-flash",tollgate_decision="made"} 0`,
+		`tollgate_retries_total{gen_ai_request_model="gemini-flash",tollgate_decision="refused"} 1`)
+	(*Metrics)(nil).RetriesOf("gemini-flash")
+}
+
 func TestReloads(t *testing.T) {
 	tel := start(t, DefaultConfig())
 	reloads := Reloads{LastOK: true}
