@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -52,16 +53,22 @@ func TestCooldown(t *testing.T) {
 		lengthenedFrom(t, 4*time.Second, wait)
 	})
 	t.Run("counts those who come at once once", func(t *testing.T) {
-		for range 500 {
-			var (
-				c   cooldown
-				all sync.WaitGroup
-			)
-			for range 8 {
-				all.Go(func() { c.begin(1, OutcomeThrottled, named) })
-			}
-			if all.Wait(); c.repeats.Load() != 1 {
-				t.Fatalf("it was asked for %d times", c.repeats.Load())
+		cooldowns := make([]cooldown, 20_000)
+		var ready atomic.Int32
+		var all sync.WaitGroup
+		for range 2 {
+			all.Go(func() {
+				for ready.Add(1); ready.Load() < 2; {
+				}
+				for i := range cooldowns {
+					cooldowns[i].begin(1, OutcomeThrottled, named)
+				}
+			})
+		}
+		all.Wait()
+		for i := range cooldowns {
+			if n := cooldowns[i].repeats.Load(); n != 1 {
+				t.Fatalf("cooldown %d was asked for %d times", i, n)
 			}
 		}
 	})
