@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -88,13 +89,22 @@ func TestCloseEarly(t *testing.T) {
 
 // TestDeadline lets a context's deadline pass, which is no departed client.
 func TestDeadline(t *testing.T) {
+	var connected atomic.Bool
 	s := served(t, func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
-		<-r.Context().Done()
+		if connected.Swap(true) {
+			<-r.Context().Done()
+		}
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	transport, request := newTransport(t, TransportOptions{}), &Request{Candidate: at(t, s.URL), Body: []byte("{}")}
+	answer, err := transport.Do(t.Context(), request) // the deadline is none of a connection
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = answer.Body.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	_, err := newTransport(t, TransportOptions{}).Do(ctx, &Request{Candidate: at(t, s.URL), Body: []byte("{}")})
+	_, err = transport.Do(ctx, request)
 	if got := OutcomeOfError(err); got != OutcomeTimeout {
 		t.Errorf("%v is %s, want timeout", err, got)
 	}
