@@ -14,7 +14,8 @@ type UpstreamState struct {
 	Provider string
 	// URL is the address as configured, without a login.
 	URL string
-	// Credential tells credentials of one address apart; it is safe to show.
+	// Credential tells credentials of one address apart by their places, such as "#1".
+	// Whoever reaches /metrics sees it: it must hold nothing of the credential.
 	Credential string
 	// Model is the provider's own name.
 	Model string

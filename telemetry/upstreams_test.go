@@ -10,7 +10,7 @@ import (
 
 func ready() UpstreamState {
 	return UpstreamState{
-		Provider: "starmagic", URL: "https://api.starmagic.ai/v1", Credential: "#1 ...wxyz", Model: "gemini-2.5-flash-lite",
+		Provider: "starmagic", URL: "https://api.starmagic.ai/v1", Credential: "#1", Model: "gemini-2.5-flash-lite",
 		State: "ready", Pending: 3, FirstEvent: 250 * time.Millisecond,
 	}
 }
@@ -33,7 +33,7 @@ func TestUpstreams(t *testing.T) {
 		t.Fatal(err)
 	}
 	const (
-		starmagic = `gen_ai_provider_name="starmagic",gen_ai_request_model="gemini-2.5-flash-lite",tollgate_credential="#1 ...wxyz",`
+		starmagic = `gen_ai_provider_name="starmagic",gen_ai_request_model="gemini-2.5-flash-lite",tollgate_credential="#1",`
 		evolink   = `gen_ai_provider_name="evolink",gen_ai_request_model="gemini-3-pro-preview",tollgate_credential="none",`
 	)
 	wantSamples(t, tel, "tollgate_upstream_",

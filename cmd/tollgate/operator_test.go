@@ -30,7 +30,7 @@ server: {listen: "127.0.0.1:0"}
 admin: {listen: "127.0.0.1:0"}
 data_dir: DATA_DIR
 providers:
-  starmagic: {contract: starmagic, endpoints: [{url: "`+providers.URL()+`/starmagic/v1", api_keys: [simulated]}]}
+  starmagic: {contract: starmagic, endpoints: [{url: "`+providers.URL()+`/starmagic/v1", api_keys: [simulated-credential-wxyz]}]}
 models:
   gemini-2.5-flash-lite: {targets: [{provider: starmagic}]}
 prices:

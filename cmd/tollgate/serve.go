@@ -26,15 +26,15 @@ that it stops accepting, lets open answers end (server.drain_timeout), and exits
 A second signal ends it at once.
 
 At SIGHUP, and by itself within seconds of a change of the file or of one behind a
-${file:} reference in it, providers, models, prices and limits are reloaded. Requests
-in progress keep those they began with. A file with a mistake, or with a change of
-anything else, changes nothing; the log and the metrics say so. The environment of a
-process that runs does not change: what stands there takes a restart.
+${file:} reference in it, providers, models, prices, costs and limits.default are
+reloaded. Requests in progress keep those they began with. A file with a mistake, or
+with a change of anything else, changes nothing; the log and the metrics say so. The
+environment of a process that runs does not change: what stands there takes a restart.
 
 The certificate files of server.tls are opened here, and not by "config check".`,
 		Example: `  tollgate serve -c config.yaml
   STARMAGIC_API_KEY=... tollgate serve -c config.yaml
-  kill -HUP "$(pidof tollgate)"`,
+  kill -HUP PID`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			hangup := make(chan os.Signal, 1)

@@ -45,13 +45,17 @@ provider's models. The states:
 
   ready         it may be asked
   open          its breaker refuses; after NEXT PROBE one request may try it
-  half_open     a few requests are trying whether it works again
-  cooling       it asked to be left alone for a while
-  quarantined   its credential was refused
+  half_open     a few requests are let through to try it, or will be when the next
+                one comes
+  cooling       left alone for a while: it throttles, has no quota left, or does not
+                know the model
+  quarantined   its credential was refused (401), or what is asked with it is
+                forbidden (403) and nobody has had an answer since
   full          max_concurrent is reached
   off           it has no credential
 
-FIRST EVENT is what a choice expects of a stream's first event: slow ones and
+PENDING counts the requests in progress there. FIRST EVENT is what a choice expects
+of a stream's first event, and ANSWER the same of a plain answer: slow ones and
 failures raise it at once, and it fades while nothing is asked. LAST ERROR was the
 provider's fault. What is shown is the view of one replica: each has its own.`,
 		Example: `  tollgate upstreams
@@ -161,28 +165,20 @@ func (u *upstreams) show(to io.Writer, endpoints []admin.Endpoint) error {
 	}{endpoints}
 	page := operator{stdout: to, output: u.output}
 	return page.print(answer, func(w io.Writer) {
-		row(w, "PROVIDER", "MODEL", "URL", "CREDENTIAL", "STATE", "PENDING", "FIRST EVENT", "LAST ERROR", "NEXT PROBE", "WHY")
+		row(w, "PROVIDER", "MODEL", "URL", "CREDENTIAL", "STATE", "PENDING", "FIRST EVENT", "ANSWER", "LAST ERROR", "NEXT PROBE", "WHY")
 		for _, e := range endpoints {
-			row(w, e.Provider, e.Model, e.URL, e.Credential, e.State, pending(e), firstEvent(e), lastError(e), nextProbe(e), e.Why)
+			row(w, e.Provider, e.Model, e.URL, e.Credential, e.State, e.Pending,
+				expected(e.FirstEventMS), expected(e.AnswerMS), lastError(e), nextProbe(e), e.Why)
 		}
 	})
 }
 
-func pending(e admin.Endpoint) string {
-	switch e.Pending {
-	case 0:
-		return ""
-	case 1:
-		return "1 request"
-	}
-	return fmt.Sprintf("%d requests", e.Pending)
-}
-
-func firstEvent(e admin.Endpoint) string {
-	if e.FirstEventMS == 0 {
+// expected is how long something takes; 0 milliseconds: not known.
+func expected(ms int64) string {
+	if ms == 0 {
 		return ""
 	}
-	return brief(time.Duration(e.FirstEventMS) * time.Millisecond)
+	return brief(time.Duration(ms) * time.Millisecond)
 }
 
 // lastError tells the age by the clock here, which may be a little behind the gateway's.

@@ -59,17 +59,17 @@ func TestUpstreamsTable(t *testing.T) {
 			}
 		}
 		f(upstreams{}, `
-PROVIDER   MODEL                  URL                          CREDENTIAL  STATE  PENDING      FIRST EVENT  LAST ERROR            NEXT PROBE  WHY
-evolink    gemini-3-pro-preview   https://api.evolink.ai/v1    none        off    -            -            -                     -           no api_keys
-starmagic  gemini-2.5-flash-lite  https://api.starmagic.ai/v1  #1 ...wxyz  ready  12 requests  1.2s         throttled 3h5m ago    -           -
-starmagic  gemini-2.5-flash-lite  https://api.starmagic.ai/v1  #2 ...abcd  open   1 request    250ms        server_error 12s ago  in 4.2s     5 failures in a row
+PROVIDER   MODEL                  URL                          CREDENTIAL  STATE  PENDING  FIRST EVENT  ANSWER  LAST ERROR            NEXT PROBE  WHY
+evolink    gemini-3-pro-preview   https://api.evolink.ai/v1    none        off    0        -            -       -                     -           no api_keys
+starmagic  gemini-2.5-flash-lite  https://api.starmagic.ai/v1  #1 ...wxyz  ready  12       1.2s         2s      throttled 3h5m ago    -           -
+starmagic  gemini-2.5-flash-lite  https://api.starmagic.ai/v1  #2 ...abcd  open   1        250ms        -       server_error 12s ago  in 4.2s     5 failures in a row
 `)
 		f(upstreams{provider: "evolink"}, `
-PROVIDER  MODEL                 URL                        CREDENTIAL  STATE  PENDING  FIRST EVENT  LAST ERROR  NEXT PROBE  WHY
-evolink   gemini-3-pro-preview  https://api.evolink.ai/v1  none        off    -        -            -           -           no api_keys
+PROVIDER  MODEL                 URL                        CREDENTIAL  STATE  PENDING  FIRST EVENT  ANSWER  LAST ERROR  NEXT PROBE  WHY
+evolink   gemini-3-pro-preview  https://api.evolink.ai/v1  none        off    0        -            -       -           -           no api_keys
 `)
 		const nothing = `
-PROVIDER  MODEL  URL  CREDENTIAL  STATE  PENDING  FIRST EVENT  LAST ERROR  NEXT PROBE  WHY
+PROVIDER  MODEL  URL  CREDENTIAL  STATE  PENDING  FIRST EVENT  ANSWER  LAST ERROR  NEXT PROBE  WHY
 tollgate: of 3 endpoints none has the --provider and --model asked for: without these all are shown
 `
 		f(upstreams{provider: "evolink", model: "gemini-2.5-flash-lite"}, nothing)
@@ -88,8 +88,8 @@ func TestUpstreamsWatch(t *testing.T) {
 			return endpoints(time.Now()), nil
 		}}
 		const table = `
-PROVIDER  MODEL                 URL                        CREDENTIAL  STATE  PENDING  FIRST EVENT  LAST ERROR  NEXT PROBE  WHY
-evolink   gemini-3-pro-preview  https://api.evolink.ai/v1  none        off    -        -            -           -           no api_keys
+PROVIDER  MODEL                 URL                        CREDENTIAL  STATE  PENDING  FIRST EVENT  ANSWER  LAST ERROR  NEXT PROBE  WHY
+evolink   gemini-3-pro-preview  https://api.evolink.ai/v1  none        off    0        -            -       -           -           no api_keys
 
 `
 		const want = `2000-01-01 00:00:00Z` + table + `2000-01-01 00:00:02Z
@@ -177,8 +177,8 @@ func TestBrief(t *testing.T) {
 func TestUpstreamsOfAGateway(t *testing.T) {
 	g := operated(t)
 	got := tollgate(t, g.args("upstreams")...)
-	const want = `PROVIDER   MODEL                  URL                                  CREDENTIAL  STATE  PENDING  FIRST EVENT  LAST ERROR  NEXT PROBE  WHY
-starmagic  gemini-2.5-flash-lite  http://127.0.0.1:40000/starmagic/v1  #1          ready  -        -            -           -           -
+	const want = `PROVIDER   MODEL                  URL                                  CREDENTIAL  STATE  PENDING  FIRST EVENT  ANSWER  LAST ERROR  NEXT PROBE  WHY
+starmagic  gemini-2.5-flash-lite  http://127.0.0.1:40000/starmagic/v1  #1 ...BBBB  ready  0        -            -       -           -           -
 `
 	if got.code != exitDone || steady(got.stdout) != want || got.stderr != "" {
 		t.Errorf("%+v\nwant\n%s", got, want)
@@ -202,7 +202,7 @@ starmagic  gemini-2.5-flash-lite  http://127.0.0.1:40000/starmagic/v1  #1       
 }
 
 // TestUpstreamsInMetrics holds a scrape against the same gateway: an alert and the
-// command must not disagree.
+// command must not disagree. What needs no token shows nothing of a credential.
 func TestUpstreamsInMetrics(t *testing.T) {
 	g := operated(t)
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, g.operate[1]+"/metrics", nil)
@@ -227,5 +227,8 @@ func TestUpstreamsInMetrics(t *testing.T) {
 		if !strings.Contains(steady(string(text)), want+"\n") {
 			t.Errorf("no %s in\n%s", want, text)
 		}
+	}
+	if strings.Contains(string(text), "wxyz") {
+		t.Errorf("the end of a credential is in\n%s", text)
 	}
 }
