@@ -55,7 +55,7 @@ func TestAlertsAreDocumented(t *testing.T) {
 		}
 		for alert, rule := range rules {
 			expr, _ := at(rule, "expr").(string)
-			series := strings.Count(expr, "tollgate_config_last_reload_success") + strings.Count(expr, "tollgate_upstream_state") + strings.Count(expr, "tollgate_retries_total")
+			series := strings.Count(expr, "tollgate_config_last_reload_success") + strings.Count(expr, "tollgate_upstream_state") + strings.Count(expr, "tollgate_retries_total") + strings.Count(expr, "tollgate_attempts_total")
 			if got := strings.Count(expr, "{"+selector); got != series || series == 0 {
 				t.Errorf("%s: %d of %d series are this release's in\n%s", alert, got, series, expr)
 			}
@@ -75,7 +75,7 @@ func TestAlerts(t *testing.T) {
 	const rules = "spec.groups.0.rules"
 	r.want("PrometheusRule/tollgate", "spec.groups.0.name", "llm-tollgate")
 	r.want("PrometheusRule/tollgate", "metadata.labels.release", "prometheus")
-	r.want("PrometheusRule/tollgate", rules+".0.for", "") // a credential that was refused stays so
+	r.want("PrometheusRule/tollgate", rules+".0.for", "2m") // what is forbidden reads so too, until the next answer
 	r.want("PrometheusRule/tollgate", rules+".0.labels", "{severity: warning}")
 	r.want("PrometheusRule/tollgate", rules+".0.annotations", `
 summary: '{{ $labels.gen_ai_provider_name }} refuses a credential'
@@ -85,6 +85,7 @@ description: >-
 	r.want("PrometheusRule/tollgate", rules+".1.for", "5m")
 	r.want("PrometheusRule/tollgate", rules+".1.labels", "{severity: critical}")
 	r.want("PrometheusRule/tollgate", rules+".1.annotations.summary", "'{{ $labels.gen_ai_provider_name }} has not been usable for 5 minutes'")
+	r.want("PrometheusRule/tollgate", rules+".3.for", "15m") // replicas that a rollout has not replaced yet refuse its configuration
 
 	r = render(t, valuesFile(t, "everything"))
 	r.want("PrometheusRule/llm-gate", rules+".1.labels", "{severity: page, team: platform}")
