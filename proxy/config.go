@@ -41,7 +41,7 @@ type Config struct {
 	KeepaliveBeforeFirstToken bool `yaml:"keepalive_before_first_token"`
 	// MaxDrains bounds the answers that are read to their end although their client has left (on_disconnect: drain); beyond it they are cancelled. 0: none is read on.
 	MaxDrains int `yaml:"max_drains"`
-	// UpstreamHeaders names in each answer the provider that gave it (x-tollgate-upstream) and how many were asked (x-tollgate-attempts).
+	// UpstreamHeaders says in each answer for which a provider was asked: how many were (x-tollgate-attempts), and which one answered, if one did (x-tollgate-upstream). An answer that has begun with comments has neither.
 	UpstreamHeaders bool `yaml:"upstream_headers"`
 }
 
