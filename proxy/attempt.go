@@ -36,9 +36,12 @@ func (e *exhaustedError) failure() Failure {
 		f.Status, f.Code = 504, "upstream_timeout"
 		f.Message = "no provider of this model answered in time" + lateness(e.limit, e.timeouts)
 	}
-	if e.thrift {
+	switch {
+	case e.thrift:
 		f.Message += ": too many requests fail at the moment for this one to be tried again"
-	} else {
+	case e.last == upstream.OutcomeForbidden:
+		f.Message += ": trying again will not help"
+	default:
 		f.Message += ": try again shortly"
 	}
 	return f

@@ -101,7 +101,14 @@ func New(o Options) *Gateway {
 }
 
 // Follow puts another plan into force, for the requests that begin from now on.
-func (g *Gateway) Follow(p Plan) { g.plan.Store(&p) }
+func (g *Gateway) Follow(p Plan) {
+	if p.Table != nil {
+		for _, model := range p.Table.Names() {
+			g.Metrics.RetriesOf(model)
+		}
+	}
+	g.plan.Store(&p)
+}
 
 // Close cancels every upstream request that is still open: their answers end
 // with an error event and leave their records. It waits until all have, at most

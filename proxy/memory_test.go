@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // TestDeclaredLengthsCostNothing lets a client declare large bodies of which it
@@ -40,7 +41,8 @@ func TestDeclaredLengthsCostNothing(t *testing.T) {
 func TestLargeBodiesDoNotStarveEachOther(t *testing.T) {
 	const size, room, clients = 1 << 20, 4, 8
 	r := newRig(t, answering(someAnswer), rigOptions{memory: true, server: func(c *Config) {
-		c.MaxRequestBody, c.MaxBodyMemory = size, bodyCopies*(room*size+clients*firstStep) // the first step of each is on credit
+		// The first step of each is on credit, and an eighth is kept for those of others.
+		c.MaxRequestBody, c.MaxBodyMemory = size, bodyCopies*(room*size+clients*firstStep)*8/7
 	}})
 	request := r.request(strings.Replace(plainAlias, "hello", strings.Repeat("x", size-len(plainAlias)+len("hello")), 1))
 	half := len(request) - size/2 - 1<<10
@@ -100,5 +102,34 @@ func TestRefusedBodiesHoldNothing(t *testing.T) {
 	must(t, err)
 	if held := r.gateway.bodyMemory.Add(-size); answer.StatusCode != 503 || held != 0 {
 		t.Errorf("status %d, %d bytes are held for it", answer.StatusCode, held)
+	}
+}
+
+// TestSlowLargeBodiesLeaveRoom has more large bodies begin, and not go on, than
+// there is memory for: small ones are still taken.
+func TestSlowLargeBodiesLeaveRoom(t *testing.T) {
+	const size, sent = 1 << 20, 128 << 10
+	r := newRig(t, answering(someAnswer), rigOptions{memory: true, server: func(c *Config) {
+		c.MaxRequestBody, c.MaxBodyMemory, c.ReadTimeout = size, 16*size, 10*time.Second
+	}})
+	length := fmt.Sprintf("Length: %d", sent)
+	text := strings.Replace(r.request(strings.Repeat(" ", sent)), length, fmt.Sprintf("Length: %d", size), 1)
+	for range 40 {
+		conn, err := r.dial()
+		must(t, err)
+		defer conn.Close()
+		_, err = io.WriteString(conn, text)
+		must(t, err)
+	}
+	most := int64(r.gateway.roomOfLargeBodies()) - bodyCopies*size
+	for begun := time.Now(); r.gateway.bodyMemory.Load() < most; time.Sleep(time.Millisecond) {
+		if time.Since(begun) > 5*time.Second {
+			t.Fatalf("the large bodies hold %d bytes, want %d at least", r.gateway.bodyMemory.Load(), most)
+		}
+	}
+	for range 100 {
+		if got := r.ask(plainAlias); got.status != 200 {
+			t.Fatalf("got %d %s", got.status, got.body)
+		}
 	}
 }

@@ -163,17 +163,25 @@ func isTimeout(err error) bool {
 // for the provider being asked.
 const bodyCopies = 2
 
-// reserve counts the memory of n more bytes of body, or refuses. The room of one
-// answer is left: what a provider has been paid for must not be lost to requests
-// that have come since.
-func (x *exchange) reserve(n int64) bool {
+// reserve counts the memory of n more bytes of body within a limit, or refuses.
+func (x *exchange) reserve(n int64, limit Size) bool {
 	g := x.gateway
 	n *= bodyCopies
-	if !g.takeMemory(n, g.Config.MaxBodyMemory-g.Config.MaxAnswer) {
+	if !g.takeMemory(n, limit) {
 		return false
 	}
 	x.reserved += n
 	return true
+}
+
+// roomOfBodies is what all bodies may take together. The room of one answer is left:
+// what a provider has been paid for must not be lost to requests that have come since.
+func (g *Gateway) roomOfBodies() Size { return g.Config.MaxBodyMemory - g.Config.MaxAnswer }
+
+// roomOfLargeBodies leaves an eighth of that to first steps, unless a single body
+// needs it: whoever sends a few large ones, slowly, must not shut out all the small.
+func (g *Gateway) roomOfLargeBodies() Size {
+	return max(g.roomOfBodies()/8*7, bodyCopies*(g.Config.MaxRequestBody+1))
 }
 
 // takeMemory counts n more bytes of bodies, or refuses. A refused count is never
@@ -196,7 +204,7 @@ const firstStep = 64 << 10
 // takeBuffer begins with a pooled buffer of at most firstStep bytes.
 func (x *exchange) takeBuffer(most int) error {
 	length := min(most, firstStep)
-	if !x.reserve(int64(length)) {
+	if !x.reserve(int64(length), x.gateway.roomOfBodies()) {
 		return errBodyMemory
 	}
 	x.body, _ = x.gateway.bodies.Get().(*[]byte)
@@ -220,7 +228,7 @@ func (x *exchange) growBuffer(declared, most int) bool {
 	if len(old) >= declared/earnest {
 		length = max(length, declared)
 	}
-	if !x.reserve(int64(length - len(old))) {
+	if !x.reserve(int64(length-len(old)), x.gateway.roomOfLargeBodies()) {
 		return false
 	}
 	if length <= cap(old) {

@@ -267,7 +267,8 @@ func TestMetricsOfARequest(t *testing.T) {
 		"tollgate.requests{gen_ai.provider.name=theturbo,gen_ai.request.model=gemini-flash,tollgate.end_reason=completed,tollgate.usage.source=upstream} 1",
 		"tollgate.retries{gen_ai.request.model=gemini-flash,tollgate.decision=made} 1",
 	}
-	if diff := cmp.Diff(want, r.counters()); diff != "" {
+	moved := slices.DeleteFunc(r.counters(), func(line string) bool { return strings.HasSuffix(line, " 0") })
+	if diff := cmp.Diff(want, moved); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // How much of an answer is read on for its connection's sake, how long, and how
-// many at a time: a pool does not keep more connections.
+// many are at a time: a pool does not keep more connections.
 const (
 	restBytes = 8 << 10
 	restTime  = 100 * time.Millisecond

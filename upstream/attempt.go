@@ -23,7 +23,7 @@ type Attempt struct {
 
 	position int // among the model's candidates
 	kind     Kind
-	who      tenants
+	who      tenant
 	began    instant
 	trial    bool // it tries a credential that was in quarantine
 	outcome  Outcome
@@ -58,11 +58,12 @@ func (a *Attempt) take(c *Candidate, o RouteOptions, now instant, when admission
 	if !l.account.enter(c.Endpoint.MaxConcurrent) {
 		return false
 	}
-	a.permits.address.who, a.permits.lane.who, a.permits.streams.who = o.tenants, o.tenants, o.tenants
+	by := o.tenant.bit()
+	a.permits.address.who, a.permits.lane.who, a.permits.streams.who = by, by, by
 	if l.address.breaker.admit(&a.permits.address, now, when) && l.breaker.admit(&a.permits.lane, now, when) &&
 		(kind == Plain || l.streams.admit(&a.permits.streams, now, when)) {
 		if admitted, trial := l.account.quarantine.admit(now); admitted {
-			a.Candidate, a.kind, a.who, a.began, a.trial = c, kind, o.tenants, now, trial
+			a.Candidate, a.kind, a.who, a.began, a.trial = c, kind, o.tenant, now, trial
 			l.pending.Add(1)
 			l.latencyOf(kind).begin(now)
 			a.watch()
@@ -136,7 +137,7 @@ func (a *Attempt) leaveAlone(now instant, r Report) {
 	case restQuarantine:
 		a.quarantine(l.account.quarantine.strike(now, a.trial), r.Outcome)
 	case restTenant:
-		a.quarantine(l.account.ban.begin(now, a.who), r.Outcome)
+		a.quarantine(l.account.ban.begin(now, a.who, instant(l.account.answeredAt.Load())), r.Outcome)
 	}
 }
 

@@ -7,7 +7,7 @@ import (
 
 // The predicates that an available candidate meets.
 
-func (c *Candidate) isTrusted(now instant, by tenants) bool {
+func (c *Candidate) isTrusted(now instant, by tenant) bool {
 	a := c.lane.account
 	return !a.quarantine.holds(now) && !a.ban.holds(now, by)
 }
@@ -32,13 +32,13 @@ func (c *Candidate) awaitsProbes(kind Kind) bool {
 
 // mayBeAsked is all but healthy: whoever is not must be left alone, however bad
 // the others are.
-func (c *Candidate) mayBeAsked(now instant, by tenants) bool {
+func (c *Candidate) mayBeAsked(now instant, by tenant) bool {
 	return c.isTrusted(now, by) && c.isRested(now) && c.hasRoom()
 }
 
 // available reports whether the candidate can take a request now.
 func (c *Candidate) available(now instant, o RouteOptions) bool {
-	return c.isHealthy(now, o.Kind, onTime) && c.mayBeAsked(now, o.tenants)
+	return c.isHealthy(now, o.Kind, onTime) && c.mayBeAsked(now, o.tenant)
 }
 
 // healthyIn returns how long it takes until none of the breakers refuses.
@@ -52,7 +52,7 @@ func (c *Candidate) healthyIn(now instant, kind Kind, when admission) time.Durat
 }
 
 // mayBeAskedIn is the same for all but the breakers; a full candidate may have room at once.
-func (c *Candidate) mayBeAskedIn(now instant, by tenants) time.Duration {
+func (c *Candidate) mayBeAskedIn(now instant, by tenant) time.Duration {
 	l := c.lane
 	end := max(l.cooldown.end.Load(), l.account.cooldown.end.Load(), l.account.quarantine.end.Load())
 	if l.account.ban.holds(now, by) {
@@ -91,9 +91,9 @@ func (c *Candidate) standing(now instant) (s State, why string, wait time.Durati
 	}
 	l := c.lane
 	switch {
-	case l.account.quarantine.holds(now):
+	case l.account.quarantine.strikes.Load() > 0:
 		return StateQuarantined, l.account.quarantine.why(), now.until(instant(l.account.quarantine.end.Load()))
-	case l.account.ban.holds(now, ^tenants(0)) && l.account.answeredAt.Load() <= l.account.ban.begun.Load():
+	case l.account.ban.isOn(now) && l.account.answeredAt.Load() <= l.account.ban.begun.Load():
 		return StateQuarantined, "the provider forbids what is asked with the credential", now.until(instant(l.account.ban.end.Load()))
 	case l.account.cooldown.holds(now):
 		return StateCooling, Outcome(l.account.cooldown.cause.Load()).String(), now.until(instant(l.account.cooldown.end.Load())) //nolint:gosec // an Outcome
@@ -106,7 +106,7 @@ func (c *Candidate) standing(now instant) (s State, why string, wait time.Durati
 	if !c.hasRoom() {
 		return StateFull, fmt.Sprintf("max_concurrent of %d is reached", c.Endpoint.MaxConcurrent), 0
 	}
-	if l.account.ban.holds(now, ^tenants(0)) {
+	if l.account.ban.isOn(now) {
 		return StateReady, "the provider forbids what some tenants ask: they are not sent here", 0
 	}
 	if share := c.ramp(now, Streamed); share < 1 {

@@ -31,6 +31,7 @@ type known struct {
 	accounts  map[accountID]*account
 	lanes     map[laneID]*lane
 	models    map[string]*thrift
+	off       map[addressID]bool // told already
 }
 
 // The identities of what is known.
@@ -53,7 +54,7 @@ type fingerprint [sha256.Size]byte
 func fingerprintOf(key telemetry.Secret) fingerprint { return sha256.Sum256([]byte(key.Reveal())) }
 
 func newKnown(c clock) *known {
-	return &known{c, make(map[addressID]*address), make(map[accountID]*account), make(map[laneID]*lane), make(map[string]*thrift)}
+	return &known{c, make(map[addressID]*address), make(map[accountID]*account), make(map[laneID]*lane), make(map[string]*thrift), make(map[addressID]bool)}
 }
 
 // keep returns what the old map has under an identity, or makes it, and enters it
@@ -99,6 +100,14 @@ func newTable(c Config, o TableOptions, random func(n uint64) uint64) *Table {
 	return t
 }
 
+// tellOff warns of an endpoint that is off, unless it was so before.
+func (b *builder) tellOff(id addressID) {
+	b.known.off[id] = true
+	if !b.old.off[id] {
+		b.options.Log.Warn("endpoint is off: none of its api_keys is set", telemetry.FieldProvider, id.provider, telemetry.FieldUpstream, id.url)
+	}
+}
+
 // countModels tells each address how many models it is asked for.
 func (b *builder) countModels() {
 	models := make(map[addressID]map[string]bool)
@@ -139,7 +148,7 @@ func (b *builder) pool(name string, c ProviderConfig) providerPool {
 			total += float64(weight) / on
 		}
 		if on == 0 {
-			b.options.Log.Warn("endpoint is off: none of its api_keys is set", telemetry.FieldProvider, name, telemetry.FieldUpstream, base.String())
+			b.tellOff(addressID{name, base.String()})
 			p.endpoints = append(p.endpoints, &Endpoint{URL: base.String(), Credential: "none", Weight: weight})
 			p.keys = append(p.keys, "")
 			p.shares = append(p.shares, 0)

@@ -126,6 +126,9 @@ func (m *Monitor) report(c change) {
 func (c change) words() (slog.Level, string) {
 	switch c.state {
 	case StateQuarantined:
+		if c.cause == OutcomeForbidden {
+			return slog.LevelError, "credential not used for a tenant: the provider forbids what it asks; if no tenant gets answers, replace it, or ask the provider"
+		}
 		return slog.LevelError, "credential quarantined: the provider refuses it; replace it, or ask the provider"
 	case StateCooling:
 		if c.cause == OutcomeModelMissing {

@@ -45,7 +45,7 @@ level=WARN msg="circuit breaker of an address opened: the upstream keeps failing
 level=INFO msg="circuit breaker of an address half open: probing" provider=p upstream=https://h/v1
 level=INFO msg="circuit breaker of an address closed: the upstream works again" provider=p upstream=https://h/v1
 level=INFO msg="left alone for a while: the provider asked for it" provider=p upstream="https://h/v1 key #1" model=m duration_ms=2500 outcome=quota
-level=ERROR msg="credential quarantined: the provider refuses it; replace it, or ask the provider" provider=p upstream="https://h/v1 key #1" model=m duration_ms=300000 outcome=forbidden
+level=ERROR msg="credential not used for a tenant: the provider forbids what it asks; if no tenant gets answers, replace it, or ask the provider" provider=p upstream="https://h/v1 key #1" model=m duration_ms=300000 outcome=forbidden
 level=INFO msg="credential accepted again" provider=p upstream="https://h/v1 key #1" model=m`
 	if diff := cmp.Diff(want, strings.Join(lines.lines(), "\n")); diff != "" {
 		t.Error(diff)

@@ -62,7 +62,7 @@ type RouteOptions struct {
 	// against an upstream.
 	Tenant string
 
-	tenants tenants
+	tenant tenant
 }
 
 // Route begins one request's walk through the candidates whose contracts take
@@ -77,7 +77,7 @@ func (m *Model) Route(n *Needs, o RouteOptions) (Route, error) {
 	if able == 0 {
 		return Route{}, &UnsupportedError{Param: m.lacking(n)}
 	}
-	o.tenants = tenantOf(o.Tenant)
+	o.tenant = tenantOf(o.Tenant)
 	return Route{model: m, able: able, options: o}, nil
 }
 
@@ -243,7 +243,7 @@ func (r *Route) leastBad(now instant) (best int, found bool) {
 	for rest := r.able & m.on; rest != 0; rest &= rest - 1 {
 		i := rest.first()
 		c := m.candidates[i]
-		if !c.mayBeAsked(now, r.options.tenants) || !c.isHealthy(now, kind, early) {
+		if !c.mayBeAsked(now, r.options.tenant) || !c.isHealthy(now, kind, early) {
 			continue
 		}
 		if wait := c.healthyIn(now, kind, onTime); !found || wait < soonest {
@@ -278,7 +278,7 @@ func (r *Route) unavailable(now instant) error {
 	for rest := s; rest != 0; rest &= rest - 1 {
 		c, kind := m.candidates[rest.first()], r.options.Kind
 		health := min(c.healthyIn(now, kind, onTime), max(c.healthyIn(now, kind, early), resort))
-		wait = min(wait, max(health, c.mayBeAskedIn(now, r.options.tenants)))
+		wait = min(wait, max(health, c.mayBeAskedIn(now, r.options.tenant)))
 	}
 	return &UnavailableError{RetryAfter: max(soonest, wait)}
 }

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 )
@@ -30,12 +31,12 @@ func banned(t *testing.T, m *Model, tenant string) (wait time.Duration, yes bool
 }
 
 func TestTenantsDiffer(t *testing.T) {
-	seen := tenantOf("")
+	seen := tenantOf("").bit()
 	for _, name := range []string{"a", "c", "d"} {
-		if seen&tenantOf(name) != 0 {
+		if seen&tenantOf(name).bit() != 0 {
 			t.Errorf("%q shares its bit: the tests below need another name", name)
 		}
-		seen |= tenantOf(name)
+		seen |= tenantOf(name).bit()
 	}
 }
 
@@ -116,6 +117,31 @@ func TestBan(t *testing.T) {
 			if got, _ := banned(t, m, tenant); got != wait-time.Minute {
 				t.Errorf("%s is kept away for %s, want %s", tenant, got, wait-time.Minute)
 			}
+		}
+	})
+	in(t, "is nobody else's, who shares a bit with it", func(t *testing.T) {
+		m := single(t, nil)
+		if tenantOf("a").bit() != tenantOf("b").bit() {
+			t.Fatal("a and b share no bit: the test needs another name")
+		}
+		finishFor(t, m, "a", 1, OutcomeForbidden)
+		if _, yes := banned(t, m, "a"); !yes {
+			t.Error("it is not kept away")
+		}
+		if _, yes := banned(t, m, "b"); yes {
+			t.Error("another is kept away for it")
+		}
+	})
+	in(t, "is forgotten where too many are kept away", func(t *testing.T) {
+		m := single(t, nil)
+		for i := range 3 * mostBanned {
+			finishFor(t, m, fmt.Sprint("tenant ", i), 1, OutcomeForbidden)
+		}
+		if n := len(m.candidates[0].lane.account.ban.banned); n > mostBanned {
+			t.Errorf("%d tenants are remembered, want %d at most", n, mostBanned)
+		}
+		if _, yes := banned(t, m, fmt.Sprint("tenant ", 3*mostBanned-1)); !yes {
+			t.Error("the last one is forgotten")
 		}
 	})
 	in(t, "is of one credential", func(t *testing.T) {

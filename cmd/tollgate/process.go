@@ -25,6 +25,8 @@ import (
 const (
 	// adminGrace is how long the operators' API may take to finish what it is doing.
 	adminGrace = 5 * time.Second
+	// checksGrace is how long a look at a file may take to return.
+	checksGrace = 5 * time.Second
 	// flushGrace is how long a collector may take to accept the last traces.
 	flushGrace = 5 * time.Second
 )
@@ -125,7 +127,7 @@ func (p *process) stop() error {
 func (p *process) close() error {
 	errs := []error{p.closeListeners()}
 	p.halt()
-	p.checks.Wait()
+	p.awaitChecks()
 	if p.public != nil {
 		errs = append(errs, p.public.Close())
 	}
@@ -153,6 +155,18 @@ func (p *process) close() error {
 		return err
 	}
 	return nil
+}
+
+// awaitChecks waits for what goes on after the start, but not for a file system
+// that does not answer: the records must be closed in any case.
+func (p *process) awaitChecks() {
+	done := make(chan struct{})
+	go func() { p.checks.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(checksGrace):
+		p.log.Warn("a look at the configuration's files does not return: it is left alone")
+	}
 }
 
 // flush hands the last spans to the collector. A collector that is away is no
