@@ -72,7 +72,7 @@ func (a *Attempt) take(c *Candidate, o RouteOptions, now instant, when admission
 	}
 	l.account.pending.Add(-1)
 	for _, p := range [...]*permit{&a.permits.address, &a.permits.lane, &a.permits.streams} {
-		p.report(effectExcluded, now)
+		p.undo()
 		*p = permit{}
 	}
 	return false
@@ -83,11 +83,11 @@ func (a *Attempt) take(c *Candidate, o RouteOptions, now instant, when admission
 const provenAfter = 15 * time.Second
 
 // watch bounds how long probes may keep their places: an attempt that nobody
-// reports has failed, and a stream that has gone on for so long has not broken off.
+// reports has failed, and has shown nothing of streams.
 func (a *Attempt) watch() {
 	a.permits.address.watch(a.slowest, effectFailure)
 	a.permits.lane.watch(a.slowest, effectFailure)
-	a.permits.streams.watch(a.proven, effectSuccess)
+	a.permits.streams.watch(a.slowest, effectExcluded)
 }
 
 // Report says how the attempt was decided, as soon as it is: at the first valid
@@ -101,7 +101,9 @@ func (a *Attempt) Report(r Report) {
 	now, l, row := a.clock.now(), a.lane, r.Outcome.row()
 	l.address.report(&a.permits.address, r.Outcome, l.model, now)
 	a.permits.lane.report(row.breaker, now)
-	if r.Outcome != OutcomeOK {
+	if r.Outcome == OutcomeOK {
+		a.permits.streams.watch(a.proven, effectSuccess) // by then it has not broken off
+	} else {
 		a.permits.streams.report(effectExcluded, now) // no stream has begun
 		a.permits.streams = permit{}
 	}

@@ -168,13 +168,16 @@ func (b *breaker) dueAt(due int64, when admission) int64 {
 }
 
 // wait is how long it takes until the next attempt may be admitted, as far as is
-// known: of a half-open breaker, the first probe to come back decides.
+// known: where all probes of a half-open breaker are out, the first to come back decides.
 func (b *breaker) wait(now instant, when admission) time.Duration {
-	due := b.phase.Load()
-	if due == phaseClosed || due == phaseHalfOpen {
+	switch due := b.phase.Load(); due {
+	case phaseClosed:
 		return 0
+	case phaseHalfOpen:
+		return now.until(instant(b.nextPlace.Load()))
+	default:
+		return now.until(instant(b.dueAt(due, when)))
 	}
-	return now.until(instant(b.dueAt(due, when)))
 }
 
 // state is what operators are shown, and how long it takes until the next attempt

@@ -27,8 +27,31 @@ func (p *permit) watch(overdue time.Duration, e effect) {
 	if p.probe == nil {
 		return
 	}
+	p.probe.rest()
 	watched := *p
 	p.probe.watchdog = time.AfterFunc(overdue, func() { watched.settle(e) })
+}
+
+// rest ends the watch.
+func (p *probe) rest() {
+	if p.watchdog != nil {
+		p.watchdog.Stop()
+	}
+}
+
+// undo gives back a permit with which nothing was asked.
+func (p *permit) undo() {
+	switch b := p.breaker; {
+	case b == nil:
+	case p.probe == nil:
+		b.attempts.end(p.number)
+	default:
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if b.generation.Load() == p.generation {
+			b.places.Add(1)
+		}
+	}
 }
 
 // report tells the breaker how the attempt ended. Only the first report of a
@@ -39,9 +62,7 @@ func (p *permit) report(e effect, now instant) {
 	case p.probe == nil:
 		p.breaker.count(p, e, now)
 	default:
-		if p.probe.watchdog != nil {
-			p.probe.watchdog.Stop()
-		}
+		p.probe.rest()
 		p.settle(e)
 	}
 }
