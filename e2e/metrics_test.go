@@ -95,6 +95,9 @@ func (g *gateway) counted(t *testing.T) []string {
 	var lines []string
 	for series, value := range g.scrape(t) {
 		name, _, _ := strings.Cut(series, "{")
+		if name == "tollgate_retries_total" && value == "0" {
+			continue // every model has both of its counts
+		}
 		reported := name == "gen_ai_client_token_usage_sum" && strings.Contains(series, `tollgate_usage_source="upstream"`)
 		if ours(name) && (strings.HasSuffix(name, "_total") || strings.HasSuffix(name, "_count") || reported) {
 			lines = append(lines, series+" "+value)
