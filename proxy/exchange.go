@@ -49,6 +49,7 @@ type exchange struct {
 	fields   fields
 	admitted bool // a usage record is owed
 	settled  bool
+	finished bool
 
 	attempts    int
 	reached     bool // the provider of the last attempt may have got the request
@@ -76,7 +77,6 @@ type exchange struct {
 	firstByte time.Duration
 	unread    io.Reader // what is left of a refused request
 	plain     []byte    // the answer, when it is not a stream
-	finished  bool
 }
 
 func (g *Gateway) newExchange(ctx *fasthttp.RequestCtx) *exchange {

@@ -24,8 +24,6 @@ const heldBytes = 64 << 10
 type serving struct {
 	gateway *Gateway
 	attempt upstream.Attempt
-	number  int             // of the request's attempts, from 1
-	ending  upstream.Ending // of a stream
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
 	alarm   *alarm
@@ -37,7 +35,9 @@ type serving struct {
 	response *upstream.Response
 	choices  int // how many finish reasons make the answer complete
 
-	dropped  []string // see rewriting
+	dropped  []string        // see rewriting
+	ending   upstream.Ending // of a stream
+	number   int8            // of the request's attempts, from 1
 	injected bool
 	asked    bool // the client asked for the usage chunk
 
@@ -87,7 +87,7 @@ func (x *exchange) open(s *serving, version rewriting, deadline time.Time) {
 	if x.document.Stream && provider.StreamUsage == upstream.StreamUsageNever {
 		counting = usage.CountEagerly
 	}
-	s.gateway, s.number = x.gateway, x.attempts
+	s.gateway, s.number = x.gateway, int8(x.attempts) //nolint:gosec // at most ten
 	s.dropped, s.injected = version.dropped, version.injected
 	s.choices, s.asked = int(x.document.N), x.document.IncludeUsage
 	s.meter = x.gateway.Estimator.NewMeter(counting)

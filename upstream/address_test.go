@@ -28,7 +28,7 @@ func TestAddressBreaker(t *testing.T) {
 			for i, letter := range asked {
 				m, _ := table.Model(string(letter))
 				var a Attempt
-				if !a.take(m.candidates[0], asks(""), m.clock.now(), onTime) {
+				if !a.take(m.candidates[0], asker{tenant: tenantOf("")}, m.clock.now(), onTime) {
 					t.Fatalf("attempt %d is refused", i)
 				}
 				finish(&a, outcomes[i%len(outcomes)])
@@ -62,7 +62,7 @@ func TestAddressOfOneModel(t *testing.T) {
 		m := model(t, seeded(t, manyCandidates(2)))
 		for range 5 {
 			var a Attempt
-			if !a.take(m.candidates[0], asks(""), m.clock.now(), onTime) {
+			if !a.take(m.candidates[0], asker{tenant: tenantOf("")}, m.clock.now(), onTime) {
 				t.Fatal("an attempt is refused")
 			}
 			finish(&a, OutcomeServerError)

@@ -21,15 +21,15 @@ type Attempt struct {
 	// Pause is how long to wait before asking; not zero only where the same endpoint is asked again.
 	Pause time.Duration
 
-	position int // among the model's candidates
-	kind     Kind
 	who      tenant
 	began    instant
-	trial    bool // it tries a credential that was in quarantine
-	outcome  Outcome
 	permits  struct{ address, lane, streams permit }
 	reported atomic.Bool
 	ended    atomic.Bool
+	position uint8 // among the model's candidates
+	kind     Kind
+	outcome  Outcome
+	trial    bool // it tries a credential that was in quarantine
 }
 
 // Report is what is known of an attempt once it is decided.
@@ -53,17 +53,15 @@ const (
 
 // take fills a with a candidate and all that an attempt there must hold, or holds
 // nothing and reports false: another request was quicker.
-func (a *Attempt) take(c *Candidate, o RouteOptions, now instant, when admission) bool {
-	l, kind := c.lane, o.Kind
+func (a *Attempt) take(c *Candidate, by asker, now instant, when admission) bool {
+	l, kind := c.lane, by.kind
 	if !l.account.enter(c.Endpoint.MaxConcurrent) {
 		return false
 	}
-	by := o.tenant.bit()
-	a.permits.address.who, a.permits.lane.who, a.permits.streams.who = by, by, by
 	if l.address.breaker.admit(&a.permits.address, now, when) && l.breaker.admit(&a.permits.lane, now, when) &&
 		(kind == Plain || l.streams.admit(&a.permits.streams, now, when)) {
 		if admitted, trial := l.account.quarantine.admit(now); admitted {
-			a.Candidate, a.kind, a.who, a.began, a.trial = c, kind, o.tenant, now, trial
+			a.Candidate, a.kind, a.who, a.began, a.trial = c, kind, by.tenant, now, trial
 			l.pending.Add(1)
 			l.latencyOf(kind).begin(now)
 			a.watch()
@@ -99,12 +97,12 @@ func (a *Attempt) Report(r Report) {
 	a.outcome = r.Outcome
 	a.lane.latencyOf(a.kind).end()
 	now, l, row := a.clock.now(), a.lane, r.Outcome.row()
-	l.address.report(&a.permits.address, r.Outcome, l.model, now)
-	a.permits.lane.report(row.breaker, now)
+	l.address.report(a, r.Outcome, now)
+	a.permits.lane.report(row.breaker, now, a.who.bit())
 	if r.Outcome == OutcomeOK {
 		a.permits.streams.watch(a.proven, effectSuccess) // by then it has not broken off
 	} else {
-		a.permits.streams.report(effectExcluded, now) // no stream has begun
+		a.permits.streams.report(effectExcluded, now, a.who.bit()) // no stream has begun
 		a.permits.streams = permit{}
 	}
 	switch latency := l.latencyOf(a.kind); {
@@ -166,12 +164,12 @@ func (a *Attempt) End(e Ending) {
 	now := a.clock.now()
 	switch e {
 	case EndingWhole:
-		a.permits.streams.report(effectSuccess, now)
+		a.permits.streams.report(effectSuccess, now, a.who.bit())
 	case EndingBroken:
-		a.permits.streams.report(effectFailure, now)
+		a.permits.streams.report(effectFailure, now, a.who.bit())
 		a.lane.fault.note(now, OutcomeCut)
 	default:
-		a.permits.streams.report(effectExcluded, now)
+		a.permits.streams.report(effectExcluded, now, a.who.bit())
 	}
 	a.lane.pending.Add(-1)
 	a.lane.account.pending.Add(-1)

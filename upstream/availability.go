@@ -37,8 +37,8 @@ func (c *Candidate) mayBeAsked(now instant, by tenant) bool {
 }
 
 // available reports whether the candidate can take a request now.
-func (c *Candidate) available(now instant, o RouteOptions) bool {
-	return c.isHealthy(now, o.Kind, onTime) && c.mayBeAsked(now, o.tenant)
+func (c *Candidate) available(now instant, by asker) bool {
+	return c.isHealthy(now, by.kind, onTime) && c.mayBeAsked(now, by.tenant)
 }
 
 // healthyIn returns how long it takes until none of the breakers refuses.

@@ -194,18 +194,18 @@ func (b *breaker) state(now instant) (State, time.Duration) {
 	}
 }
 
-// admit asks for a permit for p.who. On true the attempt may go ahead, and must report.
+// admit asks for a permit. On true the attempt may go ahead, and must report.
 func (b *breaker) admit(p *permit, now instant, when admission) bool {
 	generation := b.generation.Load()
 	if b.phase.Load() == phaseClosed {
-		*p = permit{breaker: b, who: p.who, generation: generation, number: b.attempts.begin()}
+		*p = permit{breaker: b, generation: generation, number: b.attempts.begin()}
 		return true
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	phase := b.phase.Load()
 	if phase == phaseClosed {
-		*p = permit{breaker: b, who: p.who, generation: b.generation.Load(), number: b.attempts.begin()}
+		*p = permit{breaker: b, generation: b.generation.Load(), number: b.attempts.begin()}
 		return true
 	}
 	if phase != phaseHalfOpen && int64(now) <= b.dueAt(phase, when) {
@@ -221,7 +221,7 @@ func (b *breaker) admit(p *permit, now instant, when admission) bool {
 	if b.nextPlace.Load() != 0 { // one has said nothing: the others are not sent all at once
 		b.nextPlace.Store(int64(now.after(breakerTimeout / breakerProbes)))
 	}
-	*p = permit{breaker: b, who: p.who, generation: b.generation.Load(), probe: new(probe)}
+	*p = permit{breaker: b, generation: b.generation.Load(), probe: new(probe)}
 	return true
 }
 
@@ -235,11 +235,18 @@ const (
 	early
 )
 
+// outcomeOf is what a breaker hears of an attempt: how it ended, when and whose it was.
+type outcomeOf struct {
+	effect effect
+	at     instant
+	who    tenants
+}
+
 // count takes the outcome of an attempt to the gate that was closed when it began,
 // unless it has opened since: then it has nothing new to say.
-func (b *breaker) count(p *permit, e effect, now instant) {
+func (b *breaker) count(p *permit, o outcomeOf) {
 	b.attempts.end(p.number)
-	if e == effectExcluded {
+	if o.effect == effectExcluded {
 		return
 	}
 	b.mu.Lock()
@@ -247,23 +254,23 @@ func (b *breaker) count(p *permit, e effect, now instant) {
 	if b.generation.Load() != p.generation || !b.isClosed() {
 		return
 	}
-	b.witnesses.note(now, p.who, e)
-	isQuiet := b.failedAt == 0 || b.failedAt.until(now) > breakerWindow+breakerBucket
-	if e == effectFailure {
-		b.streak.extend(p.number, p.who)
+	b.witnesses.note(o.at, o.who, o.effect)
+	isQuiet := b.failedAt == 0 || b.failedAt.until(o.at) > breakerWindow+breakerBucket
+	if o.effect == effectFailure {
+		b.streak.extend(p.number, o.who)
 		if isQuiet {
-			b.redeem(now)
+			b.redeem(o.at)
 		}
-		b.failedAt = now
-		b.decide(e)
+		b.failedAt = o.at
+		b.decide(effectFailure)
 		return
 	}
 	b.streak, b.answeredTo = streak{}, max(b.answeredTo, p.number)
 	if isQuiet {
-		b.credit, b.creditAt = min(b.credit+1, b.mostCredit), now
+		b.credit, b.creditAt = min(b.credit+1, b.mostCredit), o.at
 		return
 	}
-	b.decide(e)
+	b.decide(effectSuccess)
 }
 
 // redeem tells the gate of the answers that it was not told of, unless they are old.

@@ -116,7 +116,7 @@ func (w *walk) step(r *rapid.T) bool {
 		return false
 	case err != nil:
 		r.Fatalf("Next = %v, want a candidate of rank %+v or %+v", err, lowest, resort)
-	case !w.untried[a.Candidate] || !w.sick.admits(a.Candidate, w.route.options.Kind, when):
+	case !w.untried[a.Candidate] || !w.sick.admits(a.Candidate, w.route.kind, when):
 		r.Fatalf("Next chose %s, which cannot be asked", label(a.Candidate))
 	case when == onTime && w.rankOf(a.Candidate) != lowest:
 		r.Fatalf("Next chose %s of rank %+v, want one of rank %+v", label(a.Candidate), w.rankOf(a.Candidate), lowest)
@@ -124,7 +124,7 @@ func (w *walk) step(r *rapid.T) bool {
 		r.Fatalf("an attempt more takes %d tenths of a retry", budget-m.thrift.budget.tenths.Load())
 	}
 	w.untried[a.Candidate], w.asked[a.Provider] = false, true
-	w.sick.take(a.Candidate, w.route.options.Kind)
+	w.sick.take(a.Candidate, w.route.kind)
 	w.attempts = append(w.attempts, a)
 	return true
 }
@@ -145,12 +145,12 @@ func (w *walk) rankOf(c *Candidate) rank {
 	m := w.route.model
 	k := rank{tier: c.Tier, settled: 1}
 	switch {
-	case m.MaxAttempts > 1 && w.sick.awaitsProbes(c, w.route.options.Kind):
+	case m.MaxAttempts > 1 && w.sick.awaitsProbes(c, w.route.kind):
 		k.settled = 0
 		if len(w.attempts) > 0 {
 			k.part = 2
 		}
-	case w.sick.share(c, w.route.options.Kind) <= w.coin:
+	case w.sick.share(c, w.route.kind) <= w.coin:
 		k.part = 1
 	}
 	if w.asked[c.Provider] {
@@ -163,7 +163,7 @@ func (w *walk) rankOf(c *Candidate) rank {
 func (w *walk) wanted(when admission) rank {
 	lowest, lowestFresh := nobody(), nobody()
 	for c, untried := range w.untried {
-		if !untried || !w.sick.admits(c, w.route.options.Kind, when) {
+		if !untried || !w.sick.admits(c, w.route.kind, when) {
 			continue
 		}
 		k := w.rankOf(c)

@@ -124,7 +124,7 @@ func TestCoolsWhom(t *testing.T) {
 			table := seeded(t, shared)
 			x, _ := table.Model("x")
 			var a Attempt
-			a.take(x.candidates[0], asks(""), x.clock.now(), onTime)
+			a.take(x.candidates[0], asker{tenant: tenantOf("")}, x.clock.now(), onTime)
 			a.Report(Report{Outcome: o, RetryIn: asked})
 			a.End(EndingUnknown)
 			var got []string

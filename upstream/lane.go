@@ -46,17 +46,17 @@ func (a *address) tripsWide(b *breaker, c gobreaker.Counts) bool {
 }
 
 // report takes the outcome of an attempt at one of the address's models in.
-func (a *address) report(p *permit, o Outcome, model uint64, now instant) {
+func (a *address) report(by *Attempt, o Outcome, now instant) {
 	e := o.row().address
 	switch {
 	case o == OutcomeUnreachable:
 		a.failing.Store(^uint64(0))
 	case e == effectFailure:
-		a.failing.Or(model)
+		a.failing.Or(by.lane.model)
 	case e == effectSuccess && a.failing.Load() != 0:
 		a.failing.Store(0)
 	}
-	p.report(e, now)
+	by.permits.address.report(e, now, by.who.bit())
 }
 
 // account is what is known of one credential at an address.

@@ -82,7 +82,7 @@ func onward(r *Route) (*Attempt, error) {
 
 // asks is how a tenant asks for a plain answer, as Route knows it.
 func asks(tenant string) RouteOptions {
-	return RouteOptions{Tenant: tenant, tenant: tenantOf(tenant)}
+	return RouteOptions{Tenant: tenant}
 }
 
 // must begins an attempt that has to be let through.
@@ -151,7 +151,7 @@ func trip(t interface{ Fatal(args ...any) }, c *Candidate) {
 // force opens a breaker with at most so many failures.
 func force(t interface{ Fatal(args ...any) }, c *Candidate, b *breaker, failures int) {
 	for range failures {
-		p := permit{who: tenantOf("").bit()}
+		p := permit{}
 		if b.admit(&p, c.clock.now(), onTime); b.phase.Load() != phaseClosed {
 			return
 		}
@@ -163,7 +163,7 @@ func force(t interface{ Fatal(args ...any) }, c *Candidate, b *breaker, failures
 }
 
 // settled reports how an attempt ended that holds nothing but a permit.
-func settled(p *permit, e effect) { p.report(e, p.breaker.clock.now()) }
+func settled(p *permit, e effect) { p.report(e, p.breaker.clock.now(), tenantOf("").bit()) }
 
 // label tells candidates apart in expectations.
 func label(c *Candidate) string {

@@ -82,9 +82,9 @@ func (m *Model) pick(p pool, anchor uint64) int {
 }
 
 // available returns those of s that can take a request now.
-func (m *Model) available(s set, now instant, o RouteOptions) set {
+func (m *Model) available(s set, now instant, by asker) set {
 	for rest := s; rest != 0; rest &= rest - 1 {
-		if i := rest.first(); !m.candidates[i].available(now, o) {
+		if i := rest.first(); !m.candidates[i].available(now, by) {
 			s &^= 1 << i
 		}
 	}

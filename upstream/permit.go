@@ -9,7 +9,6 @@ import (
 // holds nothing.
 type permit struct {
 	breaker    *breaker
-	who        tenants
 	generation uint32
 	number     uint64 // of the breaker's attempts; probes have none
 	probe      *probe // nil: the breaker was closed
@@ -56,11 +55,11 @@ func (p *permit) undo() {
 
 // report tells the breaker how the attempt ended. Only the first report of a
 // probe counts; every other permit must be reported once.
-func (p *permit) report(e effect, now instant) {
+func (p *permit) report(e effect, now instant, who tenants) {
 	switch {
 	case p.breaker == nil:
 	case p.probe == nil:
-		p.breaker.count(p, e, now)
+		p.breaker.count(p, outcomeOf{e, now, who})
 	default:
 		p.probe.rest()
 		p.settle(e)

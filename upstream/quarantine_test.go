@@ -54,7 +54,7 @@ func TestQuarantine(t *testing.T) {
 		table := seeded(t, shared)
 		x, _ := table.Model("x")
 		var a Attempt
-		a.take(x.candidates[0], asks(""), x.clock.now(), onTime)
+		a.take(x.candidates[0], asker{tenant: tenantOf("")}, x.clock.now(), onTime)
 		finish(&a, OutcomeCredentialRefused)
 		for _, e := range table.Endpoints() {
 			if want := e.Provider == "p" && e.Credential == "#1"; want != (e.State == StateQuarantined) {

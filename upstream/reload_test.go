@@ -41,7 +41,7 @@ func called(t *testing.T, table *Table, name string) *Model {
 func begun(t *testing.T, m *Model, n int) *Attempt {
 	t.Helper()
 	a := new(Attempt)
-	if !a.take(m.candidates[n], asks(""), m.clock.now(), onTime) {
+	if !a.take(m.candidates[n], asker{tenant: tenantOf("")}, m.clock.now(), onTime) {
 		t.Fatalf("no attempt at %s is let through", label(m.candidates[n]))
 	}
 	return a
@@ -174,7 +174,7 @@ func TestReloadMeanwhile(t *testing.T) {
 		places := func(most string) (n int) {
 			m := called(t, reloaded(t, old, strings.Replace(before, "max_concurrent: 2", "max_concurrent: "+most, 1)), "x")
 			var all []*Attempt
-			for a := new(Attempt); n < 10 && a.take(m.candidates[0], asks(""), m.clock.now(), onTime); a = new(Attempt) {
+			for a := new(Attempt); n < 10 && a.take(m.candidates[0], asker{tenant: tenantOf("")}, m.clock.now(), onTime); a = new(Attempt) {
 				all = append(all, a)
 				n++
 			}

@@ -61,8 +61,6 @@ type RouteOptions struct {
 	// Tenant is who asks: what only one tenant's requests meet with is not held
 	// against an upstream.
 	Tenant string
-
-	tenant tenant
 }
 
 // Route begins one request's walk through the candidates whose contracts take
@@ -77,19 +75,27 @@ func (m *Model) Route(n *Needs, o RouteOptions) (Route, error) {
 	if able == 0 {
 		return Route{}, &UnsupportedError{Param: m.lacking(n)}
 	}
-	o.tenant = tenantOf(o.Tenant)
-	return Route{model: m, able: able, options: o}, nil
+	return Route{model: m, able: able, anchor: o.Anchor, tenant: tenantOf(o.Tenant), kind: o.Kind}, nil
 }
 
 // Route is one request's walk through its candidates. It belongs to one
 // goroutine at a time.
 type Route struct {
-	model    *Model
-	options  RouteOptions
-	able     set
-	tried    set
-	attempts int
-	last     *Attempt
+	model       *Model
+	able, tried set
+	last        *Attempt
+	anchor      uint64
+	tenant      tenant
+	kind        Kind
+	attempts    int8
+}
+
+func (r *Route) asker() asker { return asker{r.tenant, r.kind} }
+
+// asker is what a candidate's availability depends on: who asks, and for what.
+type asker struct {
+	tenant tenant
+	kind   Kind
 }
 
 // Next chooses the next candidate and fills a, which must be new: the caller must
@@ -107,12 +113,12 @@ func (r *Route) Next(a *Attempt) error {
 	}
 	m := r.model
 	now, again := m.clock.now(), time.Duration(0)
-	open := m.available(r.able&m.on&^r.tried, now, r.options)
+	open := m.available(r.able&m.on&^r.tried, now, r.asker())
 	if open == 0 {
 		open, again = r.onlyOne(now)
 	}
 	switch {
-	case r.attempts >= m.MaxAttempts, open == 0:
+	case int(r.attempts) >= m.MaxAttempts, open == 0:
 		return ErrExhausted
 	case !m.thrift.budget.spend():
 		return ErrRetryBudget
@@ -129,7 +135,7 @@ func (r *Route) first(a *Attempt) error {
 	m := r.model
 	m.thrift.budget.earn()
 	now := m.clock.now()
-	if r.choose(a, m.available(r.able&m.on, now, r.options), now) || r.lastResort(a, now) {
+	if r.choose(a, m.available(r.able&m.on, now, r.asker()), now) || r.lastResort(a, now) {
 		return nil
 	}
 	return r.unavailable(now)
@@ -141,7 +147,7 @@ func (r *Route) first(a *Attempt) error {
 func (r *Route) choose(a *Attempt, open set, now instant) bool {
 	m := r.model
 	fresh := open &^ m.siblings(r.tried)
-	if r.attempts > 0 && r.attempts == m.MaxAttempts-1 && fresh != 0 {
+	if r.attempts > 0 && int(r.attempts) == m.MaxAttempts-1 && fresh != 0 {
 		open = fresh // a provider with many credentials must not use up every attempt
 	}
 	probes, ramping := r.convalescents(open, now)
@@ -168,9 +174,9 @@ func (r *Route) convalescents(s set, now instant) (probes, ramping set) {
 	for rest := s; rest != 0; rest &= rest - 1 {
 		i := rest.first()
 		c := m.candidates[i]
-		if m.MaxAttempts > 1 && c.awaitsProbes(r.options.Kind) {
+		if m.MaxAttempts > 1 && c.awaitsProbes(r.kind) {
 			probes |= 1 << i
-		} else if share := c.ramp(now, r.options.Kind); share < 1 && m.random(grain) >= uint64(share*grain) {
+		} else if share := c.ramp(now, r.kind); share < 1 && m.random(grain) >= uint64(share*grain) {
 			ramping |= 1 << i
 		}
 	}
@@ -186,7 +192,7 @@ func (r *Route) admit(a *Attempt, open, probes set, now instant) bool {
 		if open&probes != 0 {
 			shown &= probes
 		}
-		i := m.pick(pool{model: m, set: shown, kind: r.options.Kind, now: now}, r.options.Anchor)
+		i := m.pick(pool{model: m, set: shown, kind: r.kind, now: now}, r.anchor)
 		if r.take(a, i, now, onTime) {
 			return true
 		}
@@ -196,10 +202,10 @@ func (r *Route) admit(a *Attempt, open, probes set, now instant) bool {
 }
 
 func (r *Route) take(a *Attempt, i int, now instant, when admission) bool {
-	if !a.take(r.model.candidates[i], r.options, now, when) {
+	if !a.take(r.model.candidates[i], r.asker(), now, when) {
 		return false
 	}
-	a.position = i
+	a.position = uint8(i) //nolint:gosec // below maxCandidates
 	r.tried |= 1 << i
 	r.attempts++
 	r.last = a
@@ -216,7 +222,7 @@ func (r *Route) onlyOne(now instant) (set, time.Duration) {
 		return 0, 0
 	}
 	most := min(pauseFirst<<(r.attempts-1), pauseMost)
-	return m.available(all, now, r.options), time.Duration(1 + m.random(uint64(most)))
+	return m.available(all, now, r.asker()), time.Duration(1 + m.random(uint64(most)))
 }
 
 // lastResort takes the candidate whose breaker lets a probe through first, before
@@ -238,12 +244,12 @@ func (r *Route) lastResort(a *Attempt, now instant) bool {
 // leastBad returns the position of the candidate that only breakers keep from
 // being asked, and the soonest of these.
 func (r *Route) leastBad(now instant) (best int, found bool) {
-	m, kind := r.model, r.options.Kind
+	m, kind := r.model, r.kind
 	var soonest time.Duration
 	for rest := r.able & m.on; rest != 0; rest &= rest - 1 {
 		i := rest.first()
 		c := m.candidates[i]
-		if !c.mayBeAsked(now, r.options.tenant) || !c.isHealthy(now, kind, early) {
+		if !c.mayBeAsked(now, r.tenant) || !c.isHealthy(now, kind, early) {
 			continue
 		}
 		if wait := c.healthyIn(now, kind, onTime); !found || wait < soonest {
@@ -258,7 +264,7 @@ func (r *Route) leastBad(now instant) (best int, found bool) {
 func (r *Route) Available() error {
 	m := r.model
 	now := m.clock.now()
-	if m.available(r.able&m.on, now, r.options) != 0 {
+	if m.available(r.able&m.on, now, r.asker()) != 0 {
 		return nil
 	}
 	if _, found := r.leastBad(now); found && int64(now) >= m.thrift.resort.Load() {
@@ -276,9 +282,9 @@ func (r *Route) unavailable(now instant) error {
 	}
 	wait, resort := time.Duration(math.MaxInt64), now.until(instant(m.thrift.resort.Load()))
 	for rest := s; rest != 0; rest &= rest - 1 {
-		c, kind := m.candidates[rest.first()], r.options.Kind
+		c, kind := m.candidates[rest.first()], r.kind
 		health := min(c.healthyIn(now, kind, onTime), max(c.healthyIn(now, kind, early), resort))
-		wait = min(wait, max(health, c.mayBeAskedIn(now, r.options.tenant)))
+		wait = min(wait, max(health, c.mayBeAskedIn(now, r.tenant)))
 	}
 	return &UnavailableError{RetryAfter: max(soonest, wait)}
 }

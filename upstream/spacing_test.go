@@ -61,7 +61,7 @@ func TestGenerations(t *testing.T) {
 		var told []State
 		b := newBreaker(newClock(), rule{tripsOnFailures, breakerCredit}, func(c change) { told = append(told, c.state) })
 		begin := func(generation uint32) *permit {
-			return &permit{breaker: b, who: tenantOf("").bit(), generation: generation, number: b.attempts.begin()}
+			return &permit{breaker: b}
 		}
 		for range breakerStreak {
 			settled(begin(b.generation.Load()), effectFailure)
@@ -85,7 +85,7 @@ func TestGenerations(t *testing.T) {
 		during := uint32(0)
 		b = newBreaker(newClock(), rule{tripsOnFailures, breakerCredit}, func(change) { during = b.generation.Load() })
 		for range breakerStreak {
-			settled(&permit{breaker: b, who: tenantOf("").bit(), number: b.attempts.begin()}, effectFailure)
+			settled(&permit{breaker: b}, effectFailure)
 		}
 		if after := b.generation.Load(); during != 0 || after != 1 {
 			t.Errorf("while it opens it is %d, and then %d", during, after)
@@ -106,7 +106,7 @@ func TestGenerations(t *testing.T) {
 			for range 3 {
 				all.Go(func() {
 					for range 50 {
-						if p := (permit{who: tenantOf("").bit()}); b.admit(&p, b.clock.now(), onTime) {
+						if p := (permit{}); b.admit(&p, b.clock.now(), onTime) {
 							settled(&p, effectFailure)
 						}
 					}
