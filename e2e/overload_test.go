@@ -149,8 +149,12 @@ func (o *overload) unread(t *testing.T, places int, body string) {
 		t.Fatalf("%d requests should be in progress: %v", places, err)
 	}
 	const some = 16 << 10
+	large := body
+	if len(large) < some {
+		large = ofSize("gemini-2.5-flash-lite", 64<<10)
+	}
 	w := o.dial(t)
-	w.write(t, completion(o.secret, ofSize("gemini-2.5-flash-lite", 64<<10))[:some])
+	w.write(t, completion(o.secret, large)[:some])
 	if r := w.answered(t, http.StatusServiceUnavailable, "overloaded"); r.header.Get("Retry-After") != "1" {
 		t.Errorf("retry-after is %q", r.header.Get("Retry-After"))
 	}

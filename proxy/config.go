@@ -17,7 +17,7 @@ type Config struct {
 	TLS TLSConfig `yaml:"tls"`
 	// MaxRequestBody is the largest request body taken; a longer one is answered 413.
 	MaxRequestBody Size `yaml:"max_request_body"`
-	// MaxBodyMemory bounds the memory of all request bodies held at one time, each counted twice: as it came and as it is sent on. Plain answers in memory count once, and the last max_answer of it is kept for them; an eighth of the rest is kept for the first 64 KiB of each body. Beyond it a request is answered 503.
+	// MaxBodyMemory bounds the memory of all request bodies held at one time, each counted twice: as it came and as it is sent on. Plain answers in memory count once, and the last max_answer of it is kept for them; an eighth of the rest is kept for bodies of at most 64 KiB. Beyond it a request is answered 503.
 	MaxBodyMemory Size `yaml:"max_body_memory"`
 	// MaxInFlight bounds the requests in progress; beyond it a request is answered 503. The first 8 KiB of a body with a length are awaited before that, because fasthttp reads them ahead of its handler; with Expect: 100-continue nothing is awaited.
 	MaxInFlight int `yaml:"max_in_flight"`

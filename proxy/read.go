@@ -81,7 +81,7 @@ func (x *exchange) fill(stream io.Reader, length, limit int) error {
 	if length >= 0 {
 		most = length
 	}
-	if err := x.takeBuffer(most); err != nil {
+	if err := x.takeBuffer(length, most); err != nil {
 		return err
 	}
 	for filled := 0; ; {
@@ -178,8 +178,8 @@ func (x *exchange) reserve(n int64, limit Size) bool {
 // what a provider has been paid for must not be lost to requests that have come since.
 func (g *Gateway) roomOfBodies() Size { return g.Config.MaxBodyMemory - g.Config.MaxAnswer }
 
-// roomOfLargeBodies leaves an eighth of that to first steps, unless a single body
-// needs it: whoever sends a few large ones, slowly, must not shut out all the small.
+// roomOfLargeBodies leaves an eighth of that to bodies of at most a first step, unless a
+// single large one needs it: whoever sends a few of those, slowly, must not shut out the others.
 func (g *Gateway) roomOfLargeBodies() Size {
 	return max(g.roomOfBodies()/8*7, bodyCopies*(g.Config.MaxRequestBody+1))
 }
@@ -201,10 +201,15 @@ func (g *Gateway) takeMemory(n int64, limit Size) bool {
 // firstStep is how much of a body is taken on credit, in bytes.
 const firstStep = 64 << 10
 
-// takeBuffer begins with a pooled buffer of at most firstStep bytes.
-func (x *exchange) takeBuffer(most int) error {
-	length := min(most, firstStep)
-	if !x.reserve(int64(length), x.gateway.roomOfBodies()) {
+// takeBuffer begins with a pooled buffer of at most firstStep bytes. Of a body whose
+// declared length (-1: none) says that it is large, nothing is read where there is no
+// room for large ones.
+func (x *exchange) takeBuffer(declared, most int) error {
+	length, room := min(most, firstStep), x.gateway.roomOfBodies()
+	if declared > firstStep {
+		room = x.gateway.roomOfLargeBodies()
+	}
+	if !x.reserve(int64(length), room) {
 		return errBodyMemory
 	}
 	x.body, _ = x.gateway.bodies.Get().(*[]byte)
