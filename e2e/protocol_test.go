@@ -19,8 +19,13 @@ func TestExpectContinue(t *testing.T) {
 	chunked := fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(body), body)
 	known, expects := bearer(key.Secret), "Expect: 100-continue"
 
+	idle := func() { // the one place is given back behind the last byte of an answer
+		t.Helper()
+		until(t, "the end of every request", patience, func() bool { return f.scrape(t)["http_server_active_requests"] == "0" })
+	}
 	goesOn := func(name, framing, body string) {
 		t.Helper()
+		idle()
 		w := f.dial(t)
 		for range 2 { // on one connection: the second finds nothing left of the first
 			w.write(t, request(chatLine, []string{known, expects, framing}, ""))
@@ -64,6 +69,7 @@ func TestExpectContinue(t *testing.T) {
 	if r := <-ended; r.status != http.StatusOK {
 		t.Errorf("the request in progress was answered %s", r)
 	}
+	idle()
 	if got := len(f.providers.Truth()); got != 4 {
 		t.Errorf("%d requests were sent upstream, want the four that were let through", got)
 	}
