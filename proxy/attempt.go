@@ -16,6 +16,7 @@ type exhaustedError struct {
 	last     upstream.Outcome
 	limit    error // the time limit that ended the last attempt; nil: none did
 	thrift   bool  // another would have been asked, if fewer requests needed that
+	hopeless bool  // every provider that was asked forbids it
 	timeouts upstream.Timeouts
 }
 
@@ -29,7 +30,7 @@ func (e *exhaustedError) timedOut() bool { return e.limit != nil || e.last == up
 func (e *exhaustedError) failure() Failure {
 	f := Failure{
 		Status: 502, Type: typeServer, Code: "upstream_error",
-		NoRetry: e.thrift || e.last == upstream.OutcomeForbidden, // what is forbidden will be so again
+		NoRetry: e.thrift || e.hopeless,
 		Message: "no provider of this model could answer",
 	}
 	if e.timedOut() {
@@ -39,7 +40,7 @@ func (e *exhaustedError) failure() Failure {
 	switch {
 	case e.thrift:
 		f.Message += ": too many requests fail at the moment for this one to be tried again"
-	case e.last == upstream.OutcomeForbidden:
+	case e.hopeless:
 		f.Message += ": trying again will not help"
 	default:
 		f.Message += ": try again shortly"
@@ -98,6 +99,9 @@ func (x *exchange) attempt() error {
 			return nil
 		}
 		x.lastOutcome = outcome
+		if outcome == upstream.OutcomeForbidden {
+			x.forbidden++
+		}
 		x.letGo()
 		x.logAttempt(&s.attempt, outcome)
 		switch {
@@ -163,7 +167,10 @@ func (x *exchange) nobodyLeft(err error) error {
 }
 
 func (x *exchange) exhausted() error {
-	return &exhaustedError{attempts: x.attempts, last: x.lastOutcome, limit: x.lastLimit, thrift: x.thrift, timeouts: x.model.Timeouts}
+	return &exhaustedError{
+		attempts: x.attempts, last: x.lastOutcome, limit: x.lastLimit, timeouts: x.model.Timeouts,
+		thrift: x.thrift, hopeless: int(x.forbidden) == x.attempts,
+	}
 }
 
 // try makes one attempt. On OutcomeOK x.serving holds it; else it is closed.

@@ -269,6 +269,27 @@ func TestTimeLimits(t *testing.T) {
 	})
 }
 
+// TestForbiddenEverywhere asks providers of whom all, or only the last, forbid the
+// request: where one has merely failed, it is worth another try.
+func TestForbiddenEverywhere(t *testing.T) {
+	f := func(retry string, statuses ...int) {
+		t.Helper()
+		asked := 0
+		r := newRig(t, legFunc(func(context.Context, *upstream.Request) (*upstream.Response, error) {
+			asked++
+			return plainAnswer(statuses[asked-1], `{}`), nil
+		}), rigOptions{})
+		got := r.ask(plainAlias)
+		if _, code, _, _ := errorOf(t, got); got.status != 502 || code != "upstream_error" || got.header.Get("X-Should-Retry") != retry {
+			t.Errorf("%v: got %d %s, x-should-retry %q, want it %q", statuses, got.status, got.body, got.header.Get("X-Should-Retry"), retry)
+		}
+		r.idle()
+	}
+	f("false", 403, 403, 403)
+	f("", 500, 403, 403)
+	f("", 403, 403, 500)
+}
+
 // TestTheTimeOfAllAttempts has the first provider use up most of a request's time:
 // the second, which is cut off with the rest, has done nothing wrong.
 func TestTheTimeOfAllAttempts(t *testing.T) {

@@ -54,6 +54,7 @@ type exchange struct {
 	attempts    int
 	reached     bool // the provider of the last attempt may have got the request
 	thrift      bool // a further attempt was not made, for too many requests need one
+	forbidden   int8 // how many of the attempts were
 	lastOutcome upstream.Outcome
 	lastLimit   error    // the time limit that ended the last attempt; nil: none did
 	serving     *serving // the attempt that answers, once there is one
