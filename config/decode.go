@@ -92,6 +92,10 @@ func (d *decoder) value(p place, into reflect.Value) {
 // section decodes a mapping whose names are known: the fields of a struct.
 func (d *decoder) section(p place, into reflect.Value) {
 	options := optionsOf(into.Type())
+	if short, ok := shortOption(options); ok && isScalarNode(p.node) {
+		d.value(p, into.FieldByIndex(short.index))
+		return
+	}
 	d.pairs(p, func(name string, value place, at position) {
 		for _, o := range options {
 			if o.name == name {

@@ -13,6 +13,7 @@ import (
 type option struct {
 	name  string // in the file
 	index []int  // in the struct, for FieldByIndex
+	short bool   // a single value in place of the whole struct is this option's
 }
 
 // optionsOf returns the options of a struct in the order of its declaration,
@@ -25,13 +26,28 @@ func optionsOf(t reflect.Type) []option {
 		switch {
 		case flags == "inline":
 			for _, o := range optionsOf(field.Type) {
-				options = append(options, option{o.name, append([]int{i}, o.index...)})
+				options = append(options, option{o.name, append([]int{i}, o.index...), o.short})
 			}
 		case name != "" && name != "-":
-			options = append(options, option{name, []int{i}})
+			options = append(options, option{name, []int{i}, flags == "short"})
 		}
 	}
 	return options
+}
+
+// shortOption is the option that a single value in place of a mapping sets.
+func shortOption(options []option) (option, bool) {
+	for _, o := range options {
+		if o.short {
+			return o, true
+		}
+	}
+	return option{}, false
+}
+
+func isScalarNode(node ast.Node) bool {
+	_, ok := node.(ast.ScalarNode)
+	return ok
 }
 
 func names(options []option) []string {

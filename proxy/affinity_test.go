@@ -32,7 +32,7 @@ func newBelonging(t *testing.T, affinity string) belonging {
 		m := upstream.ModelConfig{Affinity: affinity}
 		for i := range 4 {
 			name := fmt.Sprintf("p%d", i)
-			c.Providers[name] = upstream.ProviderConfig{Contract: "openai", Endpoints: []upstream.EndpointConfig{
+			c.Providers[name] = upstream.ProviderConfig{Contract: upstream.ContractConfig{Base: "openai"}, Endpoints: []upstream.EndpointConfig{
 				{URL: "http://" + name + ".invalid/v1", APIKeys: []telemetry.Secret{"k"}},
 			}}
 			m.Targets = append(m.Targets, upstream.TargetConfig{Provider: name})

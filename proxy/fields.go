@@ -45,28 +45,30 @@ func fieldsOf(d *scan.Document) fields {
 	f.needs.Stops = d.Stops
 	f.needs.Roles = rolesOf(d.Roles)
 	for _, media := range d.Media {
-		if media.HTTP {
-			f.needs.HTTPMedia = true
-			continue
+		form := mediaForm(media)
+		f.needs.Media |= form
+		if form == upstream.MediaData {
+			f.needs.MediaTypes = append(f.needs.MediaTypes, media.MIME)
 		}
-		f.needs.MediaTypes = append(f.needs.MediaTypes, mediaType(media))
 	}
 	return f
 }
 
-// mediaType is the MIME type a contract is asked about. Audio outside of a
-// data: URL, data that is not base64, and parts of an unknown type are asked
-// about by a name that no contract lists: only one that takes everything takes them.
-func mediaType(media scan.Media) string {
+// mediaForm is the form in which a part brings its medium.
+func mediaForm(media scan.Media) upstream.MediaSet {
 	switch {
 	case media.Kind == scan.InputAudio:
-		return "input_audio"
+		return upstream.MediaInputAudio
 	case media.Kind != scan.ImageURL:
-		return "unknown part"
-	case media.MIME != "" && !media.Base64:
-		return "data without base64"
+		return upstream.MediaOther
+	case media.HTTP:
+		return upstream.MediaHTTP
+	case media.Base64:
+		return upstream.MediaData
+	case media.MIME != "":
+		return upstream.MediaPlainData
 	}
-	return media.MIME
+	return upstream.MediaOther
 }
 
 func rolesOf(used scan.Roles) upstream.RoleSet {

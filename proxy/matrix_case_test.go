@@ -113,7 +113,7 @@ func (m *matrix) upstreams(c *upstream.Config) {
 	var targets []upstream.TargetConfig
 	for i, name := range []string{"first", "second"} {
 		provider := m.policy
-		provider.Contract = contract
+		provider.Contract.Base = contract
 		provider.Endpoints = []upstream.EndpointConfig{{URL: m.stands[i].http.URL + "/" + contract + "/v1", APIKeys: []telemetry.Secret{"provider-key-0"}}}
 		c.Providers[name] = provider
 		targets = append(targets, upstream.TargetConfig{Provider: name, Model: model, Tier: i + 1})

@@ -241,7 +241,7 @@ func (r *rig) idle() {
 // alias over all three, and a provider that takes everything.
 func rigUpstreams(change func(*upstream.Config)) upstream.Config {
 	provider := func(contract string) upstream.ProviderConfig {
-		return upstream.ProviderConfig{Contract: contract, Endpoints: []upstream.EndpointConfig{
+		return upstream.ProviderConfig{Contract: upstream.ContractConfig{Base: contract}, Endpoints: []upstream.EndpointConfig{
 			{URL: "http://" + contract + ".invalid/v1", APIKeys: []telemetry.Secret{"provider-key-" + telemetry.Secret(contract)}},
 		}}
 	}

@@ -258,7 +258,7 @@ func scaled(n, short int) int {
 
 // rigProvider is a provider with one endpoint and one credential.
 func rigProvider(name string) upstream.ProviderConfig {
-	return upstream.ProviderConfig{Contract: "openai", Endpoints: []upstream.EndpointConfig{
+	return upstream.ProviderConfig{Contract: upstream.ContractConfig{Base: "openai"}, Endpoints: []upstream.EndpointConfig{
 		{URL: "http://" + name + ".invalid/v1", APIKeys: []telemetry.Secret{"provider-key-" + telemetry.Secret(name)}},
 	}}
 }

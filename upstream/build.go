@@ -125,12 +125,13 @@ func (b *builder) countModels() {
 // pool builds a provider and its endpoints: one for each credential, one that
 // is off for an address without any.
 func (b *builder) pool(name string, c ProviderConfig) providerPool {
-	contract, _ := ContractByName(c.Contract)
+	contract := c.Contract.contract()
 	usage := contract.StreamUsage
 	if c.StreamUsage != "" {
 		usage, _ = StreamUsageByName(c.StreamUsage)
 	}
-	p := providerPool{provider: &Provider{Name: name, Contract: contract, StreamUsage: usage, Drain: c.drain()}}
+	unsupported, _ := UnsupportedByName(c.Unsupported)
+	p := providerPool{provider: &Provider{Name: name, Contract: contract, StreamUsage: usage, Unsupported: unsupported, Drain: c.drain()}}
 	total := 0.0
 	for _, e := range c.Endpoints {
 		base, _ := parseBaseURL(e.URL)
@@ -179,6 +180,9 @@ func (b *builder) model(name string) *Model {
 	slices.SortStableFunc(m.candidates, func(a, b *Candidate) int { return a.Tier - b.Tier })
 	for i, c := range m.candidates {
 		m.index(i, c)
+	}
+	for _, name := range slices.Sorted(maps.Keys(b.pools)) {
+		m.known = append(m.known, b.pools[name].provider)
 	}
 	return m
 }

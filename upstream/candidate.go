@@ -19,6 +19,8 @@ type Provider struct {
 	Contract *Contract
 	// StreamUsage says whether it may be asked for usage on streams.
 	StreamUsage StreamUsage
+	// Unsupported says what becomes of harmless tuning fields that its contract does not know.
+	Unsupported Unsupported
 	// Drain bounds how long an answer is read on whose client has left; nil: it is cancelled at once.
 	Drain *Drain
 }

@@ -26,7 +26,7 @@ func TestChoice(t *testing.T) {
 			n := someNeeds(r)
 			able := make(map[*Candidate]bool)
 			for _, c := range m.candidates {
-				if _, lacks := c.Provider.Contract.Lacks(&n); !lacks {
+				if _, lacks := c.Provider.Lacks(&n); !lacks {
 					able[c] = true
 				}
 			}
@@ -255,7 +255,7 @@ func someNeeds(r *rapid.T) Needs {
 		n.Params = n.Params.With(Param(rapid.IntRange(0, int(paramCount)-1).Draw(r, "param")))
 	}
 	n.Stops = rapid.IntRange(0, 6).Draw(r, "stops")
-	n.HTTPMedia = rapid.Bool().Draw(r, "http")
+	n.Media = MediaSet(rapid.IntRange(0, 31).Draw(r, "media forms"))
 	n.MediaTypes = rapid.SliceOfN(rapid.SampledFrom([]string{"image/png", "audio/wav", "image/gif"}), 0, 2).Draw(r, "media")
 	n.Roles = RoleSet(rapid.IntRange(0, 127).Draw(r, "roles"))
 	return n

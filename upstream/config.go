@@ -17,10 +17,12 @@ type Config struct {
 
 // ProviderConfig is one entry of `providers`.
 type ProviderConfig struct {
-	// Contract names the document that says what this provider takes: starmagic, theturbo, evolink, or openai for any other OpenAI-compatible service.
-	Contract string `yaml:"contract"`
+	// Contract says what this provider takes: the name of a contract, or one with what the provider does differently.
+	Contract ContractConfig `yaml:"contract"`
 	// StreamUsage says whether stream_options.include_usage may be sent: inject (always ask for it), pass (only when the client did), never. Empty: as the contract documents.
 	StreamUsage string `yaml:"stream_usage"`
+	// Unsupported says what becomes of a harmless tuning field (temperature, top_p, top_k, frequency_penalty, presence_penalty, seed) that the contract does not know: skip (this provider is not asked), drop (the field is left out, and named in x-tollgate-dropped). Empty: skip.
+	Unsupported string `yaml:"unsupported"`
 	// OnDisconnect says what becomes of an answer whose client has left: cancel (end it at once), or drain (read it to its end, within the two bounds below, so that the bill has the provider's own figures; for providers that charge for cancelled answers). Empty: cancel.
 	OnDisconnect string `yaml:"on_disconnect"`
 	// DrainTime is how long such an answer may go on. 0 means 30s.

@@ -1,33 +1,73 @@
 package upstream
 
-import (
-	"slices"
-	"strings"
-)
-
 // Contract says what one provider documents about its chat completion endpoint.
 // It is data: every row of a provider's page that decides whether a request can
-// be served there. A contract never changes once made.
+// be served there, and in which form. A contract never changes once made.
 type Contract struct {
-	// Name is the name by which config.yaml refers to the contract.
+	// Name is the name by which config.yaml refers to the contract it is based on.
 	Name string
+	// Page is what the contract was read from.
+	Page Page
 	// Params are the documented request fields.
 	Params ParamSet
 	// Open means that fields nobody documented may be sent as well.
 	Open bool
-	// StreamUsage is the default of a provider's stream_usage option.
-	StreamUsage StreamUsage
+	// Denied are the fields that an open contract does not take all the same.
+	Denied ParamSet
+	// Ranges are the documented ranges of numbers. A field without one takes any.
+	Ranges []Range
+	// Words are the documented values of fields that are one of a few words. A field without any takes all.
+	Words []Words
+	// Extensions are the documented members of extra_body.
+	Extensions ExtensionSet
+	// OtherTools says that tools need not be functions.
+	OtherTools bool
 	// MaxStops is the largest number of stop sequences; 0: no documented limit.
 	MaxStops int
-	// HTTPMedia says that media parts may be http(s) URLs.
-	HTTPMedia bool
-	// DataMedia says that media parts may be base64 data: URLs.
-	DataMedia bool
+	// StopForm is how stop sequences are written.
+	StopForm StopForm
+	// Media are the forms in which media parts may come.
+	Media MediaSet
 	// MediaTypes are the MIME types that a data: URL may have, "image/*" standing for every image; nil: undocumented, any.
 	MediaTypes []string
 	// Roles are the documented message roles; empty: undocumented, any.
 	Roles RoleSet
+	// MessageFields are the documented fields of a message beside role and content.
+	MessageFields MessageFieldSet
+	// EmptyContent says that a message's content may be null.
+	EmptyContent bool
+	// StreamUsage is the default of a provider's stream_usage option.
+	StreamUsage StreamUsage
 }
+
+// Page is a document that a contract was read from.
+type Page struct {
+	// Title is the page's own, and Endpoint the address that it describes.
+	Title, Endpoint string
+}
+
+// Range is the documented range of a number, both ends included; an end that is
+// not documented is infinite.
+type Range struct {
+	Param       Param
+	Least, Most float64
+}
+
+// Words are the documented values of a field that is one of a few words.
+type Words struct {
+	Param Param
+	List  []string
+}
+
+// StopForm is how a contract wants its stop sequences.
+type StopForm uint8
+
+// The forms of stop.
+const (
+	StopAsIs   StopForm = iota // a string or an array, as the client wrote it
+	StopString                 // a single one as a string, several as an array
+	StopArray                  // an array, also of a single one
+)
 
 // ContractByName returns the contract that config.yaml calls by this name.
 func ContractByName(name string) (*Contract, bool) {
@@ -45,71 +85,7 @@ func ContractByName(name string) (*Contract, bool) {
 }
 
 // Takes reports whether the field may be sent to a provider with this contract.
-func (c *Contract) Takes(p Param) bool { return c.Open || c.Params.Has(p) }
-
-// Needs is what a request asks of the provider that serves it. The zero value
-// can be served by everyone.
-type Needs struct {
-	// Params are the request's fields that are present, not null, not empty and not at their default.
-	Params ParamSet
-	// Stops is the number of stop sequences.
-	Stops int
-	// HTTPMedia says that a media part is an http(s) URL.
-	HTTPMedia bool
-	// MediaTypes are the MIME types of the request's data: URLs, in lower case.
-	MediaTypes []string
-	// Roles are the roles that the messages have.
-	Roles RoleSet
-}
-
-// Lacks reports the first request field by which this contract cannot serve n,
-// fit for the `param` of an error answer; false when it can serve everything.
-// stream_options is never lacking: Tollgate leaves it out and counts itself.
-func (c *Contract) Lacks(n *Needs) (param string, lacks bool) {
-	if p, ok := c.missing(n).First(); ok {
-		return p.String(), true
-	}
-	switch {
-	case c.MaxStops > 0 && n.Stops > c.MaxStops:
-		return ParamStop.String(), true
-	case !c.takesMedia(n), !c.takesRoles(n.Roles):
-		return ParamMessages.String(), true
-	}
-	return "", false
-}
-
-// missing returns the fields that n needs and this contract does not take.
-func (c *Contract) missing(n *Needs) ParamSet {
-	if c.Open {
-		return 0
-	}
-	return n.Params.Without(ParamStreamOptions) &^ c.Params
-}
-
-// takesMedia reports whether every media part of n has a form and a type that
-// the contract documents.
-func (c *Contract) takesMedia(n *Needs) bool {
-	if n.HTTPMedia && !c.HTTPMedia {
-		return false
-	}
-	if len(n.MediaTypes) > 0 && !c.DataMedia {
-		return false
-	}
-	return !slices.ContainsFunc(n.MediaTypes, func(mime string) bool { return !c.takesMediaType(mime) })
-}
-
-// takesMediaType reports whether a data: URL may have this MIME type.
-func (c *Contract) takesMediaType(mime string) bool {
-	return c.MediaTypes == nil || slices.ContainsFunc(c.MediaTypes, func(documented string) bool {
-		class, any := strings.CutSuffix(documented, "*")
-		return documented == mime || any && strings.HasPrefix(mime, class)
-	})
-}
-
-// takesRoles reports whether the contract documents all the given roles.
-func (c *Contract) takesRoles(roles RoleSet) bool {
-	return c.Roles == 0 || roles&^c.Roles == 0
-}
+func (c *Contract) Takes(p Param) bool { return c.Params.Has(p) || c.Open && !c.Denied.Has(p) }
 
 // Role is who a message is from.
 type Role uint8
@@ -161,6 +137,9 @@ func (s RoleSet) Has(r Role) bool { return s&(1<<r) != 0 }
 
 // With returns the set with r added.
 func (s RoleSet) With(r Role) RoleSet { return s | 1<<r }
+
+// Without returns the set with r removed.
+func (s RoleSet) Without(r Role) RoleSet { return s &^ (1 << r) }
 
 // StreamUsage says whether stream_options.include_usage may be sent to a provider.
 type StreamUsage uint8

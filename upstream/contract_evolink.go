@@ -15,7 +15,8 @@ func evolink() *Contract {
 			ParamTemperature, ParamTopP, ParamTopK,
 		),
 		StreamUsage: StreamUsageNever,
-		HTTPMedia:   true,
-		DataMedia:   true,
+		MediaTypes:  []string{"image/*"},
+		Roles:       Roles(RoleSystem, RoleUser, RoleAssistant),
+		Media:       MediaHTTP | MediaData,
 	}
 }

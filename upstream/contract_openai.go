@@ -17,9 +17,9 @@ func openAI() *Contract {
 			ParamResponseFormat, ParamTools, ParamToolChoice, ParamFunctions, ParamFunctionCall,
 			ParamReasoningEffort, ParamAudio, ParamWebSearchOptions,
 		),
-		Open:        true,
+		Open:       true,
+		OtherTools: true, EmptyContent: true,
 		StreamUsage: StreamUsageInject,
-		HTTPMedia:   true,
-		DataMedia:   true,
+		Media:       MediaHTTP | MediaData | MediaPlainData | MediaInputAudio | MediaOther,
 	}
 }

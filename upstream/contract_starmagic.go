@@ -17,9 +17,12 @@ func starMagic() *Contract {
 			ParamResponseFormat, ParamTools, ParamToolChoice,
 			ParamReasoningEffort, ParamExtraBody,
 		),
-		StreamUsage: StreamUsageInject,
-		HTTPMedia:   true,
-		DataMedia:   true,
-		MediaTypes:  []string{"image/*"},
+		StreamUsage:   StreamUsageInject,
+		Extensions:    ExtensionCachedContent | ExtensionThinkingConfig,
+		Roles:         Roles(RoleSystem, RoleUser, RoleAssistant, RoleTool),
+		MessageFields: FieldToolCalls | FieldToolCallID,
+		EmptyContent:  true,
+		Media:         MediaHTTP | MediaData,
+		MediaTypes:    []string{"image/*"},
 	}
 }

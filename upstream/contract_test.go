@@ -66,8 +66,8 @@ stream usage            inject     never      never      inject
 	}
 	row("other fields", func(c *Contract) string { return yes(c.Open) })
 	row("stop sequences", func(c *Contract) string { return count(c.MaxStops) })
-	row("http media", func(c *Contract) string { return yes(c.HTTPMedia) })
-	row("data media", func(c *Contract) string { return yes(c.DataMedia) })
+	row("http media", func(c *Contract) string { return yes(c.Media&MediaHTTP != 0) })
+	row("data media", func(c *Contract) string { return yes(c.Media&MediaData != 0) })
 	row("media types", func(c *Contract) string { return count(len(c.MediaTypes)) })
 	row("roles", func(c *Contract) string { return count(rolesIn(c.Roles)) })
 	row("stream usage", func(c *Contract) string { return c.StreamUsage.String() })
@@ -141,9 +141,9 @@ func TestLacks(t *testing.T) {
 		t.Helper()
 		var got []string
 		for _, c := range contracts() {
-			param, lacks := c.Lacks(&n)
-			if !lacks {
-				param = "-"
+			param := "-"
+			if lack, lacks := c.Lacks(&n); lacks {
+				param = lack.Param.String()
 			}
 			got = append(got, param)
 		}
@@ -167,7 +167,7 @@ func TestLacks(t *testing.T) {
 	f(Needs{Params: Params(ParamStop), Stops: 4}, "- - stop -")
 	f(Needs{Params: Params(ParamStop), Stops: 5}, "- stop stop -")
 
-	f(Needs{HTTPMedia: true}, "- messages - -")
+	f(Needs{Media: MediaHTTP}, "- messages - -")
 	f(Needs{MediaTypes: []string{"image/png"}}, "- - - -")
 	f(Needs{MediaTypes: []string{"image/png", "image/gif"}}, "- messages - -")
 	f(Needs{MediaTypes: []string{"audio/wav"}}, "messages - - -")
@@ -197,8 +197,8 @@ func TestTakes(t *testing.T) {
 }
 
 func TestNoDataMedia(t *testing.T) {
-	c := Contract{HTTPMedia: true}
-	if param, lacks := c.Lacks(&Needs{MediaTypes: []string{"image/png"}}); !lacks || param != "messages" {
-		t.Errorf("a contract without data: URLs lacks (%q, %t) for one", param, lacks)
+	c := Contract{Media: MediaHTTP}
+	if lack, lacks := c.Lacks(&Needs{Media: MediaData, MediaTypes: []string{"image/png"}}); !lacks || lack.Param != ParamMessages {
+		t.Errorf("a contract without data: URLs lacks (%v, %t) for one", lack, lacks)
 	}
 }

@@ -17,7 +17,8 @@ func theTurbo() *Contract {
 		),
 		StreamUsage: StreamUsageNever,
 		MaxStops:    4,
-		DataMedia:   true,
+		Media:       MediaData,
+		StopForm:    StopString,
 		MediaTypes: []string{
 			"image/png", "image/jpeg", "image/webp", "image/heic", "image/heif",
 			"audio/wav", "audio/mp3", "audio/aiff", "audio/aac", "audio/ogg", "audio/flac",

@@ -22,6 +22,7 @@ type Model struct {
 	on         set          // those whose endpoint has a credential
 	tiers      []set        // lowest first
 	providers  []provided
+	known      []*Provider // every provider of the table
 	policy     policy
 	random     func(n uint64) uint64 // uniform in [0, n)
 	clock      clock
@@ -48,18 +49,27 @@ type set uint64
 // not change them.
 func (m *Model) Candidates() []*Candidate { return m.candidates }
 
-// lacking names what is in the way of a request that nobody can serve: a field
-// that no contract takes if there is one, else the first that stops the first.
-func (m *Model) lacking(n *Needs) string {
-	nowhere := ^ParamSet(0)
+// unsupported says what is in the way of a request that nobody can serve.
+func (m *Model) unsupported(n *Needs) *UnsupportedError {
+	e := new(UnsupportedError)
+	common := ^ParamSet(0)
 	for _, p := range m.providers {
-		nowhere &= p.provider.Contract.missing(n)
+		lack, _ := p.provider.Lacks(n)
+		common &= p.provider.lacksEach(n)
+		e.Lacking = append(e.Lacking, Lacking{p.provider.Name, lack.Param.String(), p.provider.Contract.Explain(lack, n)})
 	}
-	if p, ok := nowhere.First(); ok {
-		return p.String()
+	param, found := common.First()
+	if e.Common = found; !found {
+		lack, _ := m.providers[0].provider.Lacks(n)
+		param = lack.Param
 	}
-	param, _ := m.providers[0].provider.Contract.Lacks(n)
-	return param
+	e.Param = param.String()
+	for _, p := range m.known {
+		if !p.lacksEach(n).Has(param) {
+			e.Takers = append(e.Takers, p.Name)
+		}
+	}
+	return e
 }
 
 // siblings returns every candidate whose provider has one in s.

@@ -12,8 +12,21 @@ var ErrExhausted = errors.New("upstream: no candidate is left to try")
 
 // UnsupportedError says that no candidate's contract takes what a request needs.
 type UnsupportedError struct {
-	// Param is the request field that cannot be served.
+	// Param is a request field that cannot be served: one that no provider of the model takes if there is one.
 	Param string
+	// Common says that no provider of the model takes Param; else each lacks something of its own.
+	Common bool
+	// Lacking are the providers of the model, each with the first reason why it cannot serve the request.
+	Lacking []Lacking
+	// Takers are the configured providers, of other models, that would take Param as the request has it.
+	Takers []string
+}
+
+// Lacking is a provider with the first reason why it cannot serve a request.
+type Lacking struct {
+	Provider string
+	// Param is the request field at fault, and Why a predicate such as `does not take "seed"`.
+	Param, Why string
 }
 
 // Error implements error.
@@ -68,12 +81,12 @@ type RouteOptions struct {
 func (m *Model) Route(n *Needs, o RouteOptions) (Route, error) {
 	var able set
 	for _, p := range m.providers {
-		if _, lacks := p.provider.Contract.Lacks(n); !lacks {
+		if _, lacks := p.provider.Lacks(n); !lacks {
 			able |= p.candidates
 		}
 	}
 	if able == 0 {
-		return Route{}, &UnsupportedError{Param: m.lacking(n)}
+		return Route{}, m.unsupported(n)
 	}
 	return Route{model: m, able: able, anchor: o.Anchor, tenant: tenantOf(o.Tenant), kind: o.Kind}, nil
 }

@@ -83,7 +83,7 @@ models: {m: {targets: [`+targets+`]}}`))
 	f("{provider: evolink}", Needs{Params: Params(ParamN, ParamTools)}, "n")
 	f("{provider: theturbo}, {provider: evolink}", Needs{Params: Params(ParamN, ParamSeed)}, "seed")
 	f("{provider: evolink}, {provider: theturbo}", Needs{Params: Params(ParamTopK, ParamN)}, "n")
-	f("{provider: theturbo}, {provider: evolink, tier: 2}", Needs{HTTPMedia: true, Params: Params(ParamN)}, "messages")
+	f("{provider: theturbo}, {provider: evolink, tier: 2}", Needs{Media: MediaHTTP, Params: Params(ParamN)}, "messages")
 	f("{provider: theturbo}", Needs{Params: Params(ParamStop), Stops: 5}, "stop")
 	f("{provider: starmagic}, {provider: theturbo}", Needs{MediaTypes: []string{"application/pdf"}}, "messages")
 }

@@ -44,6 +44,9 @@ func appendRecord(dst []byte, r *Record) ([]byte, error) {
 	dst = appendTextIfAny(dst, `,"trace_id":`, r.TraceID)
 	dst = appendTextIfAny(dst, `,"upstream_id":`, r.UpstreamID)
 	dst = appendTextIfAny(dst, `,"rejected":`, r.Rejected)
+	if r.Trail != "" {
+		dst = append(append(dst, `,"trail":`...), r.Trail...)
+	}
 	return append(dst, '}'), nil
 }
 

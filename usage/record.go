@@ -81,7 +81,18 @@ type Record struct {
 	UpstreamID string `json:"upstream_id,omitempty"`
 	// Rejected is the insane usage object that was not believed, cut at 2 KiB.
 	Rejected string `json:"rejected,omitempty"`
+	// Trail says who was asked, who was passed over, and why: a JSON object of the gateway's making, at most 8 KiB; empty: none.
+	Trail JSON `json:"trail,omitempty"`
 }
+
+// JSON is text that is one JSON value, compact. It stands in a record as that value.
+type JSON string
+
+// MarshalJSON returns the text.
+func (j JSON) MarshalJSON() ([]byte, error) { return []byte(j), nil }
+
+// UnmarshalJSON keeps the text.
+func (j *JSON) UnmarshalJSON(raw []byte) error { *j = JSON(raw); return nil }
 
 // ErrBadRecord says that a record cannot be kept: a field that its key or its totals
 // are made of is missing or impossible. Writing it again will not help.

@@ -15,6 +15,8 @@ type Member struct {
 	Kind Kind
 	// Key is the name as it stands in the body, quotes included; Value is the whole value.
 	Key, Value Span
+	// Number is the value of a Number, the nearest one that a float64 can hold.
+	Number float64
 }
 
 // Document is what the gateway reads from one request body. The zero value is
@@ -34,8 +36,19 @@ type Document struct {
 	N int64
 	// MaxTokens is the larger of max_completion_tokens and max_tokens, 1 to 2^31-1; 0 when neither is named.
 	MaxTokens int64
-	// Stops is the number of stop strings.
-	Stops int
+	// Stops is the number of stop strings, and FirstStop the first one as it stands in the body, quotes included.
+	Stops     int
+	FirstStop Span
+	// ReasoningEffort is reasoning_effort; empty when absent or null, and "other" when it is not a plain word of at most 32 letters.
+	ReasoningEffort string
+	// Extensions are the members of extra_body that are not null.
+	Extensions Extensions
+	// OtherTools says that an element of tools has another type than "function".
+	OtherTools bool
+	// OtherStreamOptions says that stream_options has more members than include_usage.
+	OtherStreamOptions bool
+	// EmptyContent says that a message's content is null.
+	EmptyContent bool
 	// ResponseFormat is response_format.type; empty when absent or null.
 	ResponseFormat string
 	// Texts are what a prompt estimate counts: the raw contents, without quotes
@@ -49,6 +62,9 @@ type Document struct {
 	Media []Media
 	// Roles are the roles that the messages use.
 	Roles Roles
+
+	// Loose are the nested members and values that not every provider takes, in the order of the body, at most MaxLoose.
+	Loose []Loose
 
 	hashes []uint64 // of the folded names of Members
 }
@@ -102,6 +118,7 @@ func (d *Document) Reset() {
 		hashes:  emptied(d.hashes),
 		Texts:   emptied(d.Texts),
 		Media:   emptied(d.Media),
+		Loose:   emptied(d.Loose),
 		N:       1,
 	}
 }

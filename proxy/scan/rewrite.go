@@ -11,6 +11,24 @@ type Edit struct {
 	Member int
 	// Value is the member's new raw JSON value; nil removes the member and one comma.
 	Value []byte
+	// Key is the member's new raw name, quotes included; nil keeps the old one.
+	Key []byte
+}
+
+// Splice is one change inside a value: the bytes of the span give way to others.
+type Splice struct {
+	Span  Span
+	Value []byte
+}
+
+// Revision is all that is changed of a body.
+type Revision struct {
+	// Edits change members. They may come in any order; of two for one member the first counts.
+	Edits []Edit
+	// Splices change values inside of members that have no edit, in the order of the body; they do not overlap.
+	Splices []Splice
+	// Appended are whole raw members for the end of the object, such as `"stream_options":{"include_usage":true}`.
+	Appended [][]byte
 }
 
 // Rewrite appends the body to dst with the edits made and the appended members,
