@@ -121,7 +121,7 @@ func TestRetryBudget(t *testing.T) {
 
 // robber is a policy that puts whom it picks into quarantine, as another request
 // may between the look at who is available and the attempt to ask one.
-type robber struct{}
+type robber struct{ p2c }
 
 func (robber) pick(p pool) int {
 	p.model.candidates[p.set.first()].lane.account.quarantine.strike(p.now, false)

@@ -49,6 +49,26 @@ type set uint64
 // not change them.
 func (m *Model) Candidates() []*Candidate { return m.candidates }
 
+// able returns the candidates whose contracts take what n needs.
+func (m *Model) able(n *Needs) set {
+	var able set
+	for _, p := range m.providers {
+		if _, lacks := p.provider.Lacks(n); !lacks {
+			able |= p.candidates
+		}
+	}
+	return able
+}
+
+// all returns every candidate.
+func (m *Model) all() set {
+	var all set
+	for _, p := range m.providers {
+		all |= p.candidates
+	}
+	return all
+}
+
 // unsupported says what is in the way of a request that nobody can serve.
 func (m *Model) unsupported(n *Needs) *UnsupportedError {
 	e := new(UnsupportedError)

@@ -6,6 +6,8 @@ type policy interface {
 	// pick returns the position of a candidate in a pool that is not empty. It is
 	// called concurrently.
 	pick(p pool) int
+	// shares adds to each position of a pool how likely the next pick is to be it.
+	shares(p pool, each *[maxCandidates]float64)
 }
 
 // pool is what a policy chooses from.

@@ -1,5 +1,10 @@
 package upstream
 
+import (
+	"math"
+	"math/bits"
+)
+
 // leastPending takes the candidate with the fewest requests in progress for its
 // weight; of equals one at random.
 type leastPending struct{}
@@ -18,4 +23,20 @@ func (leastPending) pick(p pool) int {
 		}
 	}
 	return best
+}
+
+func (leastPending) shares(p pool, each *[maxCandidates]float64) {
+	least, equals := math.Inf(1), set(0)
+	for rest := p.set; rest != 0; rest &= rest - 1 {
+		i := rest.first()
+		switch l := p.model.candidates[i].load(); {
+		case l < least:
+			least, equals = l, 1<<i
+		case l == least:
+			equals |= 1 << i
+		}
+	}
+	for rest := equals; rest != 0; rest &= rest - 1 {
+		each[rest.first()] += 1 / float64(bits.OnesCount64(uint64(equals)))
+	}
 }

@@ -16,7 +16,26 @@ func (p2c) pick(p pool) int {
 	one := p.set.nth(int(m.random(uint64(size))))
 	rest := p.set &^ (1 << one)
 	other := rest.nth(int(m.random(uint64(size - 1))))
-	a, b := m.candidates[one], m.candidates[other]
+	return p.better(one, other)
+}
+
+func (p2c) shares(p pool, each *[maxCandidates]float64) {
+	size := bits.OnesCount64(uint64(p.set))
+	if size == 1 {
+		each[p.set.first()]++
+		return
+	}
+	pairs := float64(size*(size-1)) / 2
+	for i := range size {
+		for k := range i {
+			each[p.better(p.set.nth(i), p.set.nth(k))] += 1 / pairs
+		}
+	}
+}
+
+// better is the one of two with the lower product; the first, when they are equal.
+func (p pool) better(one, other int) int {
+	a, b := p.model.candidates[one], p.model.candidates[other]
 	ofA, ofB := a.lane.latencyOf(p.kind), b.lane.latencyOf(p.kind)
 	latencyA, latencyB := ofA.read(p.now), ofB.read(p.now)
 	switch { // whoever is not known is taken for as quick as the other, or all would run there

@@ -29,3 +29,13 @@ func (w *weighted) pick(p pool) int {
 	w.credit[best] -= total
 	return best
 }
+
+func (w *weighted) shares(p pool, each *[maxCandidates]float64) {
+	var total float64
+	for rest := p.set; rest != 0; rest &= rest - 1 {
+		total += p.model.candidates[rest.first()].weight
+	}
+	for rest := p.set; rest != 0; rest &= rest - 1 {
+		each[rest.first()] += p.model.candidates[rest.first()].weight / total
+	}
+}

@@ -79,12 +79,7 @@ type RouteOptions struct {
 // Route begins one request's walk through the candidates whose contracts take
 // what n needs. It returns an *UnsupportedError when there are none.
 func (m *Model) Route(n *Needs, o RouteOptions) (Route, error) {
-	var able set
-	for _, p := range m.providers {
-		if _, lacks := p.provider.Lacks(n); !lacks {
-			able |= p.candidates
-		}
-	}
+	able := m.able(n)
 	if able == 0 {
 		return Route{}, m.unsupported(n)
 	}
@@ -97,6 +92,7 @@ type Route struct {
 	model       *Model
 	able, tried set
 	last        *Attempt
+	closed      []Passed // of the able ones
 	anchor      uint64
 	tenant      tenant
 	kind        Kind
@@ -148,7 +144,11 @@ func (r *Route) first(a *Attempt) error {
 	m := r.model
 	m.thrift.budget.earn()
 	now := m.clock.now()
-	if r.choose(a, m.available(r.able&m.on, now, r.asker()), now) || r.lastResort(a, now) {
+	open := m.available(r.able&m.on, now, r.asker())
+	if open != r.able&m.on {
+		r.note(open, now)
+	}
+	if r.choose(a, open, now) || r.lastResort(a, now) {
 		return nil
 	}
 	return r.unavailable(now)

@@ -139,7 +139,7 @@ func TestRouteGoesAroundOpenBreakers(t *testing.T) {
 
 // thief is a policy that takes every probe of its choice: another request may, between
 // the look at the breakers and the asking.
-type thief struct{}
+type thief struct{ p2c }
 
 func (thief) pick(p pool) int {
 	c := p.model.candidates[p.set.first()]
