@@ -55,6 +55,7 @@ func settle(n int) Record {
 		Charge: 757_700, Cost: 605_120, ChargePrice: "gemini-flash@2026-01-01", CostPrice: "starmagic/gemini-2.5-flash-lite@2026-01-01",
 		AcceptedAt: accepted, FirstByteAt: accepted.Add(300 * time.Millisecond), EndedAt: accepted.Add(2 * time.Second),
 		TraceID: "4bf92f3577b34da6a3ce929d0e0e4736", UpstreamID: "chatcmpl-1", Rejected: `{"prompt_tokens":-1}`,
+		Trail: `{"attempts":[{"provider":"starmagic","outcome":"success"}]}`,
 	}
 }
 

@@ -10,7 +10,8 @@ import (
 // them, and reads. It is appended by hand because that takes a quarter of the time,
 // and one goroutine does it for all requests; the tests compare the two byte by byte.
 
-// appendRecord appends a record in its stored form. It fails only for a time that JSON cannot say.
+// appendRecord appends a record in its stored form; it must have been checked, which
+// gives the trail its form. It fails only for a time that JSON cannot say.
 func appendRecord(dst []byte, r *Record) ([]byte, error) {
 	dst = appendText(dst, `{"request_id":`, r.RequestID)
 	dst = appendText(dst, `,"kind":`, string(r.Kind))

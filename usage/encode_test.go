@@ -2,6 +2,7 @@ package usage
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
 	"path/filepath"
 	"reflect"
@@ -21,7 +22,8 @@ const (
 		`"image_tokens":2,"audio_tokens":1,"charge_nanousd":757700,"cost_nanousd":605120,"charge_price":"gemini-flash@2026-01-01",` +
 		`"cost_price":"starmagic/gemini-2.5-flash-lite@2026-01-01","accepted_at":"2026-03-01T12:00:00.001Z",` +
 		`"first_byte_at":"2026-03-01T12:00:00.301Z","ended_at":"2026-03-01T12:00:02.001Z","trace_id":"4bf92f3577b34da6a3ce929d0e0e4736",` +
-		`"upstream_id":"chatcmpl-1","rejected":"{\"prompt_tokens\":-1}"}`
+		`"upstream_id":"chatcmpl-1","rejected":"{\"prompt_tokens\":-1}",` +
+		`"trail":{"attempts":[{"provider":"starmagic","outcome":"success"}]}}`
 	storedTotals = `{"requests":1,"estimated":0,"prompt":13,"cached":3,"completion":1891,"reasoning":1480,"charge_nanousd":757700,"cost_nanousd":605120}`
 
 	storedRecordKey = "0199-000001\x00\x04\x00\x00"
@@ -67,13 +69,15 @@ func TestStoredFormOfOtherVersionsIsRead(t *testing.T) {
 	f(storedRecord, storedTotals, settle(1), 6)
 	f(`{"colour":"red",`+storedRecord[1:], `{"colours":[1],`+storedTotals[1:], settle(1), 6)
 	older := settle(1)
-	older.Cached = 0
-	f(strings.Replace(storedRecord, `"cached_tokens":3,`, "", 1), strings.Replace(storedTotals, `"cached":3,`, "", 1), older, 3)
+	older.Cached, older.Trail = 0, ""
+	beforeTrails, _, _ := strings.Cut(storedRecord, `,"trail"`)
+	f(strings.Replace(beforeTrails+"}", `"cached_tokens":3,`, "", 1), strings.Replace(storedTotals, `"cached":3,`, "", 1), older, 3)
 }
 
 // sameEncoding compares what is stored with what encoding/json makes of it.
 func sameEncoding(t rapid.TB, r Record) {
 	t.Helper()
+	r.Trail = r.Trail.object() // as a checked record has it
 	want, wantErr := json.Marshal(r)
 	got, err := appendRecord([]byte("before"), &r)
 	if (err == nil) != (wantErr == nil) || err == nil && string(got) != "before"+string(want) {
@@ -105,6 +109,13 @@ func TestRecordsAreEncodedAsByEncodingJSON(t *testing.T) {
 			Delivered: figure("delivered"), Charge: NanoUSD(figure("charge")), Cost: NanoUSD(figure("cost")), ChargePrice: text("charge price"), CostPrice: text("cost price"),
 			AcceptedAt: moment("accepted"), FirstByteAt: moment("first byte"), EndedAt: moment("ended"),
 			TraceID: text("trace"), UpstreamID: text("upstream id"), Rejected: text("rejected"),
+			Trail: rapid.Custom(func(t *rapid.T) JSON {
+				object, err := json.Marshal(map[string]string{text("trail's name"): text("trail's value")})
+				if err != nil {
+					t.Fatal(err)
+				}
+				return JSON(strings.ReplaceAll(string(object), `\u003c`, "<"))
+			}).Draw(t, "trail"),
 		})
 	})
 }
@@ -119,6 +130,8 @@ func fill(t *testing.T, v reflect.Value, next *int64) {
 			field.Set(reflect.ValueOf(time.Unix(*next, 0).UTC()))
 		case Tokens:
 			fill(t, field, next)
+		case JSON:
+			field.SetString(fmt.Sprintf(`{"text":%d}`, *next))
 		default:
 			switch {
 			case field.CanInt():
@@ -142,12 +155,46 @@ func TestEveryFieldIsEncoded(t *testing.T) {
 	fill(t, reflect.ValueOf(&r).Elem(), &next)
 	fill(t, reflect.ValueOf(&sum).Elem(), &next)
 	sameEncoding(t, r)
+	if r.Trail.object() == "" {
+		t.Error("the trail was not encoded")
+	}
 	for _, sum := range []totals{sum, {}, {Requests: math.MinInt64, Cost: math.MaxInt64}} {
 		want, err := json.Marshal(sum)
 		if err != nil {
 			t.Fatal(err)
 		}
 		same(t, string(want), string(appendTotals(nil, &sum)))
+	}
+}
+
+// A trail is stored compact and in encoding/json's spelling, and whatever is no such
+// object is left out: the bill is kept all the same.
+func TestTrail(t *testing.T) {
+	l, _ := openFile(t, filepath.Join(t.TempDir(), "ledger.db"))
+	n := 0
+	f := func(trail, want JSON) {
+		t.Helper()
+		n++
+		written, wanted := settle(n), settle(n)
+		written.Trail, wanted.Trail = trail, want
+		mustRecord(t, l, written)
+		same(t, []Record{wanted}, mustFind(t, l, written.RequestID))
+	}
+	f(`{"attempts":[]}`, `{"attempts":[]}`)
+	f(" {\n\t\"attempts\": [ 1.0, null ] }\n", `{"attempts":[1.0,null]}`)
+	f(`{"why":"<é&\u00e9>"}`, `{"why":"\u003cé\u0026\u00e9\u003e"}`)
+	f("{\"why\":\"\u2028\"}", `{"why":"\u2028"}`)
+
+	sized := func(n int) JSON { return JSON(`{"why":"` + strings.Repeat("a", n-10) + `"}`) }
+	f(sized(8<<10), sized(8<<10))
+	f(sized(8<<10+1), "")
+	f(JSON(`{"why":"`+strings.Repeat("<", 8<<8)+`"}`), "") // longer when it is written
+	for _, no := range []JSON{"", "null", "[]", `"text"`, "1", "{", "{}{}", `{"a":1},"charge_nanousd":0`, `{"why":"` + "\xff" + `"}`, "{\x00}"} {
+		f(no, "")
+	}
+	rows := mustSum(t, l, Query{})
+	if rows[0].Requests != int64(n) || rows[0].Charge != USD(n)*757_700 {
+		t.Errorf("%d requests were billed as %+v", n, rows)
 	}
 }
 

@@ -48,7 +48,9 @@ func TestRowsAndRecordsEncodeUnderTheirPublicNames(t *testing.T) {
 		`"prompt_tokens":13,"cached_tokens":3,"completion_tokens":1891,"reasoning_tokens":1480,"image_tokens":2,"audio_tokens":1,`+
 		`"charge_nanousd":757700,"cost_nanousd":605120,"charge_price":"gemini-flash@2026-01-01","cost_price":"starmagic/gemini-2.5-flash-lite@2026-01-01",`+
 		`"accepted_at":"2026-03-01T12:00:00Z","first_byte_at":"2026-03-01T12:00:00.3Z","ended_at":"2026-03-01T12:00:02Z",`+
-		`"trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","upstream_id":"chatcmpl-1","rejected":"{\"prompt_tokens\":-1}"}`)
+		`"trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","upstream_id":"chatcmpl-1","rejected":"{\"prompt_tokens\":-1}",`+
+		`"trail":{"attempts":[{"provider":"starmagic","outcome":"success"}]}}`)
+	f([]JSON{"", `{}`}, `[null,{}]`)
 }
 
 func TestSummaryBoundsItsRows(t *testing.T) {

@@ -1,10 +1,12 @@
 package usage
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Kind says what a record is about.
@@ -81,18 +83,42 @@ type Record struct {
 	UpstreamID string `json:"upstream_id,omitempty"`
 	// Rejected is the insane usage object that was not believed, cut at 2 KiB.
 	Rejected string `json:"rejected,omitempty"`
-	// Trail says who was asked, who was passed over, and why: a JSON object of the gateway's making, at most 8 KiB; empty: none.
+	// Trail says who was asked, who was passed over, and why: a JSON object of the gateway's making, at most 8 KiB;
+	// empty: none. A record is money, so one with anything else for a trail is kept without it.
 	Trail JSON `json:"trail,omitempty"`
 }
 
-// JSON is text that is one JSON value, compact. It stands in a record as that value.
+// JSON is text that is one JSON value; empty, it is none. It stands in a record as that value.
 type JSON string
 
-// MarshalJSON returns the text.
-func (j JSON) MarshalJSON() ([]byte, error) { return []byte(j), nil }
+// MarshalJSON returns the text, and null for none.
+func (j JSON) MarshalJSON() ([]byte, error) {
+	if j == "" {
+		return []byte("null"), nil
+	}
+	return []byte(j), nil
+}
 
-// UnmarshalJSON keeps the text.
-func (j *JSON) UnmarshalJSON(raw []byte) error { *j = JSON(raw); return nil }
+// UnmarshalJSON keeps the text; null is none.
+func (j *JSON) UnmarshalJSON(raw []byte) error {
+	if *j = JSON(raw); *j == "null" {
+		*j = ""
+	}
+	return nil
+}
+
+// object returns the text as encoding/json writes it into a record, and nothing
+// where it is not an object, or one that is too long.
+func (j JSON) object() JSON {
+	if j == "" || len(j) > maxTrail || !utf8.ValidString(string(j)) {
+		return ""
+	}
+	written, err := json.Marshal(j)
+	if err != nil || len(written) > maxTrail || written[0] != '{' {
+		return ""
+	}
+	return JSON(written)
+}
 
 // ErrBadRecord says that a record cannot be kept: a field that its key or its totals
 // are made of is missing or impossible. Writing it again will not help.
@@ -103,6 +129,8 @@ const (
 	maxName = 1 << 10
 	// maxRemark bounds what others wrote (the provider's id, its insane usage).
 	maxRemark = maxQuarantine
+	// maxTrail is the length of a trail that is kept.
+	maxTrail = 8 << 10
 )
 
 // checked returns the record as it is stored, or ErrBadRecord with what is wrong.
@@ -144,6 +172,7 @@ func (r Record) checked() (Record, error) {
 	}
 	r.UpstreamID = r.UpstreamID[:min(len(r.UpstreamID), maxRemark)]
 	r.Rejected = r.Rejected[:min(len(r.Rejected), maxRemark)]
+	r.Trail = r.Trail.object()
 	return r, nil
 }
 
