@@ -48,8 +48,8 @@ other fields            -          -          -          yes
 stop sequences          any        4          any        any
 http media              yes        -          yes        yes
 data media              yes        yes        yes        yes
-media types             1          20         any        any
-roles                   any        3          any        any
+media types             1          20         1          any
+roles                   4          3          3          any
 stream usage            inject     never      never      inject
 `
 	var got strings.Builder
@@ -159,7 +159,7 @@ func TestLacks(t *testing.T) {
 	f(Needs{Params: Params(ParamToolChoice)}, "- - tool_choice -")
 	f(Needs{Params: Params(ParamTopK)}, "top_k top_k - -")
 	f(Needs{Params: Params(ParamResponseFormat, ParamSeed)}, "- seed seed -")
-	f(Needs{Params: Params(ParamMaxCompletionTokens)}, "- max_completion_tokens max_completion_tokens -")
+	f(Needs{Params: Params(ParamMaxCompletionTokens)}, "- - - -") // as max_tokens
 	f(Needs{Params: Params(ParamExtraBody)}, "- extra_body extra_body -")
 	f(Needs{Params: Params(ParamLogitBias, ParamTopK)}, "top_k top_k logit_bias -")
 
@@ -170,17 +170,17 @@ func TestLacks(t *testing.T) {
 	f(Needs{Media: MediaHTTP}, "- messages - -")
 	f(Needs{MediaTypes: []string{"image/png"}}, "- - - -")
 	f(Needs{MediaTypes: []string{"image/png", "image/gif"}}, "- messages - -")
-	f(Needs{MediaTypes: []string{"audio/wav"}}, "messages - - -")
-	f(Needs{MediaTypes: []string{"video/3gpp"}}, "messages - - -")
-	f(Needs{MediaTypes: []string{"application/pdf"}}, "messages messages - -")
-	f(Needs{MediaTypes: []string{""}}, "messages messages - -")
-	f(Needs{MediaTypes: []string{"image"}}, "messages messages - -")
+	f(Needs{MediaTypes: []string{"audio/wav"}}, "messages - messages -")
+	f(Needs{MediaTypes: []string{"video/3gpp"}}, "messages - messages -")
+	f(Needs{MediaTypes: []string{"application/pdf"}}, "messages messages messages -")
+	f(Needs{MediaTypes: []string{""}}, "messages messages messages -")
+	f(Needs{MediaTypes: []string{"image"}}, "messages messages messages -")
 	f(Needs{MediaTypes: []string{"image/*"}}, "- messages - -")
 
 	f(Needs{Roles: Roles(RoleSystem, RoleUser, RoleAssistant)}, "- - - -")
-	f(Needs{Roles: Roles(RoleUser, RoleTool)}, "- messages - -")
-	f(Needs{Roles: Roles(RoleByName("developer"))}, "- messages - -")
-	f(Needs{Roles: Roles(RoleByName("narrator"))}, "- messages - -")
+	f(Needs{Roles: Roles(RoleUser, RoleTool)}, "- messages messages -")
+	f(Needs{Roles: Roles(RoleByName("developer"))}, "- - - -") // as system
+	f(Needs{Roles: Roles(RoleByName("narrator"))}, "messages messages messages -")
 }
 
 func TestTakes(t *testing.T) {
