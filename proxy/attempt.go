@@ -66,18 +66,33 @@ func lateness(limit error, t upstream.Timeouts) string {
 }
 
 // choose finds the candidates that can serve what the request needs.
-func (x *exchange) choose() error {
-	x.fields = fieldsOf(x.document)
+func (x *exchange) choose() (err error) {
+	x.prepareFields()
+	x.choice, err = x.beginRoute(x.routeOptions())
+	return err
+}
+
+// prepareFields reads what the request needs.
+func (x *exchange) prepareFields() {
+	x.fields, _ = x.gateway.fields.Get().(*fields)
+	x.fields.read(x.document)
+}
+
+func (x *exchange) routeOptions() upstream.RouteOptions {
 	options := upstream.RouteOptions{Anchor: x.anchor(), Tenant: x.key.Tenant}
 	if x.document.Stream {
 		options.Kind = upstream.Streamed
 	}
-	choice, err := x.model.Route(&x.fields.needs, options)
+	return options
+}
+
+// beginRoute refuses a request that cannot be served, before anything is spent.
+func (x *exchange) beginRoute(o upstream.RouteOptions) (upstream.Route, error) {
+	route, err := x.model.Route(&x.fields.needs, o)
 	if err != nil {
-		return err
+		return route, x.gateway.withNames(err)
 	}
-	x.choice = choice
-	return x.choice.Available() // before anything is spent
+	return route, route.Available()
 }
 
 // attempt asks one candidate after the other until one gives a complete plain
@@ -92,6 +107,9 @@ func (x *exchange) attempt() error {
 		s := new(serving)
 		if err := x.choice.Next(&s.attempt); err != nil {
 			return x.nobodyLeft(err)
+		}
+		if x.attempts == 0 {
+			x.trail.passed = x.choice.PassedOver(&x.fields.needs)
 		}
 		x.goTo(s.attempt.Candidate)
 		outcome, err := x.tryAndReport(s, deadline)
@@ -183,6 +201,7 @@ func (x *exchange) try(s *serving, deadline time.Time) (outcome upstream.Outcome
 	x.lastLimit, x.reached = nil, false
 	defer func() {
 		s.report(outcome)
+		x.trail.add(s, outcome, x.accepted)
 		x.abroad += s.waited
 		if x.serving != s {
 			x.detach()

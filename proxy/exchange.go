@@ -46,11 +46,12 @@ type exchange struct {
 	document *scan.Document
 	model    *upstream.Model
 	choice   upstream.Route
-	fields   fields
-	admitted bool // a usage record is owed
+	fields   *fields // until the body is given back
+	admitted bool    // a usage record is owed
 	settled  bool
 	finished bool
 
+	trail       trail
 	attempts    int
 	reached     bool // the provider of the last attempt may have got the request
 	thrift      bool // a further attempt was not made, for too many requests need one
@@ -242,6 +243,10 @@ func (x *exchange) releaseBody() {
 		x.document.Reset()
 		g.documents.Put(x.document)
 		x.document = nil
+	}
+	if x.fields != nil {
+		g.fields.Put(x.fields)
+		x.fields = nil
 	}
 	if x.body != nil {
 		if cap(*x.body) <= pooledBody {

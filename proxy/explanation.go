@@ -71,6 +71,8 @@ type CandidateOutlook struct {
 	Tier   int    `json:"tier"`
 	Weight int    `json:"weight"`
 	State  string `json:"state"`
+	// StateWhy says in a few words why; empty: nothing is wrong.
+	StateWhy string `json:"state_why,omitempty"`
 	// Excluded says why it would not be asked now; nil: it would, or may be.
 	Excluded *Exclusion `json:"excluded,omitempty"`
 	// Share is how likely the first request is to go there, from 0 to 1, by weight; 0: only when others fail.
@@ -111,6 +113,8 @@ type Trail struct {
 	Attempts []TrailAttempt `json:"attempts"`
 	// Excluded are the candidates that could not have been asked when the request began.
 	Excluded []Exclusion `json:"excluded,omitempty"`
+	// MoreExcluded is how many there are for whom there was no room.
+	MoreExcluded int `json:"more_excluded,omitempty"`
 }
 
 // TrailAttempt is one attempt of a request.

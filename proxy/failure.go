@@ -84,7 +84,7 @@ func failureOf(err error) Failure {
 		method      *methodError
 		rate        *rateError
 		day         *dayError
-		unsupported *upstream.UnsupportedError
+		unsupported *unsupportedError
 		unavailable *upstream.UnavailableError
 		refusal     *refusalError
 		exhausted   *exhaustedError
@@ -101,10 +101,7 @@ func failureOf(err error) Failure {
 	case errors.As(err, &rate):
 		return Failure{Status: 429, Type: typeRateLimit, Code: "rate_limit_exceeded", Message: err.Error(), RetryAfter: rate.retryAfter}
 	case errors.As(err, &unsupported):
-		return Failure{
-			Status: 400, Type: typeInvalid, Code: "unsupported_parameter", Param: unsupported.Param,
-			Message: "no provider of this model takes " + strconv.Quote(unsupported.Param),
-		}
+		return unsupported.failure()
 	case errors.As(err, &unavailable):
 		return Failure{
 			Status: 503, Type: typeServer, Code: "upstream_unavailable", RetryAfter: atLeastASecond(unavailable.RetryAfter),

@@ -7,8 +7,8 @@ import (
 	"tollgate/upstream"
 )
 
-// fields is what the body's top-level members mean for routing: which are
-// needs, which no contract knows, and which say nothing.
+// fields is what the body's members mean for routing: which are needs, which no
+// contract knows, and which say nothing. It is made to be pooled.
 type fields struct {
 	needs upstream.Needs
 	roles []memberRole // one per member of the document
@@ -32,26 +32,37 @@ const (
 	meaningUnknown                // a field that no contract knows
 )
 
-// fieldsOf reads the needs out of a scanned document.
-func fieldsOf(d *scan.Document) fields {
-	f := fields{roles: make([]memberRole, len(d.Members))}
-	for i, member := range d.Members {
+// read reads the needs out of a scanned document.
+func (f *fields) read(d *scan.Document) {
+	types := f.needs.MediaTypes[:0]
+	*f = fields{roles: f.roles[:0]}
+	n := &f.needs
+	for _, member := range d.Members {
 		role := roleOf(d, member)
-		f.roles[i] = role
+		f.roles = append(f.roles, role)
 		if role.meaning == meaningNeed {
-			f.needs.Params = f.needs.Params.With(role.param)
+			n.Params = n.Params.With(role.param)
+			n.Numbers[role.param] = member.Number
 		}
 	}
-	f.needs.Stops = d.Stops
-	f.needs.Roles = rolesOf(d.Roles)
+	n.ReasoningEffort, n.ResponseFormat = d.ReasoningEffort, d.ResponseFormat
+	n.Extensions = extensionsOf(d.Extensions)
+	n.OtherTools, n.EmptyContent = d.OtherTools, d.EmptyContent
+	n.Stops = d.Stops
+	n.Roles = rolesOf(d.Roles)
 	for _, media := range d.Media {
 		form := mediaForm(media)
-		f.needs.Media |= form
+		n.Media |= form
 		if form == upstream.MediaData {
-			f.needs.MediaTypes = append(f.needs.MediaTypes, media.MIME)
+			types = append(types, media.MIME)
 		}
 	}
-	return f
+	n.MediaTypes = types
+	for i := range d.Loose {
+		if l := &d.Loose[i]; !l.Empty {
+			n.MessageFields |= messageField(l.Kind)
+		}
+	}
 }
 
 // mediaForm is the form in which a part brings its medium.
@@ -69,6 +80,38 @@ func mediaForm(media scan.Media) upstream.MediaSet {
 		return upstream.MediaPlainData
 	}
 	return upstream.MediaOther
+}
+
+// messageField is the documented field of a message that a loose member is; 0: it is none.
+func messageField(kind scan.LooseKind) upstream.MessageFieldSet {
+	switch kind {
+	case scan.LooseToolCalls:
+		return upstream.FieldToolCalls
+	case scan.LooseToolCallID:
+		return upstream.FieldToolCallID
+	case scan.LooseFunctionCall:
+		return upstream.FieldFunctionCall
+	case scan.LooseAudio:
+		return upstream.FieldAudio
+	}
+	return 0
+}
+
+func extensionsOf(read scan.Extensions) upstream.ExtensionSet {
+	var extensions upstream.ExtensionSet
+	for _, pair := range [...]struct {
+		scanned   scan.Extensions
+		extension upstream.ExtensionSet
+	}{
+		{scan.ExtensionCachedContent, upstream.ExtensionCachedContent},
+		{scan.ExtensionThinkingConfig, upstream.ExtensionThinkingConfig},
+		{scan.ExtensionOther, upstream.ExtensionOther},
+	} {
+		if read&pair.scanned != 0 {
+			extensions |= pair.extension
+		}
+	}
+	return extensions
 }
 
 func rolesOf(used scan.Roles) upstream.RoleSet {
@@ -107,7 +150,7 @@ func roleOf(d *scan.Document, member scan.Member) memberRole {
 		return memberRole{meaning: meaningUnknown}
 	case d.Empty(member):
 		return memberRole{param: param, meaning: meaningEmpty}
-	case isDefault(member.Name, d.Raw(member)):
+	case isDefault(param, member, d.Raw(member)):
 		return memberRole{param: param, meaning: meaningDefault}
 	}
 	return memberRole{param: param, meaning: meaningNeed}
@@ -116,30 +159,19 @@ func roleOf(d *scan.Document, member scan.Member) memberRole {
 // isDefault reports whether the value is the default that the parameter has by
 // OpenAI's reference, so that leaving it out changes no answer.
 // See https://platform.openai.com/docs/api-reference/chat/create.
-func isDefault(name string, raw []byte) bool {
+func isDefault(p upstream.Param, member scan.Member, raw []byte) bool {
 	const longest = 64
-	if len(raw) > longest {
-		return false
+	switch p {
+	case upstream.ParamN, upstream.ParamTopP:
+		return member.Kind == scan.Number && member.Number == 1
+	case upstream.ParamFrequencyPenalty, upstream.ParamPresencePenalty, upstream.ParamTopLogprobs:
+		return member.Kind == scan.Number && member.Number == 0
+	case upstream.ParamLogprobs:
+		return string(raw) == "false"
+	case upstream.ParamToolChoice:
+		return string(raw) == `"auto"`
+	case upstream.ParamResponseFormat:
+		return len(raw) <= longest && string(bytes.Join(bytes.Fields(raw), nil)) == `{"type":"text"}`
 	}
-	return string(bytes.Join(bytes.Fields(raw), nil)) == defaultOf(name)
-}
-
-// defaultOf is a parameter's documented default, as compact JSON; empty where
-// none is documented.
-func defaultOf(name string) string {
-	switch name {
-	case "n":
-		return "1"
-	case "response_format":
-		return `{"type":"text"}`
-	case "frequency_penalty", "presence_penalty", "top_logprobs":
-		return "0"
-	case "logprobs":
-		return "false"
-	case "top_p":
-		return "1"
-	case "tool_choice":
-		return `"auto"`
-	}
-	return ""
+	return false
 }

@@ -84,6 +84,7 @@ type Gateway struct {
 	background sync.WaitGroup // those, and prompt counters
 
 	documents sync.Pool // *scan.Document
+	fields    sync.Pool // *fields
 	bodies    sync.Pool // *[]byte of up to pooledBody bytes
 	framers   sync.Pool // *sse.Framer
 }
@@ -95,6 +96,7 @@ func New(o Options) *Gateway {
 	g.running, g.halt = context.WithCancelCause(context.Background())
 	g.staying, g.abandon = context.WithCancel(context.Background())
 	g.documents.New = func() any { return new(scan.Document) }
+	g.fields.New = func() any { return new(fields) }
 	g.bodies.New = func() any { return new([]byte) }
 	g.framers.New = func() any { return sse.NewFramer(int(o.Config.MaxEvent)) }
 	return g

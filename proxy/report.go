@@ -120,11 +120,7 @@ func (x *exchange) endAttempt() {
 
 // failed ends the span of an attempt that gave no answer.
 func (s *serving) failed(outcome upstream.Outcome) {
-	end := telemetry.AttemptEnd{Outcome: outcome.String()}
-	if s.response != nil {
-		end.Status = s.response.Status
-	}
-	s.span.End(end)
+	s.span.End(telemetry.AttemptEnd{Outcome: outcome.String(), Status: s.status()})
 }
 
 // log writes lines that name the request.

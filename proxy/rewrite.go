@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"slices"
+	"strconv"
 	"strings"
 
 	"tollgate/proxy/scan"
@@ -13,96 +15,230 @@ const includeUsage = `{"include_usage":true}`
 // rewriting is one provider's version of the body: the client's bytes with a
 // few members spliced.
 type rewriting struct {
-	body     []byte
-	dropped  []string // fields left out that no contract knows, for x-tollgate-dropped
+	body []byte
+	revised
+}
+
+// revised is what a provider's version changes, for those who want to know.
+type revised struct {
+	dropped  []string // fields left out that the client may miss, for x-tollgate-dropped
+	adapted  []string // what is said in another way that means the same
 	injected bool     // Tollgate asked for the usage chunk; the client did not
 }
 
-// rewriteFor splices the body for a candidate: its own model name, its dialect
-// of stream_options, and without what its contract does not document. All
-// else travels byte for byte.
-func (x *exchange) rewriteFor(c *upstream.Candidate) rewriting {
-	d := x.document
-	var out rewriting
-	edits := make([]scan.Edit, 0, 4)
-	for i := range d.Members {
-		if edit, change := x.edit(c, i, &out); change {
-			edits = append(edits, edit)
-		}
-	}
-	var appended [][]byte
-	if d.Stream && d.Index("stream_options") < 0 && c.Provider.StreamUsage == upstream.StreamUsageInject {
-		out.injected = true
-		appended = append(appended, []byte(`"stream_options":`+includeUsage))
-	}
-	if len(edits) == 0 && len(appended) == 0 {
-		out.body = d.Body
-		return out
-	}
-	out.body = d.Rewrite(make([]byte, 0, len(d.Body)+64), edits, appended...)
-	return out
+// revision decides how the body is rewritten for one provider.
+type revision struct {
+	revised
+	document *scan.Document
+	fields   *fields
+	provider *upstream.Provider
+	contract *upstream.Contract
+	model    string // the provider's own name
+	edits    [4]scan.Edit
+	appended [1][]byte
+	changes  scan.Revision
 }
 
-// edit decides what becomes of one member; without a change it travels as it is.
-func (x *exchange) edit(c *upstream.Candidate, member int, out *rewriting) (edit scan.Edit, change bool) {
-	d, role := x.document, x.fields.roles[member]
-	remove := scan.Edit{Member: member}
+// rewriteFor splices the body for a candidate: its own model name, its dialect
+// of stream_options, of limits, stops and roles, and without what its contract
+// does not document. All else travels byte for byte.
+func (x *exchange) rewriteFor(c *upstream.Candidate) rewriting {
+	var r revision
+	r.decide(x, c)
+	d := x.document
+	if r.isNone() {
+		return rewriting{d.Body, r.revised}
+	}
+	return rewriting{d.Rewrite(make([]byte, 0, len(d.Body)+64), r.changes), r.revised}
+}
+
+// decide finds everything that changes for a candidate.
+func (r *revision) decide(x *exchange, c *upstream.Candidate) {
+	d := x.document
+	*r = revision{document: d, fields: x.fields, provider: c.Provider, contract: c.Provider.Contract, model: c.Model}
+	r.changes.Edits = r.edits[:0]
+	for i := range d.Members {
+		r.member(i)
+	}
+	if d.Stream && d.Index("stream_options") < 0 && r.provider.StreamUsage == upstream.StreamUsageInject {
+		r.injected = true
+		r.changes.Appended = append(r.appended[:0], []byte(`"stream_options":`+includeUsage))
+	}
+	if len(d.Loose) > 0 && (!r.contract.Open || r.contract.SystemForDeveloper()) {
+		r.changes.Splices = d.AppendSplices(nil, r.loose)
+	}
+}
+
+func (r *revision) isNone() bool {
+	return len(r.changes.Edits)+len(r.changes.Splices)+len(r.changes.Appended) == 0
+}
+
+// member decides what becomes of one member; without a change it travels as it is.
+func (r *revision) member(i int) {
+	role := r.fields.roles[i]
+	takes := r.contract.Takes(role.param)
 	switch role.meaning {
 	case meaningModel:
-		return scan.Edit{Member: member, Value: scan.AppendString(nil, c.Model)}, d.Model != c.Model
+		if r.document.Model != r.model {
+			r.replace(i, scan.AppendString(nil, r.model))
+		}
 	case meaningOptions:
-		return x.editStreamOptions(c, member, out)
-	case meaningNeed, meaningDefault:
-		return remove, !c.Provider.Contract.Takes(role.param)
+		r.streamOptions(i)
 	case meaningEmpty:
 		// A strict provider may refuse a null where a number is documented.
-		return remove, !c.Provider.Contract.Open
+		if !r.contract.Open || !takes {
+			r.remove(i)
+		}
+	case meaningDefault:
+		if !takes {
+			r.remove(i)
+		}
+	case meaningNeed:
+		r.need(i, role.param, takes)
 	case meaningUnknown:
-		if !c.Provider.Contract.Open {
-			out.dropped = append(out.dropped, d.Members[member].Name)
-			return remove, true
+		if name := r.document.Members[i].Name; !r.contract.Open && !r.contract.Passes(name) {
+			r.drop(i, name)
 		}
 	}
-	return scan.Edit{}, false
 }
 
-// editStreamOptions decides what becomes of the client's stream_options.
-func (x *exchange) editStreamOptions(c *upstream.Candidate, member int, out *rewriting) (scan.Edit, bool) {
-	d := x.document
+func (r *revision) replace(member int, value []byte) {
+	r.changes.Edits = append(r.changes.Edits, scan.Edit{Member: member, Value: value})
+}
+
+func (r *revision) remove(member int) { r.replace(member, nil) }
+
+// drop removes a member and tells the client.
+func (r *revision) drop(member int, name string) {
+	r.remove(member)
+	r.dropped = append(r.dropped, name)
+}
+
+// need sends a parameter that asks for something, in the contract's own dialect.
+func (r *revision) need(i int, p upstream.Param, takes bool) {
+	twin, hasTwin := twinOf(p)
 	switch {
-	case !d.Stream, c.Provider.StreamUsage == upstream.StreamUsageNever:
-		return scan.Edit{Member: member}, true
-	case d.IncludeUsage, c.Provider.StreamUsage == upstream.StreamUsagePass:
-		return scan.Edit{}, false
+	case p == upstream.ParamStop && takes:
+		r.stop(i)
+	case takes && hasTwin && !r.contract.Takes(twin):
+		r.tighten(i, p, twin)
+	case takes:
+	case hasTwin && r.contract.Takes(twin):
+		r.rename(i, p, twin)
+	default:
+		r.drop(i, p.String()) // its provider's option says so, or it would not have been chosen
 	}
-	out.injected = true
-	return scan.Edit{Member: member, Value: []byte(includeUsage)}, true
+}
+
+// twinOf is the other name of the limit on an answer's tokens: max_tokens is the
+// older one (https://platform.openai.com/docs/api-reference/chat/create).
+func twinOf(p upstream.Param) (upstream.Param, bool) {
+	switch p {
+	case upstream.ParamMaxTokens:
+		return upstream.ParamMaxCompletionTokens, true
+	case upstream.ParamMaxCompletionTokens:
+		return upstream.ParamMaxTokens, true
+	}
+	return 0, false
+}
+
+// rename calls a limit by the name that the contract knows. Where the client gave
+// both, the one that the contract knows stays: see tighten.
+func (r *revision) rename(i int, from, to upstream.Param) {
+	r.adapted = append(r.adapted, from.String()+" as "+to.String())
+	if r.fields.needs.Params.Has(to) {
+		r.remove(i)
+		return
+	}
+	if other := r.document.Index(to.String()); other >= 0 {
+		r.remove(other) // it is null
+	}
+	d := r.document
+	r.changes.Edits = append(r.changes.Edits, scan.Edit{Member: i, Value: d.Raw(d.Members[i]), Key: strconv.AppendQuote(nil, to.String())})
+}
+
+// tighten keeps the lower of two limits where the contract knows only one of their names.
+func (r *revision) tighten(i int, known, twin upstream.Param) {
+	n, d := &r.fields.needs, r.document
+	if n.Params.Has(twin) && n.Numbers[twin] < n.Numbers[known] {
+		r.replace(i, d.Raw(d.Members[d.Index(twin.String())]))
+	}
+}
+
+// stop writes stop sequences in the contract's form.
+func (r *revision) stop(i int) {
+	d := r.document
+	isArray := d.Members[i].Kind == scan.Array
+	first := d.Body[d.FirstStop.Start:d.FirstStop.End]
+	switch {
+	case r.contract.StopForm == upstream.StopString && isArray && d.Stops == 1:
+		r.replace(i, first)
+		r.adapted = append(r.adapted, "stop as a string")
+	case r.contract.StopForm == upstream.StopArray && !isArray:
+		r.replace(i, slices.Concat([]byte("["), first, []byte("]")))
+		r.adapted = append(r.adapted, "stop as an array")
+	}
+}
+
+// streamOptions decides what becomes of the client's stream_options.
+func (r *revision) streamOptions(i int) {
+	d, usage := r.document, r.provider.StreamUsage
+	switch {
+	case !d.Stream, usage == upstream.StreamUsageNever:
+		r.remove(i)
+	case d.IncludeUsage && r.contract.Open, usage == upstream.StreamUsagePass && r.contract.Open:
+	case d.IncludeUsage && d.OtherStreamOptions:
+		r.replace(i, []byte(includeUsage)) // the only one that is documented
+	case d.IncludeUsage:
+	case usage == upstream.StreamUsagePass:
+		r.remove(i)
+	default:
+		r.injected = true
+		r.replace(i, []byte(includeUsage))
+	}
+}
+
+// loose decides what becomes of a nested member that not every provider takes.
+func (r *revision) loose(l *scan.Loose) scan.LooseAction {
+	if l.Kind == scan.LooseDeveloper {
+		if !r.contract.SystemForDeveloper() {
+			return scan.LooseKeep
+		}
+		r.note(&r.adapted, "role developer as system")
+		return scan.LooseAsSystem
+	}
+	field := messageField(l.Kind)
+	switch {
+	case r.contract.Open, field != 0 && !l.Empty && r.contract.MessageFields&field != 0:
+		return scan.LooseKeep
+	case !l.Empty:
+		r.note(&r.dropped, r.document.LooseName(l))
+	}
+	return scan.LooseRemove
+}
+
+// note adds what is not there yet.
+func (r *revision) note(to *[]string, text string) {
+	if !slices.Contains(*to, text) {
+		*to = append(*to, text)
+	}
 }
 
 // droppedHeader lists dropped fields for x-tollgate-dropped. The names are the
 // client's own bytes: whatever is not a plain word is not repeated in a header.
-func droppedHeader(names []string) string {
-	const most = 16
-	var b strings.Builder
-	for i, name := range names {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		if i == most {
-			b.WriteString("...")
-			break
-		}
-		if !isPlainWord(name) {
-			name = "(unprintable)"
-		}
-		b.WriteString(name)
+func droppedHeader(names []string) string { return strings.Join(plainWords(names), ", ") }
+
+// plainWord is a name of the client's, if it can be shown, logged and put into a header.
+func plainWord(name string) string {
+	if isPlainWord(name) {
+		return name
 	}
-	return b.String()
+	return "(unprintable)"
 }
 
-// isPlainWord reports whether s is 1 to 64 letters, digits, "_", "-" or ".".
+// isPlainWord reports whether s is 1 to 96 letters, digits, "_", "-" or ".".
 func isPlainWord(s string) bool {
-	if s == "" || len(s) > 64 {
+	if s == "" || len(s) > 96 {
 		return false
 	}
 	for _, c := range []byte(s) {

@@ -35,11 +35,10 @@ type serving struct {
 	response *upstream.Response
 	choices  int // how many finish reasons make the answer complete
 
-	dropped  []string        // see rewriting
-	ending   upstream.Ending // of a stream
-	number   int8            // of the request's attempts, from 1
-	injected bool
-	asked    bool // the client asked for the usage chunk
+	revised
+	ending upstream.Ending // of a stream
+	number int8            // of the request's attempts, from 1
+	asked  bool            // the client asked for the usage chunk
 
 	framer *sse.Framer
 	tap    sse.Tap
@@ -88,7 +87,7 @@ func (x *exchange) open(s *serving, version rewriting, deadline time.Time) {
 		counting = usage.CountEagerly
 	}
 	s.gateway, s.number = x.gateway, int8(x.attempts) //nolint:gosec // at most ten
-	s.dropped, s.injected = version.dropped, version.injected
+	s.revised = version.revised
 	s.choices, s.asked = int(x.document.N), x.document.IncludeUsage
 	s.meter = x.gateway.Estimator.NewMeter(counting)
 	s.tap.Reset(s.meter)
@@ -105,6 +104,14 @@ func (s *serving) report(outcome upstream.Outcome) {
 		r.RetryIn = s.response.RetryIn
 	}
 	s.attempt.Report(r)
+}
+
+// status is the provider's, 0 when it gave none.
+func (s *serving) status() int {
+	if s.response == nil {
+		return 0
+	}
+	return s.response.Status
 }
 
 // pause waits before an endpoint that could not be reached is asked again. The

@@ -1,0 +1,158 @@
+package proxy
+
+import (
+	"strconv"
+	"time"
+
+	"tollgate/proxy/scan"
+	"tollgate/upstream"
+	"tollgate/usage"
+)
+
+// trail is what was decided on a request's way, until it goes into its record.
+type trail struct {
+	attempts []tried
+	one      [1]tried // most requests need no more
+	passed   []upstream.Passed
+}
+
+// tried is one attempt that was decided.
+type tried struct {
+	candidate *upstream.Candidate
+	outcome   upstream.Outcome
+	status    int16
+	began     time.Duration // after the request was accepted
+	took      time.Duration
+	dropped   []string
+	adapted   []string
+}
+
+// add notes an attempt that was decided.
+func (t *trail) add(s *serving, o upstream.Outcome, accepted time.Time) {
+	if t.attempts == nil {
+		t.attempts = t.one[:0]
+	}
+	t.attempts = append(t.attempts, tried{
+		candidate: s.attempt.Candidate,
+		outcome:   o,
+		status:    int16(s.status()), //nolint:gosec // three digits
+		began:     max(0, s.began.Sub(accepted)),
+		took:      since(s.began),
+		dropped:   s.dropped,
+		adapted:   s.adapted,
+	})
+}
+
+// mostDropped is how many dropped fields are named, here and in x-tollgate-dropped.
+const mostDropped = 16
+
+// plainWords are names of the client's that can be shown.
+func plainWords(names []string) []string {
+	var words []string
+	for i, name := range names {
+		if i == mostDropped {
+			return append(words, "...")
+		}
+		words = append(words, plainWord(name))
+	}
+	return words
+}
+
+// trailBytes bounds what is kept of a trail. Attempts are few; of the candidates that were
+// passed over as many are named as there is room for.
+const trailBytes = 6 << 10
+
+// encode is the trail as it is kept in a record, a Trail in JSON; empty when
+// nobody was asked.
+func (t *trail) encode() usage.JSON {
+	if len(t.attempts) == 0 {
+		return ""
+	}
+	var buf [512]byte
+	b := append(buf[:0], `{"attempts":[`...)
+	for i := range t.attempts {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = t.attempts[i].append(b)
+	}
+	b = append(b, ']')
+	for i, p := range t.passed {
+		if len(b) > trailBytes {
+			b = append(b, `],"more_excluded":`...)
+			b = strconv.AppendInt(b, int64(len(t.passed)-i), 10)
+			return usage.JSON(append(b, '}'))
+		}
+		b = append(b, separator(i, `,"excluded":[`)...)
+		b = appendPassed(b, p)
+	}
+	if len(t.passed) > 0 {
+		b = append(b, ']')
+	}
+	return usage.JSON(append(b, '}'))
+}
+
+// separator comes before the element i of a list.
+func separator(i int, opening string) string {
+	if i == 0 {
+		return opening
+	}
+	return ","
+}
+
+func (a *tried) append(b []byte) []byte {
+	b = appendCandidate(b, a.candidate)
+	b = appendField(b, "outcome", a.outcome.String())
+	if a.status != 0 {
+		b = appendInteger(b, "status", int64(a.status))
+	}
+	b = appendInteger(b, "began_ms", a.began.Milliseconds())
+	b = appendInteger(b, "took_ms", a.took.Milliseconds())
+	b = appendWords(b, "dropped", plainWords(a.dropped))
+	b = appendWords(b, "adapted", a.adapted)
+	return append(b, '}')
+}
+
+func appendPassed(b []byte, p upstream.Passed) []byte {
+	b = appendCandidate(b, p.Candidate)
+	if p.Param != "" {
+		b = appendField(b, "param", p.Param)
+	}
+	return append(appendField(b, "why", p.Why), '}')
+}
+
+// appendCandidate begins an object with who a candidate is.
+func appendCandidate(b []byte, c *upstream.Candidate) []byte {
+	b = append(b, `{"provider":`...)
+	b = scan.AppendString(b, c.Provider.Name)
+	b = appendField(b, "url", c.Endpoint.URL)
+	b = appendField(b, "credential", c.Endpoint.Credential)
+	return appendField(b, "model", c.Model)
+}
+
+func appendName(b []byte, name string) []byte {
+	b = append(b, ',', '"')
+	b = append(b, name...)
+	return append(b, '"', ':')
+}
+
+func appendField(b []byte, name, value string) []byte {
+	return scan.AppendString(appendName(b, name), value)
+}
+
+func appendInteger(b []byte, name string, value int64) []byte {
+	return strconv.AppendInt(appendName(b, name), value, 10)
+}
+
+// appendWords appends a list, unless it is empty.
+func appendWords(b []byte, name string, words []string) []byte {
+	if len(words) == 0 {
+		return b
+	}
+	b = append(appendName(b, name), '[')
+	for i, word := range words {
+		b = append(b, separator(i, "")...)
+		b = scan.AppendString(b, word)
+	}
+	return append(b, ']')
+}
