@@ -93,11 +93,17 @@ func (d *Document) Raw(m Member) []byte { return d.slice(m.Value) }
 
 // Empty says whether the member's value is null, "", [] or {}.
 func (d *Document) Empty(m Member) bool {
-	switch m.Kind {
+	return isEmpty(d.Raw(m))
+}
+
+func isEmpty(raw []byte) bool {
+	switch kindOf(raw[0]) {
 	case Null:
 		return true
-	case String, Array, Object:
-		return len(bytes.TrimSpace(d.Body[m.Value.Start+1:m.Value.End-1])) == 0
+	case String:
+		return len(raw) == len(`""`)
+	case Array, Object:
+		return len(bytes.TrimSpace(raw[1:len(raw)-1])) == 0
 	default:
 		return false
 	}

@@ -20,6 +20,9 @@ const (
 	readMaxTokens
 	readStop
 	readResponseFormat
+	readReasoningEffort
+	readTools
+	readExtraBody
 )
 
 // fieldOf finds a documented member by its folded name. Members that this table
@@ -57,6 +60,12 @@ func fieldRead(folded []byte) (field, bool) {
 		return field{"stop", aString | anArray | orNull, readStop}, true
 	case "response_format":
 		return field{"response_format", anObject | orNull, readResponseFormat}, true
+	case "reasoning_effort":
+		return field{"reasoning_effort", aString | orNull, readReasoningEffort}, true
+	case "tools":
+		return field{"tools", anArray | orNull, readTools}, true
+	case "extra_body":
+		return field{"extra_body", anObject | orNull, readExtraBody}, true
 	}
 	return field{}, false
 }
@@ -80,14 +89,8 @@ func fieldTyped(folded []byte) (field, bool) {
 		return field{"logprobs", aBool | orNull, passOn}, true
 	case "top_logprobs":
 		return field{"top_logprobs", anInteger | orNull, passOn}, true
-	case "reasoning_effort":
-		return field{"reasoning_effort", aString | orNull, passOn}, true
-	case "tools":
-		return field{"tools", anArray | orNull, passOn}, true
 	case "tool_choice":
 		return field{"tool_choice", aString | anObject | orNull, passOn}, true
-	case "extra_body":
-		return field{"extra_body", anObject | orNull, passOn}, true
 	}
 	return field{}, false
 }

@@ -8,6 +8,9 @@ const (
 	keyRole
 	keyContent
 	keyToolCalls
+	keyToolCallID
+	keyFunctionCall
+	keyAudio
 	keyType
 	keyText
 	keyImageURL
@@ -16,13 +19,21 @@ const (
 	keyData
 	keyFormat
 	keyIncludeUsage
+	keyFunction
+	keyGoogle
+	keyCachedContent
+	keyThinkingConfig
+	keyID
+	keyName
+	keyDescription
+	keyParameters
 )
 
 // keys tells the nested keys of one object apart and refuses the second of each:
 // what the gateway reads, the provider must not read differently.
 type keys struct {
 	in   object
-	seen uint16
+	seen uint32
 }
 
 // object is a kind of object in which Parse reads nested keys.
@@ -35,33 +46,80 @@ const (
 	inInputAudio
 	inStreamOptions
 	inResponseFormat
+	inToolCall
+	inTool
+	inFunction
+	inExtraBody
+	inGoogle
 )
 
 // read tells which key of the object a name is.
 func (o object) read(name []byte) nested {
 	switch o {
 	case inMessage:
-		switch string(name) {
-		case "role":
-			return keyRole
-		case "content":
-			return keyContent
-		case "tool_calls":
-			return keyToolCalls
-		}
+		return messageKey(name)
 	case inPart:
-		switch string(name) {
-		case "type":
-			return keyType
-		case "text":
-			return keyText
-		case "image_url":
-			return keyImageURL
-		case "input_audio":
-			return keyInputAudio
-		}
+		return partKey(name)
+	case inToolCall, inTool, inFunction:
+		return o.readTool(name)
 	default:
 		return o.readLeaf(name)
+	}
+}
+
+func messageKey(name []byte) nested {
+	switch string(name) {
+	case "role":
+		return keyRole
+	case "content":
+		return keyContent
+	case "tool_calls":
+		return keyToolCalls
+	case "tool_call_id":
+		return keyToolCallID
+	case "function_call":
+		return keyFunctionCall
+	case "audio":
+		return keyAudio
+	}
+	return unread
+}
+
+func partKey(name []byte) nested {
+	switch string(name) {
+	case "type":
+		return keyType
+	case "text":
+		return keyText
+	case "image_url":
+		return keyImageURL
+	case "input_audio":
+		return keyInputAudio
+	}
+	return unread
+}
+
+func (o object) readTool(name []byte) nested {
+	if o == inFunction {
+		switch string(name) {
+		case "name":
+			return keyName
+		case "description":
+			return keyDescription
+		case "parameters":
+			return keyParameters
+		}
+		return unread
+	}
+	switch string(name) {
+	case "type":
+		return keyType
+	case "function":
+		return keyFunction
+	case "id":
+		if o == inToolCall {
+			return keyID
+		}
 	}
 	return unread
 }
@@ -78,12 +136,18 @@ func (o object) readLeaf(name []byte) nested {
 		return keyIncludeUsage
 	case o == inResponseFormat && string(name) == "type":
 		return keyType
+	case o == inExtraBody && string(name) == "google":
+		return keyGoogle
+	case o == inGoogle && string(name) == "cached_content":
+		return keyCachedContent
+	case o == inGoogle && string(name) == "thinking_config":
+		return keyThinkingConfig
 	}
 	return unread
 }
 
 // maxNested is the length of the longest name of a nested key.
-const maxNested = len("include_usage")
+const maxNested = len("thinking_config")
 
 // take tells which key the raw name at key is.
 func (k *keys) take(l *lexer, key Span) (nested, *Error) {

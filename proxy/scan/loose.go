@@ -11,10 +11,6 @@ type Loose struct {
 	Empty bool
 	// Key is the member's name as it stands in the body, quotes included; Value is the whole value.
 	Key, Value Span
-
-	object int // which object of the body the member belongs to
-	prev   int // the end of the value before it in that object, -1 for the first member
-	next   int // the start of the key behind it in that object, -1 for the last member
 }
 
 // LooseKind says what a Loose is.
@@ -34,6 +30,57 @@ const (
 	LooseToolMember                      // of tools[] beside type and function
 	LooseFunctionMember                  // of tools[].function beside name, description and parameters
 )
+
+// readLoose notes a member as loose and reads its value.
+func (d *Document) readLoose(l *lexer, kind LooseKind, key Span) *Error {
+	start, at := l.at, len(d.Loose)
+	if err := d.addLoose(Loose{Kind: kind, Key: quoted(key)}); err != nil {
+		return err
+	}
+	if _, err := l.value(); err != nil {
+		return err
+	}
+	d.Loose[at].end(d, Span{start, l.at})
+	return nil
+}
+
+func (d *Document) addLoose(l Loose) *Error {
+	if len(d.Loose) == MaxLoose {
+		return &Error{
+			Code: CodeInvalidValue, Offset: l.Key.Start,
+			Reason: "has one of more than 32768 fields that not every provider takes",
+		}
+	}
+	d.Loose = append(d.Loose, l)
+	return nil
+}
+
+// end gives a loose member its value, which has been read.
+func (l *Loose) end(d *Document, value Span) {
+	l.Value = value
+	l.Empty = isEmpty(d.slice(value))
+}
+
+// quoted is the span of a string with its quotes.
+func quoted(content Span) Span { return Span{content.Start - 1, content.End + 1} }
+
+// LooseName is the member's name with its path, such as
+// "messages.content.cache_control". A name that is not 1 to 64 letters, digits,
+// "_", "-" and "." is given as "(unprintable)": the result is safe to show.
+func (d *Document) LooseName(l *Loose) string {
+	raw := d.slice(Span{l.Key.Start + 1, l.Key.End - 1})
+	name := ""
+	if len(raw) <= MaxName*maxEscape {
+		var buf [MaxName * maxEscape]byte
+		if unescaped := appendUnescaped(buf[:0], raw); len(unescaped) <= MaxName {
+			name = safeParam(unescaped)
+		}
+	}
+	if name == "" {
+		name = "(unprintable)"
+	}
+	return l.Kind.Path() + "." + name
+}
 
 // Path is where such members stand, without indexes, such as "messages.content.image_url".
 func (k LooseKind) Path() string {

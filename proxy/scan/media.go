@@ -47,7 +47,7 @@ func (d *Document) readImageURL(l *lexer) *Error {
 		case found == keyURL:
 			url, err = l.wantString("url")
 		default:
-			_, err = l.value()
+			err = d.readLoose(l, LooseImageMember, key)
 		}
 		return err
 	})

@@ -36,14 +36,19 @@ func (d *Document) readMessage(l *lexer) *Error {
 		}
 		switch found {
 		case keyRole:
-			return d.readRole(l)
+			return d.readRole(l, key)
 		case keyContent:
 			return d.readContent(l)
 		case keyToolCalls:
-			return d.readToolCalls(l)
+			return d.readToolCalls(l, key)
+		case keyToolCallID:
+			return d.readLoose(l, LooseToolCallID, key)
+		case keyFunctionCall:
+			return d.readLoose(l, LooseFunctionCall, key)
+		case keyAudio:
+			return d.readLoose(l, LooseAudio, key)
 		}
-		_, err = l.value()
-		return err
+		return d.readLoose(l, LooseMessageMember, key)
 	})
 	if err == nil && !keys.has(keyRole) {
 		return missing("role", start)
@@ -51,14 +56,18 @@ func (d *Document) readMessage(l *lexer) *Error {
 	return err
 }
 
-func (d *Document) readRole(l *lexer) *Error {
+func (d *Document) readRole(l *lexer, key Span) *Error {
 	content, err := l.wantString("role")
 	if err != nil {
 		return err
 	}
 	var buf wordBuf
-	d.Roles |= roleOf(d.word(&buf, content))
-	return nil
+	role := roleOf(d.word(&buf, content))
+	d.Roles |= role
+	if role != RoleDeveloper {
+		return nil
+	}
+	return d.addLoose(Loose{Kind: LooseDeveloper, Key: quoted(key), Value: quoted(content)})
 }
 
 // readContent reads a message's content: text, parts, or null where tool calls stand instead.
@@ -80,17 +89,30 @@ func (d *Document) readContent(l *lexer) *Error {
 			return nil
 		})
 	default:
-		_, err = l.value()
+		d.EmptyContent = true
+		err = l.literal()
 	}
 	return err
 }
 
-// readToolCalls notes the calls an assistant made earlier: the provider counts them as prompt tokens.
-func (d *Document) readToolCalls(l *lexer) *Error {
-	start := l.at
-	kind, err := l.value()
-	if err == nil && kind != Null {
+// readToolCalls notes the calls an assistant made earlier: the provider counts
+// them as prompt tokens. What is not a list of objects is the provider's to judge.
+func (d *Document) readToolCalls(l *lexer, key Span) *Error {
+	start, at := l.at, len(d.Loose)
+	if err := d.addLoose(Loose{Kind: LooseToolCalls, Key: quoted(key)}); err != nil {
+		return err
+	}
+	kind := l.kind()
+	if kind != Array {
+		if _, err := l.value(); err != nil {
+			return err
+		}
+	} else if err := l.array(func(i int) *Error { return d.readToolCall(l, i) }); err != nil {
+		return err
+	}
+	d.Loose[at].end(d, Span{start, l.at})
+	if kind != Null {
 		d.addText(Span{start, l.at})
 	}
-	return err
+	return nil
 }

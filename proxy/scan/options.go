@@ -5,9 +5,13 @@ func (d *Document) readStreamOptions(l *lexer) *Error {
 	keys := keys{in: inStreamOptions}
 	return l.object(func(key Span) *Error {
 		found, err := keys.take(l, key)
-		if err == nil && found == keyIncludeUsage {
+		switch {
+		case err != nil:
+		case found == keyIncludeUsage:
 			_, err = l.want(aBool|orNull, "include_usage")
 			d.IncludeUsage = l.cur() == 't'
+		default:
+			d.OtherStreamOptions = true
 		}
 		if err == nil {
 			_, err = l.value()
@@ -62,16 +66,93 @@ func (d *Document) readFormatType(l *lexer) *Error {
 func (d *Document) readStop(l *lexer, kind Kind) *Error {
 	if kind == String {
 		d.Stops = 1
-		_, err := l.str()
+		content, err := l.str()
+		d.FirstStop = quoted(content)
 		return err
 	}
 	return l.array(func(i int) *Error {
 		d.Stops = i + 1
-		if _, err := l.wantString(""); err != nil {
+		content, err := l.wantString("")
+		if err != nil {
 			return err.withinElement(i)
+		}
+		if i == 0 {
+			d.FirstStop = quoted(content)
 		}
 		return nil
 	})
+}
+
+// readReasoningEffort reads a word that providers add to now and then.
+func (d *Document) readReasoningEffort(l *lexer) *Error {
+	content, err := l.str()
+	if err != nil {
+		return err
+	}
+	var buf wordBuf
+	d.ReasoningEffort = effort(d.word(&buf, content))
+	return nil
+}
+
+// effort is string(word) without an allocation for the words that occur; what
+// is no plain word is "other", for the name may be shown.
+func effort(word []byte) string {
+	for _, known := range [...]string{"none", "minimal", "low", "medium", "high", "xhigh", "max", "default", "auto"} {
+		if string(word) == known {
+			return known
+		}
+	}
+	if len(word) == 0 || len(word) > 32 {
+		return "other"
+	}
+	for _, b := range word {
+		if b != '_' && (b < 'a' || b > 'z') {
+			return "other"
+		}
+	}
+	return string(word)
+}
+
+// readExtraBody notes which extensions are asked for. A null asks for nothing.
+func (d *Document) readExtraBody(l *lexer) *Error {
+	keys := keys{in: inExtraBody}
+	return l.object(func(key Span) *Error {
+		found, err := keys.take(l, key)
+		switch {
+		case err != nil:
+			return err
+		case found == keyGoogle && l.kind() == Object:
+			if err := d.readGoogle(l); err != nil {
+				return err.within("google")
+			}
+			return nil
+		}
+		return d.readExtension(l, ExtensionOther)
+	})
+}
+
+func (d *Document) readGoogle(l *lexer) *Error {
+	keys := keys{in: inGoogle}
+	return l.object(func(key Span) *Error {
+		found, err := keys.take(l, key)
+		switch {
+		case err != nil:
+			return err
+		case found == keyCachedContent:
+			return d.readExtension(l, ExtensionCachedContent)
+		case found == keyThinkingConfig:
+			return d.readExtension(l, ExtensionThinkingConfig)
+		}
+		return d.readExtension(l, ExtensionOther)
+	})
+}
+
+func (d *Document) readExtension(l *lexer, extension Extensions) *Error {
+	kind, err := l.value()
+	if kind != Null {
+		d.Extensions |= extension
+	}
+	return err
 }
 
 // wordBuf holds one word unescaped.

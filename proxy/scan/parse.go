@@ -67,7 +67,11 @@ func (d *Document) member(l *lexer, key Span) *Error {
 	if err := d.read(l, f.use, kind); err != nil {
 		return err.within(f.name)
 	}
-	m := Member{Name: f.name, Kind: kind, Key: Span{key.Start - 1, key.End + 1}, Value: Span{start, l.at}}
+	m := Member{Name: f.name, Kind: kind, Key: quoted(key), Value: Span{start, l.at}}
+	if kind == Number {
+		// The lexer has refused what a float64 cannot hold.
+		m.Number, _ = strconv.ParseFloat(string(d.Raw(m)), 64)
+	}
 	if kind == Number && f.takes&anInteger == anInteger && !isInteger(d.Raw(m)) {
 		return &Error{Code: CodeInvalidType, Param: f.name, Offset: start, Reason: "must be " + f.takes.String()}
 	}
@@ -143,6 +147,12 @@ func (d *Document) read(l *lexer, use use, kind Kind) *Error {
 		return err
 	case use == readStop:
 		return d.readStop(l, kind)
+	case use == readReasoningEffort:
+		return d.readReasoningEffort(l)
+	case use == readTools:
+		return d.readTools(l)
+	case use == readExtraBody:
+		return d.readExtraBody(l)
 	default:
 		return d.readResponseFormat(l)
 	}

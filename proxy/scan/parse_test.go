@@ -96,7 +96,7 @@ func TestParseReadsTheRequest(t *testing.T) {
 	f(msgs(`"x":"\"\\\/\b\f\n\r\t\u0000\uFfEe"`), `m`)
 
 	// What nobody reads here passes, nested duplicates and odd spellings included.
-	f(msgs(`"metadata":{"a":1,"a":2,"A":3},"api_base":"http://x","tools":[{"type":"function","Type":1,"type":2}]`), `m`)
+	f(msgs(`"metadata":{"a":1,"a":2,"A":3},"api_base":"http://x","tools":[{"type":"function","function":{"parameters":{"type":1,"Type":2,"type":3}}}]`), `m`)
 	f(msgs(`"":1,"\u0000":2," ":3`), `m`)
 }
 

@@ -1,11 +1,17 @@
 package scan
 
+import "slices"
+
 // part is what one content part has shown of itself. Its type decides what it
 // had to hold, and may come last.
 type part struct {
 	keys keys
 	held keys // the keys whose values are not null
 	typ  Span
+	// payloads are the members of keyText, keyImageURL and keyInputAudio, of
+	// which the type makes one the part's own.
+	payloads [keyInputAudio - keyText + 1]Loose
+	loose    int // how many were loose before this part
 }
 
 // readPart reads one element of a content array. Texts and media are noted
@@ -15,7 +21,7 @@ func (d *Document) readPart(l *lexer) *Error {
 	if _, err := l.want(anObject, ""); err != nil {
 		return err
 	}
-	p := part{keys: keys{in: inPart}}
+	p := part{keys: keys{in: inPart}, loose: len(d.Loose)}
 	if err := l.object(func(key Span) *Error { return d.readPartMember(l, &p, key) }); err != nil {
 		return err
 	}
@@ -25,19 +31,36 @@ func (d *Document) readPart(l *lexer) *Error {
 	var buf wordBuf
 	switch string(d.word(&buf, p.typ)) {
 	case "text":
-		return p.need(keyText, "text", start)
+		return d.settlePart(&p, keyText, "text", start)
 	case "image_url":
-		return p.need(keyImageURL, "image_url", start)
+		return d.settlePart(&p, keyImageURL, "image_url", start)
 	case "input_audio":
-		return p.need(keyInputAudio, "input_audio", start)
+		return d.settlePart(&p, keyInputAudio, "input_audio", start)
 	default:
+		// Only the provider can tell what such a part is about.
+		d.Loose = d.Loose[:p.loose]
 		return d.addMedia(Media{Kind: OtherPart}, start)
 	}
 }
 
-func (p *part) need(key nested, name string, start int) *Error {
-	if !p.held.has(key) {
+// settlePart closes a part of a known type: its own payload is required, and
+// those of other types are loose.
+func (d *Document) settlePart(p *part, own nested, name string, start int) *Error {
+	if !p.held.has(own) {
 		return missing(name, start)
+	}
+	foreign := false
+	for i := range p.payloads {
+		if key := keyText + nested(i); key == own || !p.keys.has(key) {
+			continue
+		}
+		if err := d.addLoose(p.payloads[i]); err != nil {
+			return err
+		}
+		foreign = true
+	}
+	if foreign {
+		slices.SortFunc(d.Loose[p.loose:], func(a, b Loose) int { return a.Key.Start - b.Key.Start })
 	}
 	return nil
 }
@@ -52,14 +75,13 @@ func (d *Document) readPartMember(l *lexer, p *part, key Span) *Error {
 		p.typ, err = l.wantString("type")
 		return err
 	case keyText:
-		return d.readHeld(l, p, payload{found, "text", aString})
+		return d.readPayload(l, p, payload{found, "text", aString}, key)
 	case keyImageURL:
-		return d.readHeld(l, p, payload{found, "image_url", anObject})
+		return d.readPayload(l, p, payload{found, "image_url", anObject}, key)
 	case keyInputAudio:
-		return d.readHeld(l, p, payload{found, "input_audio", anObject})
+		return d.readPayload(l, p, payload{found, "input_audio", anObject}, key)
 	}
-	_, err = l.value()
-	return err
+	return d.readLoose(l, LoosePartMember, key)
 }
 
 // payload is a key of a part under which its text or medium stands.
@@ -67,6 +89,17 @@ type payload struct {
 	key   nested
 	name  string
 	takes kinds
+}
+
+func (d *Document) readPayload(l *lexer, p *part, load payload, key Span) *Error {
+	start := l.at
+	if err := d.readHeld(l, p, load); err != nil {
+		return err
+	}
+	member := &p.payloads[load.key-keyText]
+	*member = Loose{Kind: LoosePartMember, Key: quoted(key)}
+	member.end(d, Span{start, l.at})
+	return nil
 }
 
 // readHeld reads a part's payload, which may also be null: some clients write

@@ -118,7 +118,7 @@ func checkRewrite(t failer, body, choices []byte) {
 		appended = append(appended, append(AppendString(nil, name), `:[1, 2]`...))
 		want[name] = json.RawMessage(`[1, 2]`)
 	}
-	rewritten := d.Rewrite(nil, edits, appended...)
+	rewritten := d.Rewrite(nil, Revision{Edits: edits, Appended: appended})
 	var got map[string]json.RawMessage
 	if err := json.Unmarshal(rewritten, &got); err != nil {
 		t.Fatalf("%q became %q: %v", body, rewritten, err)

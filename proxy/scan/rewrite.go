@@ -9,7 +9,8 @@ import (
 type Edit struct {
 	// Member is the member's index in Document.Members.
 	Member int
-	// Value is the member's new raw JSON value; nil removes the member and one comma.
+	// Value is the member's new raw JSON value; nil keeps the old one under a
+	// new Key, and without a Key removes the member and one comma.
 	Value []byte
 	// Key is the member's new raw name, quotes included; nil keeps the old one.
 	Key []byte
@@ -31,37 +32,35 @@ type Revision struct {
 	Appended [][]byte
 }
 
-// Rewrite appends the body to dst with the edits made and the appended members,
-// each a whole raw member such as `"stream_options":{"include_usage":true}`, at
-// the end of the object. Every other byte is copied as it stands. The edits may
-// come in any order; of two for one member the first counts. The caller answers
-// for the new bytes being valid JSON and the appended names being new.
-func (d *Document) Rewrite(dst []byte, edits []Edit, appended ...[]byte) []byte {
+// Rewrite appends the revised body to dst. Every byte that the revision does not
+// name is copied as it stands. The caller answers for the new bytes being valid
+// JSON and for new names being new.
+func (d *Document) Rewrite(dst []byte, r Revision) []byte {
 	if len(d.Members) == 0 {
 		return append(dst, d.Body...)
 	}
-	dst = slices.Grow(dst, d.grown(edits, appended))
+	dst = slices.Grow(dst, d.grown(r))
 	// The white space before the first member and after the last stays in
 	// place; the comma and white space between two members go with the second.
 	dst = append(dst, d.Body[:d.Members[0].Key.Start]...)
-	kept := 0
+	kept, splices := 0, r.Splices
 	for i, m := range d.Members {
-		value, edited := editOf(edits, i)
-		if edited && value == nil {
+		edit, edited := r.edit(i)
+		if edited && edit.Value == nil && edit.Key == nil {
 			continue
 		}
 		if kept > 0 {
 			dst = append(dst, d.Body[d.Members[i-1].Value.End:m.Key.Start]...)
 		}
 		kept++
-		if !edited {
-			dst = append(dst, d.Body[m.Key.Start:m.Value.End]...)
+		if edited {
+			dst = d.appendEdited(dst, m, edit)
 			continue
 		}
 		dst = append(dst, d.Body[m.Key.Start:m.Value.Start]...)
-		dst = append(dst, value...)
+		dst, splices = d.appendSpliced(dst, m.Value, splices)
 	}
-	for _, member := range appended {
+	for _, member := range r.Appended {
 		if kept > 0 {
 			dst = append(dst, ',')
 		}
@@ -72,24 +71,55 @@ func (d *Document) Rewrite(dst []byte, edits []Edit, appended ...[]byte) []byte 
 }
 
 // grown bounds the length of the rewritten body from above.
-func (d *Document) grown(edits []Edit, appended [][]byte) int {
+func (d *Document) grown(r Revision) int {
 	n := len(d.Body)
-	for _, e := range edits {
-		n += len(e.Value)
+	for _, e := range r.Edits {
+		n += len(e.Key) + len(e.Value)
 	}
-	for _, member := range appended {
+	for _, s := range r.Splices {
+		n += len(s.Value)
+	}
+	for _, member := range r.Appended {
 		n += len(member) + 1
 	}
 	return n
 }
 
-func editOf(edits []Edit, member int) (value []byte, edited bool) {
-	for _, e := range edits {
+func (r *Revision) edit(member int) (edit Edit, edited bool) {
+	for _, e := range r.Edits {
 		if e.Member == member {
-			return e.Value, true
+			return e, true
 		}
 	}
-	return nil, false
+	return Edit{}, false
+}
+
+func (d *Document) appendEdited(dst []byte, m Member, edit Edit) []byte {
+	key, value := edit.Key, edit.Value
+	if key == nil {
+		key = d.slice(m.Key)
+	}
+	if value == nil {
+		value = d.Raw(m)
+	}
+	dst = append(dst, key...)
+	dst = append(dst, d.Body[m.Key.End:m.Value.Start]...)
+	return append(dst, value...)
+}
+
+// appendSpliced appends a value with the splices that lie in it, and returns
+// those behind it. Splices before it, in a member that was edited, are passed over.
+func (d *Document) appendSpliced(dst []byte, value Span, splices []Splice) ([]byte, []Splice) {
+	at := value.Start
+	for len(splices) > 0 && splices[0].Span.Start < value.End {
+		if s := splices[0]; s.Span.Start >= at {
+			dst = append(dst, d.Body[at:s.Span.Start]...)
+			dst = append(dst, s.Value...)
+			at = s.Span.End
+		}
+		splices = splices[1:]
+	}
+	return append(dst, d.Body[at:value.End]...), splices
 }
 
 // AppendString appends s as a JSON string, quotes included. Bytes that are not

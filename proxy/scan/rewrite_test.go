@@ -26,7 +26,7 @@ func TestRewrite(t *testing.T) {
 		for _, m := range appended {
 			members = append(members, []byte(m))
 		}
-		if got := string(d.Rewrite([]byte("dst:"), list, members...)); got != "dst:"+want {
+		if got := string(d.Rewrite([]byte("dst:"), Revision{Edits: list, Appended: members})); got != "dst:"+want {
 			t.Errorf("%s\n got %s\nwant dst:%s", body, got, want)
 		}
 	}
@@ -78,7 +78,7 @@ func TestRewriteAllocatesNothingWithRoom(t *testing.T) {
 	dst := make([]byte, 0, 1024)
 	edits := []Edit{{Member: d.Index("model"), Value: []byte(`"x"`)}, {Member: d.Index("n")}}
 	usage := []byte(`"user":"x"`)
-	if n := testing.AllocsPerRun(100, func() { dst = d.Rewrite(dst[:0], edits, usage) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { dst = d.Rewrite(dst[:0], Revision{Edits: edits, Appended: [][]byte{usage}}) }); n != 0 {
 		t.Errorf("%v allocations, want 0", n)
 	}
 }
@@ -86,7 +86,7 @@ func TestRewriteAllocatesNothingWithRoom(t *testing.T) {
 // A document that was never parsed has nothing to rewrite.
 func TestRewriteOfTheZeroDocument(t *testing.T) {
 	var d Document
-	if got := d.Rewrite([]byte("x"), []Edit{{}}, []byte(`"a":1`)); string(got) != "x" {
+	if got := d.Rewrite([]byte("x"), Revision{Edits: []Edit{{}}, Appended: [][]byte{[]byte(`"a":1`)}}); string(got) != "x" {
 		t.Errorf("got %q, want x", got)
 	}
 }

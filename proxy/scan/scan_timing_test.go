@@ -68,7 +68,7 @@ func BenchmarkRewrite(b *testing.B) {
 			b.SetBytes(int64(len(body)))
 			b.ReportAllocs()
 			for b.Loop() {
-				dst = d.Rewrite(dst[:0], edits)
+				dst = d.Rewrite(dst[:0], Revision{Edits: edits})
 			}
 		})
 	}

@@ -1,0 +1,82 @@
+package scan
+
+const typeFunction = "function"
+
+// readTools reads the tools: an array of objects. Their schemas are the provider's to judge.
+func (d *Document) readTools(l *lexer) *Error {
+	return l.array(func(i int) *Error {
+		if err := d.readTool(l); err != nil {
+			return err.withinElement(i)
+		}
+		return nil
+	})
+}
+
+func (d *Document) readTool(l *lexer) *Error {
+	if _, err := l.want(anObject, ""); err != nil {
+		return err
+	}
+	keys, isFunction := keys{in: inTool}, false
+	err := l.object(func(key Span) *Error {
+		found, err := keys.take(l, key)
+		switch {
+		case err != nil:
+			return err
+		case found == keyType:
+			isFunction, err = d.readToolType(l)
+			return err
+		case found == keyFunction:
+			if err := d.readKnown(l, inFunction, LooseFunctionMember); err != nil {
+				return err.within("function")
+			}
+			return nil
+		}
+		return d.readLoose(l, LooseToolMember, key)
+	})
+	d.OtherTools = d.OtherTools || !isFunction
+	return err
+}
+
+// readToolType tells whether a tool's type is "function". Any other, even one
+// that is no string, is a tool that only some providers know.
+func (d *Document) readToolType(l *lexer) (bool, *Error) {
+	if l.kind() != String {
+		_, err := l.value()
+		return false, err
+	}
+	content, err := l.str()
+	if err != nil {
+		return false, err
+	}
+	var buf wordBuf
+	return string(d.word(&buf, content)) == typeFunction, nil
+}
+
+// readToolCall reads one call that an assistant made earlier.
+func (d *Document) readToolCall(l *lexer, i int) *Error {
+	if err := d.readKnown(l, inToolCall, LooseToolCallMember); err != nil {
+		return err.withinElement(i).within("tool_calls")
+	}
+	return nil
+}
+
+// readKnown notes the members of an object beside those that every provider
+// knows there. A value of another kind is the provider's to judge.
+func (d *Document) readKnown(l *lexer, in object, beside LooseKind) *Error {
+	if l.kind() != Object {
+		_, err := l.value()
+		return err
+	}
+	keys := keys{in: in}
+	return l.object(func(key Span) *Error {
+		found, err := keys.take(l, key)
+		switch {
+		case err != nil:
+			return err
+		case found == unread:
+			return d.readLoose(l, beside, key)
+		}
+		_, err = l.value()
+		return err
+	})
+}
