@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"tollgate/proxy"
 	"tollgate/telemetry"
 	"tollgate/usage"
 )
@@ -22,6 +23,8 @@ const (
 	clientTimeout = 60 * time.Second
 	// maxAnswer is far above the largest answer, 100,000 rows of usage.
 	maxAnswer = 256 << 20
+	// continueTimeout is how long a large body waits for the API's word that it may be sent.
+	continueTimeout = time.Second
 )
 
 // Error is a refusal by the operators' API.
@@ -62,7 +65,7 @@ func NewClient(base string, token telemetry.Secret) *Client {
 		http: &http.Client{
 			Timeout: clientTimeout,
 			// No proxy from the environment: over plain HTTP it would be handed the token.
-			Transport: &http.Transport{DisableKeepAlives: true},
+			Transport: &http.Transport{DisableKeepAlives: true, ExpectContinueTimeout: continueTimeout},
 			// The API never redirects: whoever does is somebody else, and must not be given the token.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
@@ -133,6 +136,14 @@ func (c *Client) Upstreams(ctx context.Context) ([]Endpoint, error) {
 	return list.Endpoints, err
 }
 
+// Explain says what would become of a request with this body, as a client would send
+// it, under the key with this id. Nothing is sent on, and nothing used up.
+func (c *Client) Explain(ctx context.Context, keyID string, body []byte) (proxy.Explanation, error) {
+	var explained proxy.Explanation
+	err := c.send(ctx, http.MethodPost, "/admin/v1/explain?"+url.Values{"key": {keyID}}.Encode(), body, &explained)
+	return explained, err
+}
+
 // moment is the time as a parameter; the zero time is none.
 func moment(t time.Time) string {
 	if t.IsZero() {
@@ -141,22 +152,30 @@ func moment(t time.Time) string {
 	return t.UTC().Format(time.RFC3339Nano)
 }
 
-// call sends body, if there is one, and reads the answer into out.
+// call sends body as JSON, if there is one, and reads the answer into out.
 func (c *Client) call(ctx context.Context, method, path string, body, out any) error {
-	var sent io.Reader = http.NoBody
-	if body != nil {
-		raw, err := json.Marshal(body)
-		if err != nil {
-			return err
-		}
-		sent = bytes.NewReader(raw)
+	if body == nil {
+		return c.send(ctx, method, path, nil, out)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, c.base+path, sent)
+	raw, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	return c.send(ctx, method, path, raw, out)
+}
+
+// send sends body as it is, and reads the answer into out.
+func (c *Client) send(ctx context.Context, method, path string, body []byte, out any) error {
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
 	if err != nil {
 		return fmt.Errorf("--admin %q is not the address of an admin API: write one such as http://127.0.0.1:8081", c.base)
 	}
 	req.Header.Set("Authorization", "Bearer "+c.token.Reveal())
 	req.Header.Set("Content-Type", "application/json")
+	if len(body) > maxBody {
+		// A refusal that comes while the body is on its way may be lost with the connection.
+		req.Header.Set("Expect", "100-continue")
+	}
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return unreachable(req.URL, err)

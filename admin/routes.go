@@ -43,6 +43,9 @@ func (s *Server) Handler() http.Handler {
 		"/admin/v1/requests/{id}": {http.MethodGet: s.showRequest},
 		"/admin/v1/upstreams":     {http.MethodGet: s.listUpstreams},
 	})
+	if s.options.Explainer != nil {
+		guarded.Handle("/admin/v1/explain", s.dispatch(methods{http.MethodPost: s.explain}, s.options.MaxRequestBody))
+	}
 	if s.options.Metrics != nil {
 		open.HandleFunc("/metrics", s.metrics)
 	}
@@ -54,14 +57,14 @@ func (s *Server) Handler() http.Handler {
 func (s *Server) mux(routes map[string]methods) *http.ServeMux {
 	mux := http.NewServeMux()
 	for pattern, m := range routes {
-		mux.Handle(pattern, s.dispatch(m))
+		mux.Handle(pattern, s.dispatch(m, maxBody))
 	}
 	mux.HandleFunc("/", s.unknownPath)
 	return mux
 }
 
-// dispatch answers a path by its methods.
-func (s *Server) dispatch(m methods) http.Handler {
+// dispatch answers a path by its methods, which read at most maxBytes of a body.
+func (s *Server) dispatch(m methods, maxBytes int64) http.Handler {
 	allowed := slices.Sorted(maps.Keys(m))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		method := r.Method
@@ -73,7 +76,7 @@ func (s *Server) dispatch(m methods) http.Handler {
 			s.refuseMethod(w, r, strings.Join(allowed, ", "))
 			return
 		}
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		r.Body = http.MaxBytesReader(w, r.Body, maxBytes)
 		a, err := run(r)
 		if err != nil {
 			s.refuse(w, r, err)
@@ -148,7 +151,7 @@ func exactPaths(next http.Handler, s *Server) http.Handler {
 func (s *Server) unknownPath(w http.ResponseWriter, r *http.Request) {
 	s.refuse(w, r, &failure{
 		status: http.StatusNotFound, kind: kindInvalid, code: "unknown_path",
-		message: "unknown path: the operators' API is /admin/v1/keys, /usage, /requests/{id} and /upstreams below it, /healthz, /readyz and /metrics",
+		message: "unknown path: the operators' API is /admin/v1/keys, /usage, /requests/{id}, /upstreams and /explain below it, /healthz, /readyz and /metrics",
 	})
 }
 

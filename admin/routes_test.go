@@ -19,6 +19,7 @@ func every() map[string]string {
 		"/admin/v1/usage":        "GET",
 		"/admin/v1/requests/xyz": "GET",
 		"/admin/v1/upstreams":    "GET",
+		"/admin/v1/explain":      "POST",
 	}
 }
 
@@ -30,7 +31,7 @@ const (
 	unauthorized = `{"error":{"message":"the admin token is missing or wrong: send \"Authorization: Bearer ...\", ` +
 		`or set TOLLGATE_ADMIN_TOKEN for the command line; it is admin.token in config.yaml, or else in data_dir/admin-token",` +
 		`"type":"invalid_request_error","param":null,"code":"invalid_admin_token"}}`
-	unknown = `{"error":{"message":"unknown path: the operators' API is /admin/v1/keys, /usage, /requests/{id} and /upstreams below it, /healthz, /readyz and /metrics",` +
+	unknown = `{"error":{"message":"unknown path: the operators' API is /admin/v1/keys, /usage, /requests/{id}, /upstreams and /explain below it, /healthz, /readyz and /metrics",` +
 		`"type":"invalid_request_error","param":null,"code":"unknown_path"}}`
 )
 

@@ -14,7 +14,7 @@ import (
 	"tollgate/usage"
 )
 
-// The bounds of one operator's request.
+// The bounds of one operator's request. Only what is to be explained may be longer than maxBody.
 const (
 	maxBody           = 64 << 10
 	maxHeader         = 32 << 10
@@ -38,11 +38,15 @@ type Upstreams interface {
 	Endpoints() []upstream.EndpointState
 }
 
-// Options is what a Server needs. All but Metrics, Ready and Log must be there.
+// Options is what a Server needs. Keys, Usage, Upstreams and Token must be there.
 type Options struct {
 	Keys      *keys.Directory
 	Usage     Ledger
 	Upstreams Upstreams
+	// Explainer answers POST /admin/v1/explain; nil: there is no such path.
+	Explainer Explainer
+	// MaxRequestBody is server.max_request_body in bytes, the longest body that is explained; 0: 20 MiB.
+	MaxRequestBody int64
 	// Token is what operators present. An empty one shuts everybody out.
 	Token telemetry.Secret
 	// Metrics answers GET /metrics; nil: there is no such path.
@@ -59,13 +63,18 @@ type Server struct {
 	log     *slog.Logger
 	now     func() time.Time
 	http    *http.Server
+	// explaining holds a value for each body that is being explained.
+	explaining chan struct{}
 }
 
 // New returns a Server that does not serve yet.
 func New(o Options) *Server {
-	s := &Server{options: o, log: o.Log, now: time.Now}
+	s := &Server{options: o, log: o.Log, now: time.Now, explaining: make(chan struct{}, maxExplaining)}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
+	}
+	if s.options.MaxRequestBody == 0 {
+		s.options.MaxRequestBody = defaultMaxRequestBody
 	}
 	if s.options.Ready == nil {
 		s.options.Ready = func() bool { return true }

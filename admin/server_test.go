@@ -31,11 +31,12 @@ const testToken telemetry.Secret = "admin-token-canary-0123456789"
 // house is a Server over a real key store, a ledger that remembers what it was asked, and fixed upstreams.
 type house struct {
 	*testing.T
-	server *Server
-	keys   *keys.Directory
-	ledger *fakeLedger
-	ready  atomic.Bool
-	log    *bytes.Buffer
+	server    *Server
+	keys      *keys.Directory
+	ledger    *fakeLedger
+	explainer *fakeExplainer
+	ready     atomic.Bool
+	log       *bytes.Buffer
 }
 
 func newHouse(t *testing.T) *house {
@@ -49,10 +50,10 @@ func newHouse(t *testing.T) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &house{T: t, keys: keys.New(keyStore, keys.Config{}), ledger: &fakeLedger{}, log: &bytes.Buffer{}}
+	h := &house{T: t, keys: keys.New(keyStore, keys.Config{}), ledger: &fakeLedger{}, explainer: &fakeExplainer{}, log: &bytes.Buffer{}}
 	h.ready.Store(true)
 	h.server = New(Options{
-		Keys: h.keys, Usage: h.ledger, Upstreams: fakeUpstreams{}, Token: testToken,
+		Keys: h.keys, Usage: h.ledger, Upstreams: fakeUpstreams{}, Explainer: h.explainer, Token: testToken,
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(scraped)) }),
 		Ready:   h.ready.Load, Log: slog.New(slog.NewTextHandler(h.log, nil)),
 	})
@@ -168,7 +169,7 @@ func TestUsage(t *testing.T) {
 		t.Helper()
 		h.want(h.send("GET", "/admin/v1/usage?"+query, ""), 400, refused(message, param, "invalid_value"))
 	}
-	f("tenants=acme", `unknown parameter \"tenants\": the parameters are from, to, by, tenant, key`, "tenants")
+	f("tenants=acme", `unknown parameter \"tenants\"; known here: from, to, by, tenant, key`, "tenants")
 	f("tenant=a&tenant=b", "tenant: must be given once", "tenant")
 	f("by=week", `bad usage query: cannot group by \"week\"; tenant, key, model, provider and day exist`, "by")
 	f("from=yesterday", `from: must be a UTC day such as \"2026-01-31\" or a moment such as \"2026-01-31T12:00:00Z\", got \"yesterday\"`, "from")
@@ -184,15 +185,16 @@ func TestRequest(t *testing.T) {
 	h.ledger.records = map[string][]usage.Record{"0195-a": {{
 		RequestID: "0195-a", Kind: usage.KindSettle, Tenant: "acme", KeyID: "key_1", Model: "m", Provider: "starmagic", Endpoint: "e", UpstreamModel: "u",
 		Stream: true, EndReason: usage.EndCompleted, Source: usage.SourceUpstream, Tokens: usage.Tokens{Prompt: 1, Completion: 2},
-		Charge: 567, Cost: 89, AcceptedAt: at, EndedAt: at,
+		Charge: 567, Cost: 89, AcceptedAt: at, EndedAt: at, Trail: `{"attempts":[{"provider":"starmagic"}]}`,
 	}}}
 	h.want(h.send("GET", "/admin/v1/requests/0195-a", ""), 200,
 		`{"records":[{"request_id":"0195-a","kind":"settle","attempt":0,"tenant":"acme","key_id":"key_1","model":"m","provider":"starmagic","endpoint":"e",`+
 			`"upstream_model":"u","stream":true,"end_reason":"completed","source":"upstream","prompt_tokens":1,"cached_tokens":0,"completion_tokens":2,`+
 			`"reasoning_tokens":0,"image_tokens":0,"audio_tokens":0,"charge_nanousd":567,"cost_nanousd":89,"charge_price":"","cost_price":"",`+
-			`"accepted_at":"2026-03-01T12:00:00Z","ended_at":"2026-03-01T12:00:00Z"}]}`)
+			`"accepted_at":"2026-03-01T12:00:00Z","ended_at":"2026-03-01T12:00:00Z","trail":{"attempts":[{"provider":"starmagic"}]}}]}`)
 	h.want(h.send("GET", "/admin/v1/requests/0195-b", ""), 404,
-		refused("no usage record has this request id: it is the x-request-id of an answer, and a request that was refused here has none", "id", "request_not_found"))
+		refused("no usage record has this request id: it is the x-request-id of an answer, and a request that was refused here has none: "+
+			"tollgate explain (POST /admin/v1/explain) says what would become of one, and why", "id", "request_not_found"))
 }
 
 func TestUpstreams(t *testing.T) {

@@ -45,7 +45,8 @@ func (s *Server) showRequest(r *http.Request) (answer, error) {
 	if len(records) == 0 {
 		return answer{}, &failure{
 			status: http.StatusNotFound, kind: kindInvalid, code: "request_not_found", param: "id",
-			message: "no usage record has this request id: it is the x-request-id of an answer, and a request that was refused here has none",
+			message: "no usage record has this request id: it is the x-request-id of an answer, and a request that was refused here has none: " +
+				"tollgate explain (POST /admin/v1/explain) says what would become of one, and why",
 		}
 	}
 	return answer{http.StatusOK, requestRecords{records}}, nil
@@ -53,7 +54,7 @@ func (s *Server) showRequest(r *http.Request) (answer, error) {
 
 // readQuery reads from, to, by, tenant and key.
 func readQuery(raw string) (usage.Query, error) {
-	values, err := readParameters(raw)
+	values, err := readParameters(raw, "from", "to", "by", "tenant", "key")
 	if err != nil {
 		return usage.Query{}, err
 	}
@@ -79,15 +80,14 @@ func readQuery(raw string) (usage.Query, error) {
 }
 
 // readParameters refuses a misspelt or repeated parameter: ignored, it would quietly sum up everything.
-func readParameters(raw string) (url.Values, error) {
+func readParameters(raw string, known ...string) (url.Values, error) {
 	values, err := url.ParseQuery(raw)
 	if err != nil {
 		return nil, invalid("", "the query string is not well-formed")
 	}
-	known := []string{"from", "to", "by", "tenant", "key"}
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		if !slices.Contains(known, name) {
-			return nil, invalid(name, fmt.Sprintf("unknown parameter %s: the parameters are %s", quoted(name), strings.Join(known, ", ")))
+			return nil, invalid(name, fmt.Sprintf("unknown parameter %s; known here: %s", quoted(name), strings.Join(known, ", ")))
 		}
 		if len(values[name]) > 1 {
 			return nil, invalid(name, name+": must be given once")
