@@ -27,7 +27,8 @@ type answer struct {
 	choices   []choice
 	usage     Usage
 	ask       *ask
-	fault     *Fault // nil: none struck
+	fault     *Fault          // nil: none struck
+	tell      func(Usage) any // the usage object; nil for none
 }
 
 // A choice is one of an answer's n candidates.
@@ -59,15 +60,15 @@ func (a *answer) finish(i int) *string {
 	return &a.choices[i].finish
 }
 
-// report is the usage object that is sent; nil for none.
-func (a *answer) report(figures any) any {
+// report is the usage object that is sent for this usage; nil for none.
+func (a *answer) report(u Usage) any {
 	switch {
 	case a.fault.is(NoUsage):
 		return nil
 	case a.fault.is(WrongUsage):
 		return json.RawMessage(cmp.Or(a.fault.Body, `{"prompt_tokens":-1,"completion_tokens":-1,"total_tokens":-2}`))
 	}
-	return figures
+	return a.tell(u)
 }
 
 // compose decides the answer.
@@ -75,7 +76,14 @@ func (c *contract) compose(q *ask, b Behaviour, seed uint64) *answer {
 	if !c.reasons || q.noReasoning {
 		b.ReasoningTokens = 0
 	}
-	a := &answer{id: c.id, model: q.model, ask: q, choices: make([]choice, q.choices)}
+	d := &b.Deviations
+	a := &answer{id: c.id, model: cmp.Or(d.Model, q.model), ask: q, choices: make([]choice, q.choices)}
+	a.tell = func(u Usage) any {
+		if d.Figures == FiguresAbsent {
+			return nil
+		}
+		return c.usage(u, d.Figures.of(u))
+	}
 	for i := range a.choices {
 		made := q.choose(b, diceFor(seed, c.provider, q, i))
 		a.choices[i] = made

@@ -48,20 +48,20 @@ type ask struct {
 }
 
 // understand reads a body that the provider's rules have accepted. Fields that
-// the provider does not document cannot be in it.
+// the provider neither documents nor takes cannot be in it.
 func understand(body members) *ask {
 	format := body.object("response_format")
 	a := &ask{
 		model:        body.text("model"),
 		stream:       body.flag("stream"),
 		includeUsage: body.object("stream_options").flag("include_usage"),
-		choices:      int(max(body.whole("n"), 1)),
+		choices:      int(min(max(body.whole("n"), 1), maxChoices)),
 		maxTokens:    lowestLimit(body.whole("max_tokens"), body.whole("max_completion_tokens")),
 		stops:        stopSequences(body["stop"]),
 		seed:         body.whole("seed"),
 		noReasoning:  body.text("reasoning_effort") == "none",
 		logprobs:     body.flag("logprobs"),
-		runners:      int(body.whole("top_logprobs")),
+		runners:      int(min(max(body.whole("top_logprobs"), 0), maxRunners)),
 		tool:         wantedTool(body),
 		schema:       format.object("json_schema").object("schema"),
 		json:         strings.HasPrefix(format.text("type"), "json_"),

@@ -3,7 +3,8 @@ package simulator
 import "net/http"
 
 // A contract is what one provider's page says: its models, its rules for a
-// request, and the shape of its answers.
+// request, and the shape of its answers; or what a provider does that deviates
+// from its page.
 type contract struct {
 	provider Provider
 	models   []string
@@ -11,23 +12,53 @@ type contract struct {
 	// two pages print the same one, so no client may take it for a key.
 	id string
 	// headers checks what the page demands of a request's header; nil: nothing.
-	headers func(http.Header) *refusal
-	body    rule
+	headers func(http.Header) *Refusal
+	// fields are the members of a request's body.
+	fields []field
 	// reasons says that the page's usage object knows reasoning tokens.
 	reasons bool
 	plain   func(*answer) any
 	// event is one chunk of a stream; its usage is nil except on a usage-only chunk.
 	event func(a *answer, choices []chunkChoice, usage any) any
+	// usage is the usage object, of an answer or chunk.
+	usage func(Usage, figures) any
 }
 
-func contractOf(p Provider) *contract {
+// contractOf is the contract of a provider that deviates so; nil: there is no such provider.
+func contractOf(p Provider, d Deviations) *contract {
 	switch p {
 	case StarMagic:
-		return starMagic()
+		return starMagic(d)
 	case TheTurbo:
-		return theTurbo()
+		return theTurbo(d)
 	case Evolink:
-		return evolink()
+		return evolink(d)
+	}
+	return nil
+}
+
+// read checks a request's body.
+func (c *contract) read(raw []byte) (members, *Refusal) {
+	v, bad := decode(raw)
+	if bad == nil {
+		bad = all(object(c.fields...), streamOptionsNeedStream, toolChoiceIsOffered)("", v)
+	}
+	if bad != nil {
+		return nil, bad
+	}
+	return v.(members), nil
+}
+
+// Accepts reports whether the provider's page documents a request with this
+// body: nil, or a *Refusal with what the provider would have answered. It knows
+// no deviations, and asks for no header, key or limit of size.
+func (p Provider) Accepts(body []byte) error {
+	c := contractOf(p, Deviations{})
+	if c == nil {
+		return invalid(http.StatusNotFound, "", "unknown_url", "There is no provider '"+string(p)+"'.")
+	}
+	if _, bad := c.read(body); bad != nil {
+		return bad
 	}
 	return nil
 }
@@ -83,7 +114,7 @@ type envelope struct {
 }
 
 func (a *answer) plainEnvelope(choices any) envelope {
-	return envelope{a.id, a.model, "chat.completion", a.created, choices, a.report(detailed(a.usage))}
+	return envelope{a.id, a.model, "chat.completion", a.created, choices, a.report(a.usage)}
 }
 
 func (a *answer) chunkEnvelope(choices []chunkChoice, usage any) any {
@@ -117,16 +148,18 @@ type completionDetails struct {
 	ReasoningTokens int64 `json:"reasoning_tokens"`
 }
 
-func detailed(u Usage) detailedUsage {
+func detailed(u Usage, told figures) any {
 	return detailedUsage{
-		PromptTokens:     u.Prompt,
-		CompletionTokens: u.Completion,
-		TotalTokens:      u.Total(),
+		PromptTokens:     told.prompt,
+		CompletionTokens: told.completion,
+		TotalTokens:      told.total,
 		PromptTokensDetails: promptDetails{
 			CachedTokens: u.Cached,
 			TextTokens:   u.Prompt - u.Media,
 			ImageTokens:  u.Media,
 		},
 		CompletionTokensDetails: completionDetails{ReasoningTokens: u.Reasoning},
+		InputTokens:             told.input,
+		OutputTokens:            told.output,
 	}
 }

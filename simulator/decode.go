@@ -16,7 +16,7 @@ const maxDepth = 64
 // numbers json.Number. A name that occurs twice in an object is refused, because
 // such a body says two things at once and a proxy that patches bodies could
 // produce one without noticing.
-func decode(body []byte) (any, *refusal) {
+func decode(body []byte) (any, *Refusal) {
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.UseNumber()
 	v, bad := decodeValue(d, "", 0)
@@ -29,7 +29,7 @@ func decode(body []byte) (any, *refusal) {
 	return v, nil
 }
 
-func decodeValue(d *json.Decoder, at string, depth int) (any, *refusal) {
+func decodeValue(d *json.Decoder, at string, depth int) (any, *Refusal) {
 	token, err := d.Token()
 	if err != nil {
 		return nil, notJSON()
@@ -46,7 +46,7 @@ func decodeValue(d *json.Decoder, at string, depth int) (any, *refusal) {
 	return token, nil
 }
 
-func decodeObject(d *json.Decoder, at string, depth int) (any, *refusal) {
+func decodeObject(d *json.Decoder, at string, depth int) (any, *Refusal) {
 	found := members{}
 	for d.More() {
 		token, err := d.Token()
@@ -67,7 +67,7 @@ func decodeObject(d *json.Decoder, at string, depth int) (any, *refusal) {
 	return found, closing(d)
 }
 
-func decodeArray(d *json.Decoder, at string, depth int) (any, *refusal) {
+func decodeArray(d *json.Decoder, at string, depth int) (any, *Refusal) {
 	found := []any{}
 	for d.More() {
 		v, bad := decodeValue(d, index(at, len(found)), depth+1)
@@ -79,14 +79,14 @@ func decodeArray(d *json.Decoder, at string, depth int) (any, *refusal) {
 	return found, closing(d)
 }
 
-func closing(d *json.Decoder) *refusal {
+func closing(d *json.Decoder) *Refusal {
 	if _, err := d.Token(); err != nil {
 		return notJSON()
 	}
 	return nil
 }
 
-func notJSON() *refusal {
+func notJSON() *Refusal {
 	return invalid(http.StatusBadRequest, "", "invalid_json", "The body of the request is not valid JSON.")
 }
 

@@ -43,7 +43,7 @@ func (x *exchange) respond(contentType string, body []byte) error {
 	if len(body) == 0 && status >= http.StatusBadRequest {
 		made := faultRefusal(status)
 		body = made.body()
-		x.record.note(func(e *Entry) { e.ErrorCode = made.code })
+		x.record.note(func(e *Entry) { e.ErrorCode = made.Code })
 	}
 	h := x.w.Header()
 	h.Set("Content-Type", contentType)
@@ -63,13 +63,13 @@ func (x *exchange) respond(contentType string, body []byte) error {
 }
 
 // faultRefusal is what an OpenAI-compatible provider says with such a status.
-func faultRefusal(status int) *refusal {
+func faultRefusal(status int) *Refusal {
 	made := invalid(status, "", "simulated_fault", fmt.Sprintf("Simulated fault: %d %s.", status, http.StatusText(status)))
 	switch {
 	case status == http.StatusTooManyRequests:
-		made.kind, made.code = "rate_limit_error", "rate_limit_exceeded"
+		made.Type, made.Code = "rate_limit_error", "rate_limit_exceeded"
 	case status >= http.StatusInternalServerError:
-		made.kind = "server_error"
+		made.Type = "server_error"
 	}
 	return made
 }

@@ -36,6 +36,9 @@
 // and nothing that it says. The truth log tells of every request what was
 // planned, what left, how it ended, and when the client was seen to leave.
 //
+// Deviations are what a provider does otherwise than its page says, for as long
+// as it lives: a field more or less, another range, other errors, other usage.
+//
 // Load generators need a provider that costs next to nothing and judges
 // nothing: that is StartFast's.
 //

@@ -34,17 +34,17 @@ type exchange struct {
 	framer *framer
 	held   batch
 	events int   // sent
+	told   int64 // tokens of the chunks up to now
 	sent   int64 // bytes of the body
 }
 
 func (s *Simulator) newExchange(w http.ResponseWriter, r *http.Request) *exchange {
 	x := &exchange{
-		sim:      s,
-		contract: s.paths[r.URL.Path],
-		w:        w,
-		control:  http.NewResponseController(w),
-		r:        r,
-		record:   &record{most: s.options.TruthBytes},
+		sim:     s,
+		w:       w,
+		control: http.NewResponseController(w),
+		r:       r,
+		record:  &record{most: s.options.TruthBytes},
 	}
 	x.record.entry = Entry{
 		Method:   r.Method,
@@ -54,9 +54,10 @@ func (s *Simulator) newExchange(w http.ResponseWriter, r *http.Request) *exchang
 
 		Connection: connectionOf(r.Context()),
 	}
-	if x.contract != nil {
-		x.record.entry.Provider = x.contract.provider
-		x.behaviour = s.behaviour(x.contract.provider)
+	if p, known := s.paths[r.URL.Path]; known {
+		x.record.entry.Provider = p
+		now := s.played(p)
+		x.behaviour, x.contract = now.behaviour, now.contract
 	}
 	x.framer = newFramer(x.behaviour.Style)
 	return x
@@ -71,7 +72,7 @@ func (x *exchange) serve() {
 		x.strike(q)
 		err = x.deliver(q)
 	}
-	var refused *refusal
+	var refused *Refusal
 	switch {
 	case err == nil, errors.Is(err, errEnded):
 		x.record.note(func(e *Entry) { e.CleanEnd = true })
@@ -82,7 +83,7 @@ func (x *exchange) serve() {
 	}
 }
 
-// receive reads the request and checks it; its error is a *refusal unless the
+// receive reads the request and checks it; its error is a *Refusal unless the
 // request never came in whole.
 func (x *exchange) receive() (*ask, error) {
 	switch {
@@ -109,17 +110,15 @@ func (x *exchange) receive() (*ask, error) {
 			return nil, bad
 		}
 	}
-	body, bad := decode(raw)
-	if bad == nil {
-		bad = x.contract.body("", body)
-	}
+	body, bad := x.contract.read(raw)
 	if bad != nil {
 		return nil, bad
 	}
-	return understand(body.(members)), nil
+	x.record.asked(body)
+	return understand(x.behaviour.Deviations.heeded(body)), nil
 }
 
-func (x *exchange) authorise() *refusal {
+func (x *exchange) authorise() *Refusal {
 	key, ok := strings.CutPrefix(x.r.Header.Get("Authorization"), "Bearer ")
 	switch {
 	case !ok:
@@ -134,20 +133,17 @@ func (x *exchange) authorise() *refusal {
 // strike finds the fault that this request meets.
 func (x *exchange) strike(q *ask) {
 	x.fault = x.sim.faults.strike(x.contract.provider, q.model)
-	x.record.note(func(e *Entry) {
-		e.Model, e.Stream, e.IncludeUsage = q.model, q.stream, q.includeUsage
-		e.Fault = x.fault.String()
-	})
+	x.record.note(func(e *Entry) { e.Fault = x.fault.String() })
 }
 
-func (x *exchange) refuse(bad *refusal) {
-	body := bad.body()
+func (x *exchange) refuse(bad *Refusal) {
+	contentType, body := x.behaviour.Deviations.refusal(bad)
 	x.record.note(func(e *Entry) {
-		e.Status, e.ErrorCode = bad.status, bad.code
+		e.Status, e.ErrorCode = bad.Status, bad.Code
 		e.FirstByte = x.sim.options.Now()
 		e.BytesWritten, e.CleanEnd = int64(len(body)), true
 	})
-	writeJSON(x.w, bad.status, body)
+	write(x.w, bad.Status, contentType, body)
 }
 
 // abandon ends an exchange whose answer is not whole, so that it cannot be
@@ -221,16 +217,20 @@ func (x *exchange) hang() error {
 	return x.lost()
 }
 
-func unknownPath(r *http.Request) *refusal {
+func unknownPath(r *http.Request) *Refusal {
 	return invalid(http.StatusNotFound, "", "unknown_url", "Invalid URL ("+r.Method+" "+r.URL.Path+").")
 }
 
-func wrongMethod(r *http.Request) *refusal {
+func wrongMethod(r *http.Request) *Refusal {
 	return invalid(http.StatusMethodNotAllowed, "", "method_not_allowed", "Not allowed to "+r.Method+" on "+r.URL.Path+".")
 }
 
 func writeJSON(w http.ResponseWriter, status int, body []byte) {
-	w.Header().Set("Content-Type", "application/json")
+	write(w, status, "application/json", body)
+}
+
+func write(w http.ResponseWriter, status int, contentType string, body []byte) {
+	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // a client that left has nothing to be told

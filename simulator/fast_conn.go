@@ -34,7 +34,7 @@ func (c *fastConn) serve() {
 		if err == nil {
 			err = c.answer(w)
 		}
-		var refused *refusal
+		var refused *Refusal
 		if errors.As(err, &refused) {
 			c.refuse(refused)
 		}
@@ -44,7 +44,7 @@ func (c *fastConn) serve() {
 	}
 }
 
-// receive reads a whole request; its error is a *refusal unless the request
+// receive reads a whole request; its error is a *Refusal unless the request
 // never came in whole.
 func (c *fastConn) receive() (wish, error) {
 	c.arm()
@@ -71,7 +71,7 @@ func (c *fastConn) receive() (wish, error) {
 	return w, err
 }
 
-func fastTooLarge() *refusal {
+func fastTooLarge() *Refusal {
 	return invalid(http.StatusRequestEntityTooLarge, "", "body_too_large", "The body of the request is too large.")
 }
 
@@ -261,10 +261,10 @@ func (c *fastConn) arm() {
 
 // refuse answers and closes. What the client still sends is read for a moment,
 // or the kernel would throw the answer away with it.
-func (c *fastConn) refuse(bad *refusal) {
+func (c *fastConn) refuse(bad *Refusal) {
 	body := bad.body()
-	c.out = fmt.Appendf(c.out[:0], "HTTP/1.1 %d %s\r\n", bad.status, http.StatusText(bad.status))
-	if bad.status == http.StatusMethodNotAllowed {
+	c.out = fmt.Appendf(c.out[:0], "HTTP/1.1 %d %s\r\n", bad.Status, http.StatusText(bad.Status))
+	if bad.Status == http.StatusMethodNotAllowed {
 		c.out = append(c.out, "Allow: POST\r\n"...)
 	}
 	c.out = fmt.Appendf(c.out, "Content-Type: application/json\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", len(body), body)

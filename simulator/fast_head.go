@@ -20,7 +20,7 @@ type fastHead struct {
 // parseFastHead reads a head up to the empty line, which is not part of it. It
 // takes less than RFC 9112 allows, and nothing that two readers could
 // understand differently.
-func parseFastHead(raw []byte) (fastHead, *refusal) {
+func parseFastHead(raw []byte) (fastHead, *Refusal) {
 	var h fastHead
 	line, rest := cutLine(raw)
 	method, target, _ := bytes.Cut(line, []byte(" "))
@@ -72,7 +72,7 @@ func (h *fastHead) learn(name, value []byte) bool {
 	return true
 }
 
-func malformed(what string) *refusal {
+func malformed(what string) *Refusal {
 	return invalid(http.StatusBadRequest, "", "invalid_request_head", "The "+what+" of the request is not well-formed.")
 }
 

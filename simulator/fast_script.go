@@ -28,7 +28,7 @@ const (
 )
 
 func newScript(o FastOptions, now time.Time) *script {
-	c := contractOf(StarMagic)
+	c := contractOf(StarMagic, Deviations{})
 	q := &ask{model: c.models[0]}
 	text := sentences("", diceFor(o.Seed, StarMagic, q, 0), func(words, _ int) bool { return words >= fastMaxTokens })
 	s := &script{contract: c, created: now.Unix(), pieces: wordsOf(text), tokens: o.Tokens}
@@ -57,6 +57,7 @@ func (s *script) answer(w wish) *answer {
 		choices: []choice{{pieces: s.pieces[:length], finish: finish}},
 		usage:   Usage{Prompt: fastPrompt, Completion: int64(length)},
 		ask:     &ask{},
+		tell:    func(u Usage) any { return s.contract.usage(u, Figures("").of(u)) },
 	}
 }
 
@@ -85,7 +86,7 @@ func appendStreamHead(out []byte, w wish) []byte {
 func (s *script) tail(w wish, a *answer) [][]byte {
 	events := [][]byte{frame(s.chunk(a, chunkChoice{FinishReason: &a.choices[0].finish}))}
 	if w.includeUsage {
-		events = append(events, frame(encode(s.contract.event(a, []chunkChoice{}, detailed(a.usage)))))
+		events = append(events, frame(encode(s.contract.event(a, []chunkChoice{}, a.report(a.usage)))))
 	}
 	return append(events, append(frame([]byte("[DONE]")), lastChunk...))
 }

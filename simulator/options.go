@@ -22,7 +22,7 @@ func Providers() []Provider { return []Provider{StarMagic, TheTurbo, Evolink} }
 // Models returns the model names that the provider's page documents, in its
 // order; none for a name that is not one of Providers.
 func (p Provider) Models() []string {
-	if c := contractOf(p); c != nil {
+	if c := contractOf(p, Deviations{}); c != nil {
 		return slices.Clone(c.models)
 	}
 	return nil
@@ -75,6 +75,8 @@ type Behaviour struct {
 	// Comments is how many comments (": PROCESSING" and an empty line, a write of their own) come before each
 	// event of a stream, as from resellers.
 	Comments int
+	// Deviations are what the provider does otherwise than its page says.
+	Deviations Deviations
 }
 
 func (o Options) withDefaults() Options {
@@ -99,5 +101,6 @@ func (b Behaviour) withDefaults() Behaviour {
 	}
 	b.Tokens = max(b.Tokens, 0)
 	b.Keys = slices.Clone(b.Keys)
+	b.Deviations = b.Deviations.clone()
 	return b
 }

@@ -97,7 +97,7 @@ func (x *exchange) simulatedError() []byte {
 		return []byte(x.fault.Body)
 	}
 	made := faultRefusal(http.StatusInternalServerError)
-	made.message = "Simulated fault: an error in the answer."
-	x.record.note(func(e *Entry) { e.ErrorCode = made.code })
+	made.Message = "Simulated fault: an error in the answer."
+	x.record.note(func(e *Entry) { e.ErrorCode = made.Code })
 	return bytes.TrimSpace(made.body())
 }

@@ -52,6 +52,14 @@ func (r *record) body(raw []byte) {
 	})
 }
 
+// asked notes what an accepted request asks for, heeded or not.
+func (r *record) asked(body members) {
+	r.note(func(e *Entry) {
+		e.Model, e.Stream = body.text("model"), body.flag("stream")
+		e.IncludeUsage = body.object("stream_options").flag("include_usage")
+	})
+}
+
 func (r *record) planned(a *answer) {
 	r.note(func(e *Entry) {
 		e.Usage = a.usage
@@ -78,7 +86,7 @@ func (r *record) wroteAll(a *answer) {
 		r.wrote(i, &a.choices[i], 0, len(a.choices[i].pieces))
 	}
 	r.complete(func(e *Entry) {
-		e.UsageSent = !a.fault.is(NoUsage)
+		e.UsageSent = a.report(a.usage) != nil
 		for i := range a.choices {
 			if finish := a.finish(i); finish != nil {
 				e.Choices[i].Finish = *finish

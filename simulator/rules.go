@@ -11,27 +11,33 @@ import (
 // A rule checks one value of a request. The path at names it in the refusal as
 // clients see it: "messages[0].content". Rules are built once per provider and
 // read as its page does.
-type rule func(at string, v any) *refusal
+type rule func(at string, v any) *Refusal
 
 // A field is one documented member of an object.
 type field struct {
 	name     string
 	rule     rule
 	required bool
+	numeric  func(least, most float64) rule // what rule was made by; nil: it has no range
 }
 
 func required(name string, r rule) field { return field{name: name, rule: r, required: true} }
 func optional(name string, r rule) field { return field{name: name, rule: r} }
 
+// ranged is an optional number or integer.
+func ranged(name string, numeric func(least, most float64) rule, least, most float64) field {
+	return field{name: name, rule: numeric(least, most), numeric: numeric}
+}
+
 // object accepts the listed fields and no others.
 func object(fields ...field) rule {
-	return func(at string, v any) *refusal {
+	return func(at string, v any) *Refusal {
 		found, ok := v.(members)
 		if !ok {
 			return wrongType(at, "an object", v)
 		}
 		for _, name := range found.names() {
-			if !slices.ContainsFunc(fields, func(f field) bool { return f.name == name }) {
+			if !slices.ContainsFunc(fields, called(name)) {
 				return unknownParameter(join(at, name))
 			}
 		}
@@ -51,7 +57,7 @@ func object(fields ...field) rule {
 }
 
 // anyObject accepts an object whose members the page leaves open.
-func anyObject(at string, v any) *refusal {
+func anyObject(at string, v any) *Refusal {
 	if _, ok := v.(members); !ok {
 		return wrongType(at, "an object", v)
 	}
@@ -60,7 +66,7 @@ func anyObject(at string, v any) *refusal {
 
 // all applies several rules to the same value, the first refusal counts.
 func all(rules ...rule) rule {
-	return func(at string, v any) *refusal {
+	return func(at string, v any) *Refusal {
 		for _, r := range rules {
 			if bad := r(at, v); bad != nil {
 				return bad
@@ -72,7 +78,7 @@ func all(rules ...rule) rule {
 
 // nullable accepts null besides what r accepts.
 func nullable(r rule) rule {
-	return func(at string, v any) *refusal {
+	return func(at string, v any) *Refusal {
 		if v == nil {
 			return nil
 		}
@@ -82,7 +88,7 @@ func nullable(r rule) rule {
 
 // list accepts an array of so many elements or more, each of which must satisfy r.
 func list(least int, r rule) rule {
-	return func(at string, v any) *refusal {
+	return func(at string, v any) *Refusal {
 		elements, ok := v.([]any)
 		if !ok {
 			return wrongType(at, "an array", v)
@@ -99,14 +105,14 @@ func list(least int, r rule) rule {
 	}
 }
 
-func text(at string, v any) *refusal {
+func text(at string, v any) *Refusal {
 	if _, ok := v.(string); !ok {
 		return wrongType(at, "a string", v)
 	}
 	return nil
 }
 
-func boolean(at string, v any) *refusal {
+func boolean(at string, v any) *Refusal {
 	if _, ok := v.(bool); !ok {
 		return wrongType(at, "a boolean", v)
 	}
@@ -115,7 +121,7 @@ func boolean(at string, v any) *refusal {
 
 // oneOf accepts the listed strings.
 func oneOf(values ...string) rule {
-	return func(at string, v any) *refusal {
+	return func(at string, v any) *Refusal {
 		s, ok := v.(string)
 		if !ok {
 			return wrongType(at, "a string", v)
@@ -129,7 +135,7 @@ func oneOf(values ...string) rule {
 
 // number accepts a number from least to most, both included.
 func number(least, most float64) rule {
-	return func(at string, v any) *refusal {
+	return func(at string, v any) *Refusal {
 		n, ok := v.(json.Number)
 		if !ok {
 			return wrongType(at, "a number", v)
@@ -145,7 +151,7 @@ func number(least, most float64) rule {
 // integer accepts a whole number from least to most, both included; 3.0 is one.
 func integer(least, most float64) rule {
 	within := number(least, most)
-	return func(at string, v any) *refusal {
+	return func(at string, v any) *Refusal {
 		n, ok := v.(json.Number)
 		if !ok {
 			return wrongType(at, "an integer", v)
@@ -165,7 +171,7 @@ const (
 	maxRunners = 20      // OpenAI's limit for top_logprobs
 )
 
-func outOfRange(at string, n json.Number, least, most float64) *refusal {
+func outOfRange(at string, n json.Number, least, most float64) *Refusal {
 	if most >= maxInteger && least > -maxInteger {
 		return invalidValue(at, fmt.Sprintf("%s is not a number from %v up", n, least))
 	}
@@ -174,7 +180,7 @@ func outOfRange(at string, n json.Number, least, most float64) *refusal {
 
 // model accepts the documented model names.
 func model(names ...string) rule {
-	return func(at string, v any) *refusal {
+	return func(at string, v any) *Refusal {
 		s, ok := v.(string)
 		if !ok {
 			return wrongType(at, "a string", v)
@@ -188,7 +194,7 @@ func model(names ...string) rule {
 
 // stops accepts a string, or an array of no more strings than most.
 func stops(most int) rule {
-	return func(at string, v any) *refusal {
+	return func(at string, v any) *Refusal {
 		if _, one := v.(string); one {
 			return nil
 		}

@@ -17,14 +17,25 @@ import (
 // and refuses everything else: 404 for another path, 405 for another method.
 type Simulator struct {
 	options Options
-	paths   map[string]*contract // by the path of its one endpoint
+	paths   map[string]Provider // by the path of its one endpoint
 	faults  faults
 	truth   *truth
 
 	connections connections
 
-	mu         sync.Mutex
-	behaviours map[Provider]Behaviour
+	mu      sync.Mutex
+	playing map[Provider]played
+}
+
+// played is a provider as it is played at the moment.
+type played struct {
+	behaviour Behaviour
+	contract  *contract // with the behaviour's deviations
+}
+
+func play(p Provider, b Behaviour) played {
+	b = b.withDefaults()
+	return played{behaviour: b, contract: contractOf(p, b.Deviations)}
 }
 
 // New builds a simulator. It serves nothing before Start is called or Handler's
@@ -32,18 +43,18 @@ type Simulator struct {
 func New(o Options) *Simulator {
 	o = o.withDefaults()
 	s := &Simulator{
-		options:    o,
-		paths:      map[string]*contract{},
-		truth:      newTruth(o.TruthEntries),
-		behaviours: map[Provider]Behaviour{},
+		options: o,
+		paths:   map[string]Provider{},
+		truth:   newTruth(o.TruthEntries),
+		playing: map[Provider]played{},
 	}
 	for _, p := range Providers() {
-		s.paths["/"+string(p)+"/v1/chat/completions"] = contractOf(p)
+		s.paths["/"+string(p)+"/v1/chat/completions"] = p
 		b, own := o.Providers[p]
 		if !own {
 			b = o.Behaviour
 		}
-		s.behaviours[p] = b.withDefaults()
+		s.playing[p] = play(p, b)
 	}
 	return s
 }
@@ -61,7 +72,7 @@ func (s *Simulator) Behave(b Behaviour, providers ...Provider) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, p := range providers {
-		s.behaviours[p] = b.withDefaults()
+		s.playing[p] = play(p, b)
 	}
 }
 
@@ -109,10 +120,10 @@ func (s *Simulator) Connections() int { return int(s.connections.open.Load()) }
 // Reset forgets the truth; numbers start at 1 again. Faults and behaviours stay.
 func (s *Simulator) Reset() { s.truth.reset() }
 
-func (s *Simulator) behaviour(p Provider) Behaviour {
+func (s *Simulator) played(p Provider) played {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.behaviours[p]
+	return s.playing[p]
 }
 
 func (s *Simulator) serve(w http.ResponseWriter, r *http.Request) {

@@ -8,36 +8,37 @@ import "math"
 // assistant's tool_calls are taken as well: the page documents them in its
 // answers, and a conversation of several turns sends answers back. An image is
 // given by data: URL or by address, the page rules neither out.
-func starMagic() *contract {
+func starMagic(d Deviations) *contract {
 	models := []string{"gemini-2.5-flash-lite"}
 	return &contract{
 		provider: StarMagic,
 		models:   models,
 		id:       "chatcmpl-20251010015944503180122WJNB8Eid",
-		body:     all(starMagicBody(models), streamOptionsNeedStream, toolChoiceIsOffered),
+		fields:   d.fields(starMagicFields(models, d)),
 		reasons:  true,
 		plain:    starMagicPlain,
 		event:    (*answer).chunkEnvelope,
+		usage:    detailed,
 	}
 }
 
-func starMagicBody(models []string) rule {
-	return object(
+func starMagicFields(models []string, d Deviations) []field {
+	return []field{
 		required("model", model(models...)),
-		required("messages", list(1, starMagicMessage())),
+		required("messages", list(1, messageWithTools(d.roles("system", "user", "assistant", "tool"), d.media(mediaTerms{web: true})))),
 		optional("stream", boolean),
-		optional("max_completion_tokens", integer(1, maxInteger)),
-		optional("max_tokens", integer(1, maxInteger)),
-		optional("temperature", number(0, unbounded)),
-		optional("top_p", number(0, 1)),
-		optional("frequency_penalty", number(-2, 2)),
-		optional("presence_penalty", number(-2, 2)),
+		ranged("max_completion_tokens", integer, 1, maxInteger),
+		ranged("max_tokens", integer, 1, maxInteger),
+		ranged("temperature", number, 0, unbounded),
+		ranged("top_p", number, 0, 1),
+		ranged("frequency_penalty", number, -2, 2),
+		ranged("presence_penalty", number, -2, 2),
 		optional("stop", stops(math.MaxInt)),
-		optional("n", integer(1, maxChoices)),
+		ranged("n", integer, 1, maxChoices),
 		optional("reasoning_effort", oneOf("none", "low", "medium", "high")),
-		optional("seed", integer(math.MinInt64, math.MaxInt64)),
+		ranged("seed", integer, math.MinInt64, math.MaxInt64),
 		optional("logprobs", boolean),
-		optional("top_logprobs", integer(0, maxRunners)),
+		ranged("top_logprobs", integer, 0, maxRunners),
 		optional("response_format", responseFormat()),
 		optional("stream_options", object(optional("include_usage", boolean))),
 		optional("tools", tools()),
@@ -46,35 +47,7 @@ func starMagicBody(models []string) rule {
 			optional("cached_content", text),
 			optional("thinking_config", anyObject),
 		)))),
-	)
-}
-
-func starMagicMessage() rule {
-	fields := object(
-		required("role", oneOf("system", "user", "assistant", "tool")),
-		optional("content", nullable(content(imageAddress))),
-		optional("tool_call_id", text),
-		optional("tool_calls", list(1, object(
-			required("id", text),
-			required("type", oneOf("function")),
-			required("function", object(required("name", text), required("arguments", text))),
-		))),
-	)
-	return all(fields, func(at string, v any) *refusal {
-		message := v.(members)
-		_, speaks := message["content"]
-		_, calls := message["tool_calls"]
-		_, answers := message["tool_call_id"]
-		switch {
-		case calls && message["role"] != "assistant":
-			return invalidValue(join(at, "tool_calls"), "only an assistant calls tools")
-		case !speaks && !calls:
-			return missing(join(at, "content"))
-		case message["role"] == "tool" && !answers:
-			return missing(join(at, "tool_call_id"))
-		}
-		return nil
-	})
+	}
 }
 
 // responseFormat is JSON mode or JSON Schema; "text" says in OpenAI's format
@@ -90,21 +63,12 @@ func responseFormat() rule {
 			optional("strict", boolean),
 		)),
 	)
-	return func(at string, v any) *refusal {
+	return func(at string, v any) *Refusal {
 		if found, ok := v.(members); ok && found["type"] == "json_schema" {
 			return schema(at, v)
 		}
 		return free(at, v)
 	}
-}
-
-// streamOptionsNeedStream: "Streaming response options. Can be set when stream is true."
-func streamOptionsNeedStream(_ string, v any) *refusal {
-	body := v.(members)
-	if _, set := body["stream_options"]; set && !body.flag("stream") {
-		return invalidValue("stream_options", "it can be set when stream is true only")
-	}
-	return nil
 }
 
 type starMagicChoice struct {

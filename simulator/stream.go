@@ -51,6 +51,7 @@ func (x *exchange) pieces(a *answer) error {
 			if n >= len(c.pieces) {
 				continue
 			}
+			x.told += c.tokens(n, n+1)
 			if err := x.chunk(a, a.pieceOf(i, n), func() { x.record.wrote(i, c, n, n+1) }); err != nil {
 				return err
 			}
@@ -78,7 +79,12 @@ func (x *exchange) finishes(a *answer) error {
 	}
 	for i := range a.choices {
 		c := &a.choices[i]
-		finished := func() { x.record.note(func(e *Entry) { e.Choices[i].Finish = c.finish }) }
+		finished := func() {
+			x.record.note(func(e *Entry) {
+				e.Choices[i].Finish = c.finish
+				e.UsageSent = i == len(a.choices)-1 && x.soFar(a) != nil
+			})
+		}
 		if err := x.chunk(a, chunkChoice{Index: i, FinishReason: &c.finish}, finished); err != nil {
 			return err
 		}
@@ -86,18 +92,48 @@ func (x *exchange) finishes(a *answer) error {
 	return nil
 }
 
-// usage sends the chunk without choices, where it is documented and was asked for.
+// usage sends the chunk without choices, where it is due.
 func (x *exchange) usage(a *answer) error {
-	if !a.ask.includeUsage || x.fault.is(NoUsage, DoneWithoutFinish) {
+	told := a.report(a.usage)
+	if !x.tellsUsage(a) || told == nil || x.fault.is(DoneWithoutFinish) {
 		return nil
 	}
-	data := encode(x.contract.event(a, []chunkChoice{}, a.report(detailed(a.usage))))
+	data := encode(x.contract.event(a, []chunkChoice{}, told))
 	return x.event(data, func() { x.record.note(func(e *Entry) { e.UsageSent = true }) })
 }
 
-func (x *exchange) done(*answer) error {
-	if x.fault.is(NoDone) {
+// tellsUsage reports whether the chunk of usage alone is due: where it is
+// documented and was asked for, unless the provider deviates.
+func (x *exchange) tellsUsage(a *answer) bool {
+	switch x.behaviour.Deviations.StreamUsage {
+	case UsageNever:
+		return false
+	case UsageAlways:
+		return true
+	}
+	return a.ask.includeUsage
+}
+
+// soFar is the usage in a chunk with choices; nil, as documented, for none.
+func (x *exchange) soFar(a *answer) any {
+	if x.behaviour.Deviations.StreamUsage != UsageEveryChunk {
 		return nil
+	}
+	u := a.usage
+	u.Completion = u.Reasoning + x.told
+	return a.report(u)
+}
+
+func (x *exchange) done(*answer) error {
+	switch {
+	case x.fault.is(NoDone):
+		return nil
+	case x.behaviour.Deviations.NoDone:
+		err := x.release()
+		if err == nil {
+			x.record.complete(func(*Entry) {})
+		}
+		return err
 	}
 	return x.event([]byte("[DONE]"), func() { x.record.complete(func(*Entry) {}) })
 }
@@ -124,5 +160,5 @@ func (x *exchange) late(a *answer) []byte {
 }
 
 func (x *exchange) chunk(a *answer, c chunkChoice, sent func()) error {
-	return x.event(encode(x.contract.event(a, []chunkChoice{c}, nil)), sent)
+	return x.event(encode(x.contract.event(a, []chunkChoice{c}, x.soFar(a))), sent)
 }

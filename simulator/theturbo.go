@@ -12,7 +12,7 @@ import (
 // string, or an array of at most 4. It calls n and max_tokens numbers; a part
 // of an answer or of a token means nothing, so they are integers. A message has
 // role and content and nothing else.
-func theTurbo() *contract {
+func theTurbo(d Deviations) *contract {
 	models := []string{
 		"gemini-1.5-pro", "gemini-1.5-pro-001", "gemini-1.5-pro-002",
 		"gemini-1.5-flash-001", "gemini-1.5-flash-002", "gemini-1.5-flash-8b",
@@ -27,30 +27,28 @@ func theTurbo() *contract {
 		models:   models,
 		id:       "chatcmpl-1234567890",
 		headers:  theTurboHeaders,
-		body:     all(theTurboBody(models), toolChoiceIsOffered),
+		fields:   d.fields(theTurboFields(models, d)),
 		plain:    theTurboPlain,
 		event:    theTurboEvent,
+		usage:    theTurboFigures,
 	}
 }
 
-func theTurboBody(models []string) rule {
-	return object(
+func theTurboFields(models []string, d Deviations) []field {
+	return []field{
 		required("model", model(models...)),
-		required("messages", list(1, object(
-			required("role", oneOf("system", "user", "assistant")),
-			required("content", content(dataURLOf(theTurboMedia()))),
-		))),
-		optional("temperature", number(0, 2)),
-		optional("top_p", number(0, 1)),
-		optional("n", integer(1, maxChoices)),
+		required("messages", list(1, message(d.roles("system", "user", "assistant"), d.media(mediaTerms{types: theTurboMedia()})))),
+		ranged("temperature", number, 0, 2),
+		ranged("top_p", number, 0, 1),
+		ranged("n", integer, 1, maxChoices),
 		optional("stream", boolean),
 		optional("stop", stops(4)),
-		optional("max_tokens", integer(1, maxInteger)),
-		optional("presence_penalty", number(-2, 2)),
-		optional("frequency_penalty", number(-2, 2)),
+		ranged("max_tokens", integer, 1, maxInteger),
+		ranged("presence_penalty", number, -2, 2),
+		ranged("frequency_penalty", number, -2, 2),
 		optional("tools", tools()),
 		optional("tool_choice", toolChoice()),
-	)
+	}
 }
 
 func theTurboMedia() []string {
@@ -66,7 +64,7 @@ func theTurboMedia() []string {
 // Accept "unified as application/json" and makes no exception for streams, so
 // application/json must be named there, alone or beside other types
 // ("application/json, text/event-stream"); a wildcard does not name it.
-func theTurboHeaders(h http.Header) *refusal {
+func theTurboHeaders(h http.Header) *Refusal {
 	if !namesJSON(h.Get("Content-Type")) {
 		return badRequest("", "invalid_content_type", "The header Content-Type must be application/json.")
 	}
@@ -92,9 +90,11 @@ type theTurboEnvelope struct {
 	Usage   any    `json:"usage,omitempty"`
 }
 
-// theTurboChoice has no index: the page's example has none.
+// theTurboChoice has no index: the page's example has none. Logprobs come only
+// from a provider that deviates.
 type theTurboChoice struct {
 	Message      theTurboAnswer `json:"message"`
+	Logprobs     *logprobs      `json:"logprobs,omitempty"`
 	FinishReason *string        `json:"finish_reason"`
 }
 
@@ -108,19 +108,25 @@ type theTurboUsage struct {
 	PromptTokens     int64 `json:"prompt_tokens"`
 	CompletionTokens int64 `json:"completion_tokens"`
 	TotalTokens      int64 `json:"total_tokens"`
+	// The page knows no such twins.
+	InputTokens  int64 `json:"input_tokens,omitempty"`
+	OutputTokens int64 `json:"output_tokens,omitempty"`
+}
+
+func theTurboFigures(_ Usage, told figures) any {
+	return theTurboUsage{told.prompt, told.completion, told.total, told.input, told.output}
 }
 
 func theTurboPlain(a *answer) any {
 	choices := make([]theTurboChoice, len(a.choices))
 	for i := range a.choices {
 		c := &a.choices[i]
-		choices[i] = theTurboChoice{Message: theTurboAnswer{Role: "assistant", Content: c.content()}, FinishReason: a.finish(i)}
+		choices[i] = theTurboChoice{Message: theTurboAnswer{Role: "assistant", Content: c.content()}, Logprobs: a.logprobs(c, 0, len(c.pieces)), FinishReason: a.finish(i)}
 		if call := c.toolCall(); call != nil {
 			choices[i].Message.ToolCalls = []*toolCall{call}
 		}
 	}
-	usage := a.report(theTurboUsage{a.usage.Prompt, a.usage.Completion, a.usage.Total()})
-	return theTurboEnvelope{a.id, "chat.completion", a.created, a.model, choices, usage}
+	return theTurboEnvelope{a.id, "chat.completion", a.created, a.model, choices, a.report(a.usage)}
 }
 
 func theTurboEvent(a *answer, choices []chunkChoice, usage any) any {

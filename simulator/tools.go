@@ -22,7 +22,7 @@ func toolChoice() rule {
 		required("type", oneOf("function")),
 		required("function", object(required("name", text))),
 	)
-	return func(at string, v any) *refusal {
+	return func(at string, v any) *Refusal {
 		switch v.(type) {
 		case string:
 			return mode(at, v)
@@ -35,13 +35,23 @@ func toolChoice() rule {
 
 // toolChoiceIsOffered refuses a choice that no tool of the request can meet. It
 // runs on the whole body, after the rules of both fields.
-func toolChoiceIsOffered(_ string, v any) *refusal {
+func toolChoiceIsOffered(_ string, v any) *Refusal {
 	body := v.(members)
 	if body.text("tool_choice") == "required" && len(body.list("tools")) == 0 {
 		return invalidValue("tool_choice", "'required' needs at least one tool")
 	}
 	if name := body.object("tool_choice").object("function").text("name"); name != "" && findTool(body, name) == nil {
 		return invalidValue("tool_choice", "'"+name+"' is not among the tools")
+	}
+	return nil
+}
+
+// streamOptionsNeedStream: "Streaming response options. Can be set when stream
+// is true." Like toolChoiceIsOffered it can only strike where the fields are taken.
+func streamOptionsNeedStream(_ string, v any) *Refusal {
+	body := v.(members)
+	if _, set := body["stream_options"]; set && !body.flag("stream") {
+		return invalidValue("stream_options", "it can be set when stream is true only")
 	}
 	return nil
 }

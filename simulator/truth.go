@@ -44,12 +44,13 @@ type Entry struct {
 	EventsWritten int `json:"events_written"`
 	// BytesWritten counts the bytes of the body handed to the socket, without its transfer coding.
 	BytesWritten int64 `json:"bytes_written"`
-	// UsageSent says that the client was sent a usage object, whose figures are Usage, unless the fault is WrongUsage.
+	// UsageSent says that the client was sent the usage object of the whole answer, whose figures are Usage, unless
+	// the fault is WrongUsage or the provider's Deviations have other Figures.
 	UsageSent bool `json:"usage_sent"`
 	// Choices are what was written of each choice.
 	Choices []Delivered `json:"choices,omitempty"`
-	// Done says that the answer's last byte was handed to the socket: `[DONE]`
-	// of a stream, the end of a whole plain answer, or of what Respond and HTML send instead.
+	// Done says that the answer's last byte was handed to the socket: `[DONE]` of a stream (its last
+	// chunk where Deviations have NoDone), the end of a whole plain answer, or of what Respond and HTML send instead.
 	Done bool `json:"done"`
 	// CleanEnd says that the body was ended as HTTP ends one, by its announced length or the last
 	// chunk, be it the whole answer or not.
