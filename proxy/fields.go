@@ -139,7 +139,12 @@ func roleOf(d *scan.Document, member scan.Member) memberRole {
 	switch member.Name {
 	case "model":
 		return memberRole{meaning: meaningModel}
-	case "messages", "stream":
+	case "messages":
+		return memberRole{meaning: meaningCore}
+	case "stream":
+		if member.Kind == scan.Null {
+			return memberRole{param: upstream.ParamStream, meaning: meaningEmpty}
+		}
 		return memberRole{meaning: meaningCore}
 	case "stream_options":
 		return memberRole{meaning: meaningOptions}

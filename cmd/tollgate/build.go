@@ -34,11 +34,10 @@ func (p *process) open() (err error) {
 	}
 	p.monitor = upstream.NewMonitor(p.log, p.telemetry.Metrics())
 	p.transport = upstream.NewTransport(upstream.TransportOptions{})
-	gateway, err := p.newGateway()
-	if err != nil {
+	if p.gateway, err = p.newGateway(); err != nil {
 		return err
 	}
-	if p.public, err = proxy.NewServer(gateway); err != nil {
+	if p.public, err = proxy.NewServer(p.gateway); err != nil {
 		return err
 	}
 	if err := p.observe(); err != nil {
@@ -191,8 +190,12 @@ func (p *process) listen() (err error) {
 		Keys:      p.keys,
 		Usage:     p.ledger,
 		Upstreams: &p.table,
+		Explainer: p.gateway,
 		Metrics:   p.telemetry.MetricsHandler(),
 		Token:     token,
+
+		MaxRequestBody: int64(p.config.Server.MaxRequestBody),
+
 		Ready:     func() bool { return !p.draining.Load() },
 		Log:       p.log,
 	})

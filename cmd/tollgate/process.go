@@ -50,6 +50,7 @@ type process struct {
 	table     tableInForce
 	transport *upstream.Transport
 	limiter   *ratelimit.Limiter
+	gateway   *proxy.Gateway
 	public    *proxy.Server
 	operators *admin.Server
 	reloads   reloads
