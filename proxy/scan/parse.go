@@ -87,15 +87,20 @@ func (d *Document) claim(key Span) (field, *Error) {
 		return field{}, &Error{Code: CodeTooManyFields, Offset: at, Reason: "has more than 128 fields"}
 	}
 	raw := d.slice(key)
-	var unescapedBuf [MaxName * maxEscape]byte
-	if len(raw) <= len(unescapedBuf) {
-		raw = appendUnescaped(unescapedBuf[:0], raw)
+	plain, folded := isFolded(raw), raw
+	if !plain {
+		var unescapedBuf [MaxName * maxEscape]byte
+		if len(raw) <= len(unescapedBuf) {
+			raw = appendUnescaped(unescapedBuf[:0], raw)
+		}
 	}
 	if len(raw) > MaxName {
 		return field{}, &Error{Code: CodeInvalidValue, Offset: at, Reason: "has a field name longer than 64 bytes"}
 	}
-	var foldedBuf [MaxName]byte
-	folded := appendFolded(foldedBuf[:0], raw)
+	if !plain {
+		var foldedBuf [MaxName]byte
+		folded = appendFolded(foldedBuf[:0], raw)
+	}
 	hash := hashName(folded)
 	if d.taken(hash, folded) {
 		return field{}, duplicate(safeParam(folded), at)

@@ -39,45 +39,74 @@ func (d *Document) Rewrite(dst []byte, r Revision) []byte {
 	if len(d.Members) == 0 {
 		return append(dst, d.Body...)
 	}
-	dst = slices.Grow(dst, d.grown(r))
+	w := writer{dst: slices.Grow(dst, d.grown(&r)), body: d.Body}
 	// The white space before the first member and after the last stays in
 	// place; the comma and white space between two members go with the second.
-	dst = append(dst, d.Body[:d.Members[0].Key.Start]...)
-	kept, splices := 0, r.Splices
-	for i, m := range d.Members {
-		edit, edited := r.edit(i)
-		if edited && edit.Value == nil && edit.Key == nil {
-			continue
+	kept, end := 0, d.Members[0].Key.Start
+	for i := range d.Members {
+		m, edit := &d.Members[i], r.edit(i)
+		if edit.removes() {
+			w.replace(Span{end, m.Value.End}, nil)
+		} else {
+			if kept == 0 {
+				w.replace(Span{end, m.Key.Start}, nil)
+			}
+			kept++
+			w.member(m, edit, r.Splices)
 		}
-		if kept > 0 {
-			dst = append(dst, d.Body[d.Members[i-1].Value.End:m.Key.Start]...)
+		end = m.Value.End
+		for len(r.Splices) > 0 && r.Splices[0].Span.Start < end {
+			r.Splices = r.Splices[1:]
 		}
-		kept++
-		if edited {
-			dst = d.appendEdited(dst, m, edit)
-			continue
-		}
-		dst = append(dst, d.Body[m.Key.Start:m.Value.Start]...)
-		dst, splices = d.appendSpliced(dst, m.Value, splices)
 	}
+	w.replace(Span{end, end}, nil)
 	for _, member := range r.Appended {
 		if kept > 0 {
-			dst = append(dst, ',')
+			w.dst = append(w.dst, ',')
 		}
 		kept++
-		dst = append(dst, member...)
+		w.dst = append(w.dst, member...)
 	}
-	return append(dst, d.Body[d.Members[len(d.Members)-1].Value.End:]...)
+	return append(w.dst, d.Body[end:]...)
+}
+
+// writer copies a body in as few runs as its changes leave.
+type writer struct {
+	dst  []byte
+	body []byte
+	at   int // the bytes before are copied or replaced
+}
+
+func (w *writer) replace(s Span, value []byte) {
+	w.dst = append(w.dst, w.body[w.at:s.Start]...)
+	w.dst = append(w.dst, value...)
+	w.at = s.End
+}
+
+// member writes the changes of one member; the splices may go on behind it.
+func (w *writer) member(m *Member, edit *Edit, splices []Splice) {
+	if edit == nil {
+		for i := 0; i < len(splices) && splices[i].Span.Start < m.Value.End; i++ {
+			w.replace(splices[i].Span, splices[i].Value)
+		}
+		return
+	}
+	if edit.Key != nil {
+		w.replace(m.Key, edit.Key)
+	}
+	if edit.Value != nil {
+		w.replace(m.Value, edit.Value)
+	}
 }
 
 // grown bounds the length of the rewritten body from above.
-func (d *Document) grown(r Revision) int {
+func (d *Document) grown(r *Revision) int {
 	n := len(d.Body)
-	for _, e := range r.Edits {
-		n += len(e.Key) + len(e.Value)
+	for i := range r.Edits {
+		n += len(r.Edits[i].Key) + len(r.Edits[i].Value)
 	}
-	for _, s := range r.Splices {
-		n += len(s.Value)
+	for i := range r.Splices {
+		n += len(r.Splices[i].Value)
 	}
 	for _, member := range r.Appended {
 		n += len(member) + 1
@@ -85,42 +114,17 @@ func (d *Document) grown(r Revision) int {
 	return n
 }
 
-func (r *Revision) edit(member int) (edit Edit, edited bool) {
-	for _, e := range r.Edits {
-		if e.Member == member {
-			return e, true
+// edit finds the edit of a member, nil when there is none.
+func (r *Revision) edit(member int) *Edit {
+	for i := range r.Edits {
+		if r.Edits[i].Member == member {
+			return &r.Edits[i]
 		}
 	}
-	return Edit{}, false
+	return nil
 }
 
-func (d *Document) appendEdited(dst []byte, m Member, edit Edit) []byte {
-	key, value := edit.Key, edit.Value
-	if key == nil {
-		key = d.slice(m.Key)
-	}
-	if value == nil {
-		value = d.Raw(m)
-	}
-	dst = append(dst, key...)
-	dst = append(dst, d.Body[m.Key.End:m.Value.Start]...)
-	return append(dst, value...)
-}
-
-// appendSpliced appends a value with the splices that lie in it, and returns
-// those behind it. Splices before it, in a member that was edited, are passed over.
-func (d *Document) appendSpliced(dst []byte, value Span, splices []Splice) ([]byte, []Splice) {
-	at := value.Start
-	for len(splices) > 0 && splices[0].Span.Start < value.End {
-		if s := splices[0]; s.Span.Start >= at {
-			dst = append(dst, d.Body[at:s.Span.Start]...)
-			dst = append(dst, s.Value...)
-			at = s.Span.End
-		}
-		splices = splices[1:]
-	}
-	return append(dst, d.Body[at:value.End]...), splices
-}
+func (e *Edit) removes() bool { return e != nil && e.Key == nil && e.Value == nil }
 
 // AppendString appends s as a JSON string, quotes included. Bytes that are not
 // UTF-8 become U+FFFD.
