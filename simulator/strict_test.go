@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -117,6 +118,7 @@ func TestStarMagicAcceptsWhatItsPageDocuments(t *testing.T) {
 	bad(`"stream":true,"stream_options":{"include_obfuscation":false},`, 400, "unknown_parameter", "stream_options.include_obfuscation")
 	bad(`"tools":{},`, 400, "invalid_type", "tools")
 	bad(`"tools":[{"type":"function","function":{}}],`, 400, "missing_required_parameter", "tools[0].function.name")
+	bad(`"tools":[{"type":"function","function":{"name":"f","strict":true}}],`, 400, "unknown_parameter", "tools[0].function.strict")
 	bad(`"tools":[{"type":"retrieval"}],`, 400, "invalid_value", "tools[0].type")
 	bad(`"tool_choice":"required",`, 400, "invalid_value", "tool_choice")
 	bad(`"tool_choice":7,`, 400, "invalid_type", "tool_choice")
@@ -149,6 +151,7 @@ func TestTheTurboAcceptsWhatItsPageDocuments(t *testing.T) {
 	bad(`"top_p":-0.1,`, 400, "invalid_value", "top_p")
 	bad(`"n":0,`, 400, "invalid_value", "n")
 	bad(`"n":1.5,`, 400, "invalid_type", "n")
+	bad(`"tools":[{"type":"function","function":{"name":"f","strict":true}}],`, 400, "unknown_parameter", "tools[0].function.strict")
 	bad(`"stream":1,`, 400, "invalid_type", "stream")
 	bad(`"stop":["a","b","c","d","e"],`, 400, "array_above_max_length", "stop")
 	bad(`"stop":null,`, 400, "invalid_type", "stop")
@@ -219,6 +222,10 @@ func TestMessages(t *testing.T) {
 		bad(p, `[{"role":"user","content":[{"type":"text"}]}]`, "missing_required_parameter", "messages[0].content[0].text")
 		bad(p, `[{"role":"user","content":[{"type":"input_audio","input_audio":{}}]}]`, "invalid_value", "messages[0].content[0].type")
 		bad(p, `[{"role":"user","content":[{"type":"image_url","image_url":{}}]}]`, "missing_required_parameter", "messages[0].content[0].image_url.url")
+		bad(p, `[{"role":"user","content":[{"type":"image_url","image_url":{"url":"`+pixel+`","detail":"low"}}]}]`, "unknown_parameter", "messages[0].content[0].image_url.detail")
+		good(p, image("DATA:Image/PNG;charset=x;BASE64,iVBORw0KGgo="))
+		bad(p, image("data:;base64,iVBORw0KGgo="), "invalid_value", "messages[0].content[1].image_url.url")
+		bad(p, image("data:image/png;base64"), "invalid_value", "messages[0].content[1].image_url.url")
 		bad(p, image("ftp://example.com/cat.png"), "invalid_value", "messages[0].content[1].image_url.url")
 		bad(p, image("data:image/png;base64,***"), "invalid_value", "messages[0].content[1].image_url.url")
 		bad(p, image("data:image/png,raw"), "invalid_value", "messages[0].content[1].image_url.url")
@@ -277,6 +284,34 @@ func TestModels(t *testing.T) {
 	}
 	if got := Provider("other").Models(); got != nil {
 		t.Errorf("an unknown provider has models: %v", got)
+	}
+}
+
+// TestAccepts has the rules without a server: the same refusal, field by field.
+func TestAccepts(t *testing.T) {
+	f := func(p Provider, body, want string) {
+		t.Helper()
+		got := "accepted"
+		if err := p.Accepts([]byte(body)); err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("%s %s:\ngot  %s\nwant %s", p, body, got, want)
+		}
+	}
+	f(StarMagic, hi(StarMagic, `"n":2,`), "accepted")
+	f(TheTurbo, hi(TheTurbo, `"n":2,`), "accepted")
+	f(Evolink, hi(Evolink, `"n":2,`), "400 unknown_parameter: Unknown parameter: 'n'.")
+	f(StarMagic, hi(StarMagic, `"stream_options":{},`), "400 invalid_value: Invalid value for 'stream_options': it can be set when stream is true only.")
+	f(TheTurbo, hi(TheTurbo, `"tool_choice":"required",`), "400 invalid_value: Invalid value for 'tool_choice': 'required' needs at least one tool.")
+	f(TheTurbo, hi(StarMagic, ``), "404 model_not_found: The model 'gemini-2.5-flash-lite' does not exist or you do not have access to it.")
+	f(Evolink, `{`, "400 invalid_json: The body of the request is not valid JSON.")
+	f("openai", `{}`, "404 unknown_url: There is no provider 'openai'.")
+
+	var refused *Refusal
+	want := Refusal{Status: 400, Message: "Unknown parameter: 'n'.", Type: "invalid_request_error", Param: "n", Code: "unknown_parameter"}
+	if err := Evolink.Accepts([]byte(hi(Evolink, `"n":2,`))); !errors.As(err, &refused) || *refused != want {
+		t.Errorf("got %+v, want %+v", err, want)
 	}
 }
 
