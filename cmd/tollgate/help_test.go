@@ -32,7 +32,7 @@ func TestCommands(t *testing.T) {
 	for _, want := range []string{
 		"tollgate serve", "tollgate demo", "tollgate simulate",
 		"tollgate keys create", "tollgate keys list", "tollgate keys show", "tollgate keys revoke",
-		"tollgate usage", "tollgate request", "tollgate upstreams", "tollgate config check", "tollgate config schema", "tollgate version",
+		"tollgate usage", "tollgate request", "tollgate explain", "tollgate upstreams", "tollgate config check", "tollgate config schema", "tollgate version",
 	} {
 		if !slices.Contains(names, want) {
 			t.Errorf("there is no %q in %q", want, names)
@@ -126,6 +126,13 @@ func TestWrongUsage(t *testing.T) {
 	f("upstreams --every 5s", `--every: says how often --watch looks: give --watch too`)
 	f("upstreams --watch --every 1ms", `--every: must be at least 100ms, got 1ms`)
 	f("upstreams --watch --every often", `invalid argument "often" for "--every" flag: time: invalid duration "often"`)
+	f("explain", `--file: name the file with the request's body, or - for standard input`)
+	f("explain -f no-such-file", `--key: name the key that the request would come with by its id: tollgate keys list shows it`)
+	f("explain -f no-such-file --key tg_secret", `--key: this is a key's secret: name its id, as tollgate keys list shows it`)
+	f("explain -f no-such-file --key key_Xy12Zab34Cde", `--file: open no-such-file: no such file or directory`)
+	f("explain -f . --key key_Xy12Zab34Cde", `--file: read .: is a directory`)
+	f("explain request.json", `unknown command "request.json" for "tollgate explain"`)
+	f("explain -f - --key key_Xy12Zab34Cde -o yaml", `invalid argument "yaml" for "-o, --output" flag: must be table or json, got "yaml"`)
 	f("usage --by colour", `--by: bad usage query: cannot group by "colour"; tenant, key, model, provider and day exist`)
 	f("usage --from yesterday", `--from: must be a day such as 2026-01-31, got "yesterday"`)
 	f("usage --to 2026-02-31", `--to: must be a day such as 2026-01-31, got "2026-02-31"`)

@@ -119,7 +119,11 @@ func newRequest(stdout io.Writer) *cobra.Command {
 	o := &operator{stdout: stdout}
 	cmd := &cobra.Command{
 		Use:   "request ID",
-		Short: "Show the usage records of one request, by its x-request-id",
+		Short: "Show the usage records of one request, by its x-request-id, and who was asked",
+		Long: `Show the usage records of one request, by its x-request-id, and on what way it was
+answered: each attempt at a provider, when it began after the request had come, how
+long it took to be decided, which fields were DROPPED for this provider or ADAPTED
+to it; and who had been passed over when the request began, and why.`,
 		Example: `  tollgate request 019a2b3c-4d5e-7f60-8123-456789abcdef
   tollgate request 019a2b3c-4d5e-7f60-8123-456789abcdef -o json`,
 		Args: cobra.ExactArgs(1),
@@ -140,6 +144,7 @@ func newRequest(stdout io.Writer) *cobra.Command {
 				for _, r := range records {
 					row(w, r.Kind, r.Attempt, r.Model, r.Provider, r.EndReason, r.Source, r.Prompt, r.Completion, delivered(r), r.Charge, r.Cost)
 				}
+				trails(w, records)
 			})
 		},
 	}

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"tollgate/proxy"
+	"tollgate/usage"
+)
+
+// explanation writes an explanation for a reader: the verdict first, what it is made of below.
+func explanation(w io.Writer, e proxy.Explanation) {
+	line(w, verdict(e))
+	line(w, "")
+	row(w, "STAGE", "RESULT", "DETAIL")
+	for _, s := range e.Stages {
+		row(w, s.Name, strings.ReplaceAll(s.Result, "_", " "), printable(s.Detail))
+	}
+	if e.Request != nil {
+		line(w, "")
+		requestRows(w, *e.Request)
+	}
+	if len(e.Limits) > 0 {
+		line(w, "")
+		row(w, "LIMIT", "OF", "LEFT", "ALL BACK")
+		for _, l := range e.Limits {
+			row(w, l.Name, l.Limit, l.Remaining, ahead(l.ResetMS))
+		}
+	}
+	if len(e.Candidates) > 0 {
+		line(w, "")
+		candidateRows(w, e.Candidates)
+	}
+	if e.Charge != nil {
+		line(w, "")
+		line(w, charge(*e.Charge))
+	} else if e.Sent {
+		line(w, "")
+		line(w, "charge: not known: the model has no price at present")
+	}
+}
+
+// line writes a line of prose, which ends the columns above it.
+func line(w io.Writer, text string) { _, _ = fmt.Fprintln(w, text) } // the error comes from Flush
+
+// printable replaces what would move a terminal's cursor or break a table: parts
+// of an explanation come from the request.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, text)
+}
+
+// verdict is the answer in one sentence.
+func verdict(e proxy.Explanation) string {
+	switch {
+	case e.Sent:
+		return "It would be sent to " + fallback(strings.Join(firstAsked(e.Candidates), " or "), "a provider") + " first."
+	case e.Refusal == nil:
+		return "It would not be sent."
+	}
+	r := *e.Refusal
+	sentence := fmt.Sprintf("It would be refused: %d %s: %s", r.Status, r.Code, printable(r.Message))
+	if r.RetryAfterMS > 0 {
+		sentence += " (again " + ahead(r.RetryAfterMS) + ")"
+	}
+	return sentence
+}
+
+// firstAsked names those who may be asked first, each once: endpoints and credentials stand in the table.
+func firstAsked(candidates []proxy.CandidateOutlook) []string {
+	var names []string
+	for i, c := range candidates {
+		name := c.Provider + " (" + c.Model + ")"
+		if c.Excluded == nil && (c.Share > 0 || i == 0) && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func requestRows(w io.Writer, r proxy.RequestSummary) {
+	row(w, "model", printable(r.Model))
+	row(w, "stream", yesNo(r.Stream))
+	row(w, "body", strconv.Itoa(r.Bytes)+" bytes")
+	row(w, "prompt", fmt.Sprintf("about %d tokens of text", r.PromptTokens))
+	if r.MaxCompletionTokens > 0 {
+		row(w, "answer", fmt.Sprintf("at most %d tokens", r.MaxCompletionTokens))
+	} else {
+		row(w, "answer", "any length: the request names no max_tokens")
+	}
+	row(w, "needs", list(r.Needs))
+}
+
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
+
+func list(texts []string) string { return printable(strings.Join(texts, ", ")) }
+
+func candidateRows(w io.Writer, candidates []proxy.CandidateOutlook) {
+	row(w, "PROVIDER", "MODEL", "URL", "CREDENTIAL", "TIER", "SHARE", "STATE", "DROPPED", "ADAPTED", "COST $", "EXCLUDED BECAUSE")
+	for _, c := range candidates {
+		because := ""
+		if c.Excluded != nil {
+			because = printable(c.Excluded.Why)
+		}
+		row(w, c.Provider, c.Model, c.URL, c.Credential, c.Tier, share(c.Share), c.State, list(c.Dropped), list(c.Adapted), cost(c.Cost), because)
+	}
+}
+
+// share is a chance in percent; a small one is not shown as none.
+func share(s float64) string {
+	switch {
+	case s <= 0:
+		return ""
+	case s < 0.01:
+		return "<1%"
+	}
+	return strconv.FormatFloat(s*100, 'f', 0, 64) + "%"
+}
+
+func cost(c *proxy.CostRange) string {
+	switch {
+	case c == nil:
+		return ""
+	case c.Most == nil:
+		return c.Least.String() + " or more"
+	}
+	return span(c.Least, *c.Most, "")
+}
+
+func charge(c proxy.ChargeRange) string {
+	if c.Most == nil {
+		return fmt.Sprintf("charge: at least $%s, no upper bound: the request names no max_tokens; by %s", c.Least, c.Price)
+	}
+	return fmt.Sprintf("charge: %s, by %s", span(c.Least, *c.Most, "$"), c.Price)
+}
+
+// span is a range of amounts, or the one amount that it has.
+func span(least, most usage.NanoUSD, unit string) string {
+	if least == most {
+		return unit + least.String()
+	}
+	return unit + least.String() + " to " + unit + most.String()
+}
+
+// ahead is how far off something is; 0 milliseconds: it is there.
+func ahead(ms int64) string {
+	if ms <= 0 {
+		return "now"
+	}
+	return "in " + brief(time.Duration(ms)*time.Millisecond)
+}
