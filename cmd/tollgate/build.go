@@ -193,11 +193,10 @@ func (p *process) listen() (err error) {
 		Explainer: p.gateway,
 		Metrics:   p.telemetry.MetricsHandler(),
 		Token:     token,
-
-		MaxRequestBody: int64(p.config.Server.MaxRequestBody),
-
 		Ready:     func() bool { return !p.draining.Load() },
 		Log:       p.log,
+
+		MaxRequestBody: int64(p.config.Server.MaxRequestBody),
 	})
 	if p.publicListener, err = net.Listen("tcp", p.config.Server.Listen); err != nil {
 		return fmt.Errorf("server.listen %q: %w: choose another address, or end the process that holds it", p.config.Server.Listen, err)
