@@ -1,5 +1,7 @@
 package upstream
 
+import "slices"
+
 // Contract says what one provider documents about its chat completion endpoint.
 // It is data: every row of a provider's page that decides whether a request can
 // be served there, and in which form. A contract never changes once made.
@@ -14,6 +16,8 @@ type Contract struct {
 	Open bool
 	// Denied are the fields that an open contract does not take all the same.
 	Denied ParamSet
+	// OtherFields are the exceptions among the fields that are no Param: those that a strict contract takes, or an open one does not.
+	OtherFields []string
 	// Ranges are the documented ranges of numbers. A field without one takes any.
 	Ranges []Range
 	// Words are the documented values of fields that are one of a few words. A field without any takes all.
@@ -46,13 +50,6 @@ type Page struct {
 	Title, Endpoint string
 }
 
-// Range is the documented range of a number, both ends included; an end that is
-// not documented is infinite.
-type Range struct {
-	Param       Param
-	Least, Most float64
-}
-
 // Words are the documented values of a field that is one of a few words.
 type Words struct {
 	Param Param
@@ -69,7 +66,13 @@ const (
 	StopArray                  // an array, also of a single one
 )
 
-// ContractByName returns the contract that config.yaml calls by this name.
+// String returns the name used in config.yaml.
+func (f StopForm) String() string { return stopFormNames()[f] }
+
+// stopFormNames are config.yaml's names of the forms, in the order of their values.
+func stopFormNames() []string { return []string{"as_is", "string", "array"} }
+
+// ContractByName returns the contract that config.yaml calls by this name, a new one each time.
 func ContractByName(name string) (*Contract, bool) {
 	switch name {
 	case "starmagic":
@@ -87,92 +90,14 @@ func ContractByName(name string) (*Contract, bool) {
 // Takes reports whether the field may be sent to a provider with this contract.
 func (c *Contract) Takes(p Param) bool { return c.Params.Has(p) || c.Open && !c.Denied.Has(p) }
 
-// Role is who a message is from.
-type Role uint8
-
-// The message roles of the chat completion format.
-const (
-	RoleSystem Role = iota
-	RoleDeveloper
-	RoleUser
-	RoleAssistant
-	RoleTool
-	RoleFunction
-	RoleOther // a role nobody documents
-)
-
-// RoleByName returns the Role of a message's role field, RoleOther when unknown.
-func RoleByName(name string) Role {
-	switch name {
-	case "system":
-		return RoleSystem
-	case "developer":
-		return RoleDeveloper
-	case "user":
-		return RoleUser
-	case "assistant":
-		return RoleAssistant
-	case "tool":
-		return RoleTool
-	case "function":
-		return RoleFunction
-	}
-	return RoleOther
+// Passes reports whether a field that is no Param, such as "user", is passed on
+// to a provider with this contract. One that is not is left out.
+func (c *Contract) Passes(name string) bool {
+	return slices.Contains(c.OtherFields, name) != c.Open
 }
 
-// RoleSet is a set of Roles; the zero value is empty.
-type RoleSet uint8
-
-// Roles returns the set of the given roles.
-func Roles(roles ...Role) RoleSet {
-	var s RoleSet
-	for _, r := range roles {
-		s = s.With(r)
-	}
-	return s
-}
-
-// Has reports whether r is in the set.
-func (s RoleSet) Has(r Role) bool { return s&(1<<r) != 0 }
-
-// With returns the set with r added.
-func (s RoleSet) With(r Role) RoleSet { return s | 1<<r }
-
-// Without returns the set with r removed.
-func (s RoleSet) Without(r Role) RoleSet { return s &^ (1 << r) }
-
-// StreamUsage says whether stream_options.include_usage may be sent to a provider.
-type StreamUsage uint8
-
-const (
-	// StreamUsageNever never sends it; the usage chunk comes from Tollgate's own count.
-	StreamUsageNever StreamUsage = iota
-	// StreamUsagePass sends it when the client did.
-	StreamUsagePass
-	// StreamUsageInject always asks for it, and keeps the chunk from a client that did not.
-	StreamUsageInject
-)
-
-// StreamUsageByName returns the value that config.yaml calls by this name.
-func StreamUsageByName(name string) (StreamUsage, bool) {
-	switch name {
-	case "never":
-		return StreamUsageNever, true
-	case "pass":
-		return StreamUsagePass, true
-	case "inject":
-		return StreamUsageInject, true
-	}
-	return StreamUsageNever, false
-}
-
-// String returns the name used in config.yaml.
-func (u StreamUsage) String() string {
-	switch u {
-	case StreamUsagePass:
-		return "pass"
-	case StreamUsageInject:
-		return "inject"
-	}
-	return "never"
+// SystemForDeveloper reports whether messages of the role developer are sent as
+// those of the role system, which is the older name of the same.
+func (c *Contract) SystemForDeveloper() bool {
+	return c.Roles.Has(RoleSystem) && !c.Roles.Has(RoleDeveloper)
 }

@@ -8,6 +8,7 @@ package upstream
 func openAI() *Contract {
 	return &Contract{
 		Name: "openai",
+		Page: Page{"Create chat completion", "https://api.openai.com/v1/chat/completions"},
 		Params: Params(
 			ParamModel, ParamMessages, ParamStream, ParamStreamOptions,
 			ParamMaxTokens, ParamMaxCompletionTokens,
@@ -17,9 +18,12 @@ func openAI() *Contract {
 			ParamResponseFormat, ParamTools, ParamToolChoice, ParamFunctions, ParamFunctionCall,
 			ParamReasoningEffort, ParamAudio, ParamWebSearchOptions,
 		),
-		Open:       true,
-		OtherTools: true, EmptyContent: true,
-		StreamUsage: StreamUsageInject,
-		Media:       MediaHTTP | MediaData | MediaPlainData | MediaInputAudio | MediaOther,
+		Open:          true,
+		OtherTools:    true,
+		Extensions:    ExtensionCachedContent | ExtensionThinkingConfig | ExtensionOther,
+		Media:         MediaHTTP | MediaData | MediaPlainData | MediaInputAudio | MediaOther,
+		MessageFields: FieldToolCalls | FieldToolCallID | FieldFunctionCall | FieldAudio,
+		EmptyContent:  true,
+		StreamUsage:   StreamUsageInject,
 	}
 }

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 
@@ -45,11 +46,32 @@ function_call           -          -          -          yes
 audio                   -          -          -          yes
 web_search_options      -          -          -          yes
 other fields            -          -          -          yes
+max_tokens              1..        1..        1..        any
+max_completion_tokens   1..        any        any        any
+temperature             0..        0..2       0..2       any
+top_p                   0..1       0..1       0..1       any
+top_k                   any        any        1..        any
+n                       1..128     1..128     any        any
+frequency_penalty       -2..2      -2..2      any        any
+presence_penalty        -2..2      -2..2      any        any
+seed                    ..         any        any        any
+top_logprobs            0..20      any        any        any
+reasoning_effort        4          any        any        any
+response_format         3          any        any        any
+extra_body              110        000        000        111
+tools not functions     -          -          -          yes
 stop sequences          any        4          any        any
-http media              yes        -          yes        yes
-data media              yes        yes        yes        yes
+stop form               as_is      string     as_is      as_is
+media                   11000      01000      11000      11111
 media types             1          20         1          any
-roles                   4          3          3          any
+system                  yes        yes        yes        any
+developer               -          -          -          any
+user                    yes        yes        yes        any
+assistant               yes        yes        yes        any
+tool                    yes        -          -          any
+function                -          -          -          any
+message fields          1100       0000       0000       1111
+null content            yes        -          -          yes
 stream usage            inject     never      never      inject
 `
 	var got strings.Builder
@@ -65,11 +87,30 @@ stream usage            inject     never      never      inject
 		row(p.String(), func(c *Contract) string { return yes(c.Params.Has(p)) })
 	}
 	row("other fields", func(c *Contract) string { return yes(c.Open) })
+	for p := range paramCount {
+		if numberParams().Has(p) {
+			row(p.String(), func(c *Contract) string { return ends(c.numberRange(p)) })
+		}
+	}
+	for _, p := range []Param{ParamReasoningEffort, ParamResponseFormat} {
+		row(p.String(), func(c *Contract) string { return count(len(c.words(p))) })
+	}
+	row("extra_body", func(c *Contract) string { return digits(c.Extensions, 3) })
+	row("tools not functions", func(c *Contract) string { return yes(c.OtherTools) })
 	row("stop sequences", func(c *Contract) string { return count(c.MaxStops) })
-	row("http media", func(c *Contract) string { return yes(c.Media&MediaHTTP != 0) })
-	row("data media", func(c *Contract) string { return yes(c.Media&MediaData != 0) })
+	row("stop form", func(c *Contract) string { return c.StopForm.String() })
+	row("media", func(c *Contract) string { return digits(c.Media, 5) })
 	row("media types", func(c *Contract) string { return count(len(c.MediaTypes)) })
-	row("roles", func(c *Contract) string { return count(rolesIn(c.Roles)) })
+	for r := range RoleOther {
+		row(roleNames()[r], func(c *Contract) string {
+			if c.Roles == 0 {
+				return "any"
+			}
+			return yes(c.Roles.Has(r))
+		})
+	}
+	row("message fields", func(c *Contract) string { return digits(c.MessageFields, 4) })
+	row("null content", func(c *Contract) string { return yes(c.EmptyContent) })
 	row("stream usage", func(c *Contract) string { return c.StreamUsage.String() })
 	if diff := cmp.Diff(want, got.String()+"\n"); diff != "" {
 		t.Error(diff)
@@ -90,13 +131,27 @@ func count(n int) string {
 	return fmt.Sprint(n)
 }
 
-func rolesIn(s RoleSet) (n int) {
-	for r := range RoleOther + 1 {
-		if s.Has(r) {
-			n++
-		}
+// ends writes a range as "0..2".
+func ends(r Range) string {
+	if !r.Whole && math.IsInf(r.Least, -1) && math.IsInf(r.Most, 1) {
+		return "any"
 	}
-	return n
+	end := func(v float64) string {
+		if math.Abs(v) >= mostExact {
+			return ""
+		}
+		return fmt.Sprint(v)
+	}
+	return end(r.Least) + ".." + end(r.Most)
+}
+
+// digits writes a set with a digit for each element, the first one first.
+func digits[S ~uint8](s S, n int) string {
+	var text strings.Builder
+	for i := range n {
+		fmt.Fprint(&text, s>>i&1)
+	}
+	return text.String()
 }
 
 func TestContractNames(t *testing.T) {
@@ -131,74 +186,5 @@ func TestContractNames(t *testing.T) {
 		if p, ok := ParamByName(name); ok {
 			t.Errorf("field %q reads as %s, want it to be unknown", name, p)
 		}
-	}
-}
-
-// TestLacks asks who can serve what. The answers are, for each contract in the
-// order of the table above, the field that stands in the way.
-func TestLacks(t *testing.T) {
-	f := func(n Needs, want string) {
-		t.Helper()
-		var got []string
-		for _, c := range contracts() {
-			param := "-"
-			if lack, lacks := c.Lacks(&n); lacks {
-				param = lack.Param.String()
-			}
-			got = append(got, param)
-		}
-		if answers := strings.Join(got, " "); answers != want {
-			t.Errorf("%+v is lacking %q, want %q", n, answers, want)
-		}
-	}
-	f(Needs{}, "- - - -")
-	f(Needs{Params: Params(ParamModel, ParamMessages, ParamStream, ParamTemperature, ParamTopP, ParamMaxTokens)}, "- - - -")
-	f(Needs{Params: Params(ParamStreamOptions)}, "- - - -")
-	f(Needs{Params: Params(ParamN)}, "- - n -")
-	f(Needs{Params: Params(ParamTools, ParamToolChoice)}, "- - tools -")
-	f(Needs{Params: Params(ParamToolChoice)}, "- - tool_choice -")
-	f(Needs{Params: Params(ParamTopK)}, "top_k top_k - -")
-	f(Needs{Params: Params(ParamResponseFormat, ParamSeed)}, "- seed seed -")
-	f(Needs{Params: Params(ParamMaxCompletionTokens)}, "- - - -") // as max_tokens
-	f(Needs{Params: Params(ParamExtraBody)}, "- extra_body extra_body -")
-	f(Needs{Params: Params(ParamLogitBias, ParamTopK)}, "top_k top_k logit_bias -")
-
-	f(Needs{Params: Params(ParamStop), Stops: 1}, "- - stop -")
-	f(Needs{Params: Params(ParamStop), Stops: 4}, "- - stop -")
-	f(Needs{Params: Params(ParamStop), Stops: 5}, "- stop stop -")
-
-	f(Needs{Media: MediaHTTP}, "- messages - -")
-	f(Needs{MediaTypes: []string{"image/png"}}, "- - - -")
-	f(Needs{MediaTypes: []string{"image/png", "image/gif"}}, "- messages - -")
-	f(Needs{MediaTypes: []string{"audio/wav"}}, "messages - messages -")
-	f(Needs{MediaTypes: []string{"video/3gpp"}}, "messages - messages -")
-	f(Needs{MediaTypes: []string{"application/pdf"}}, "messages messages messages -")
-	f(Needs{MediaTypes: []string{""}}, "messages messages messages -")
-	f(Needs{MediaTypes: []string{"image"}}, "messages messages messages -")
-	f(Needs{MediaTypes: []string{"image/*"}}, "- messages - -")
-
-	f(Needs{Roles: Roles(RoleSystem, RoleUser, RoleAssistant)}, "- - - -")
-	f(Needs{Roles: Roles(RoleUser, RoleTool)}, "- messages messages -")
-	f(Needs{Roles: Roles(RoleByName("developer"))}, "- - - -") // as system
-	f(Needs{Roles: Roles(RoleByName("narrator"))}, "messages messages messages -")
-}
-
-func TestTakes(t *testing.T) {
-	f := func(c *Contract, p Param, want bool) {
-		t.Helper()
-		if got := c.Takes(p); got != want {
-			t.Errorf("%s takes %s: %t", c.Name, p, got)
-		}
-	}
-	f(starMagic(), ParamStreamOptions, true)
-	f(theTurbo(), ParamStreamOptions, false)
-	f(openAI(), ParamTopK, true)
-	f(starMagic(), ParamTopK, false)
-}
-
-func TestNoDataMedia(t *testing.T) {
-	c := Contract{Media: MediaHTTP}
-	if lack, lacks := c.Lacks(&Needs{Media: MediaData, MediaTypes: []string{"image/png"}}); !lacks || lack.Param != ParamMessages {
-		t.Errorf("a contract without data: URLs lacks (%v, %t) for one", lack, lacks)
 	}
 }

@@ -9,7 +9,7 @@ func TestAllocChoice(t *testing.T) {
 	f := func(policy string, anchor uint64) {
 		t.Helper()
 		m := timed(t, policy, 16)
-		n := Needs{Params: Params(ParamTemperature, ParamMaxTokens), MediaTypes: []string{"image/png"}, Roles: Roles(RoleUser)}
+		n := Needs{Params: Params(ParamTemperature, ParamMaxTokens), Numbers: ones(), MediaTypes: []string{"image/png"}, Roles: Roles(RoleUser)}
 		a := new(Attempt)
 		got := testing.AllocsPerRun(1000, func() {
 			*a = Attempt{}

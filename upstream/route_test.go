@@ -80,10 +80,10 @@ models: {m: {targets: [`+targets+`]}}`))
 			t.Errorf("Route(%+v) over %s = %v, want %q", n, targets, err, want)
 		}
 	}
-	f("{provider: evolink}", Needs{Params: Params(ParamN, ParamTools)}, "n")
-	f("{provider: theturbo}, {provider: evolink}", Needs{Params: Params(ParamN, ParamSeed)}, "seed")
-	f("{provider: evolink}, {provider: theturbo}", Needs{Params: Params(ParamTopK, ParamN)}, "n")
-	f("{provider: theturbo}, {provider: evolink, tier: 2}", Needs{Media: MediaHTTP, Params: Params(ParamN)}, "messages")
+	f("{provider: evolink}", needing(ParamN, ParamTools), "n")
+	f("{provider: theturbo}, {provider: evolink}", needing(ParamN, ParamSeed), "seed")
+	f("{provider: evolink}, {provider: theturbo}", needing(ParamTopK, ParamN), "n")
+	f("{provider: theturbo}, {provider: evolink, tier: 2}", Needs{Media: MediaHTTP, Params: Params(ParamN), Numbers: ones()}, "messages")
 	f("{provider: theturbo}", Needs{Params: Params(ParamStop), Stops: 5}, "stop")
 	f("{provider: starmagic}, {provider: theturbo}", Needs{MediaTypes: []string{"application/pdf"}}, "messages")
 }
