@@ -298,7 +298,7 @@ func TestTheTimeOfAllAttempts(t *testing.T) {
 		return nil, context.Cause(ctx)
 	}), rigOptions{upstream: func(c *upstream.Config) {
 		m := c.Models["gemini-flash"]
-		m.Timeouts = upstream.Timeouts{FirstToken: 60e6, Total: 90e6}
+		m.Timeouts = upstream.Timeouts{FirstToken: 200e6, Total: 400e6}
 		c.Models["gemini-flash"] = m
 	}})
 	got := r.ask(streamAlias)

@@ -126,7 +126,7 @@ type TrailAttempt struct {
 	Outcome    string `json:"outcome"`
 	// Status is the provider's; 0: it gave none.
 	Status int `json:"status,omitempty"`
-	// BeganMS is when, after the request was accepted, and TookMS how long it was until the attempt was decided.
+	// BeganMS is when, after the request was accepted, and TookMS how long it was until the attempt was decided, rounded up.
 	BeganMS int64    `json:"began_ms"`
 	TookMS  int64    `json:"took_ms"`
 	Dropped []string `json:"dropped,omitempty"`

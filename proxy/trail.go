@@ -107,7 +107,7 @@ func (a *tried) append(b []byte) []byte {
 		b = appendInteger(b, "status", int64(a.status))
 	}
 	b = appendInteger(b, "began_ms", a.began.Milliseconds())
-	b = appendInteger(b, "took_ms", a.took.Milliseconds())
+	b = appendInteger(b, "took_ms", roundUp(a.took, time.Millisecond))
 	b = appendWords(b, "dropped", plainWords(a.dropped))
 	b = appendWords(b, "adapted", a.adapted)
 	return append(b, '}')

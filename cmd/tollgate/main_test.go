@@ -183,6 +183,8 @@ func steady(text string) string {
 		{`tg_[0-9A-Za-z]{38}`, "tg_" + strings.Repeat("B", 38)},
 		{`\.\.\.[0-9A-Za-z]{4}`, "...BBBB"},
 		{`127\.0\.0\.1:\d{5}`, "127.0.0.1:40000"},
+		{`BEGAN +TOOK +`, "BEGAN  TOOK  "},
+		{`after \S+ +\d+m?s +`, "after   time  "},
 	} {
 		text = regexp.MustCompile(r.pattern).ReplaceAllString(text, r.with)
 	}

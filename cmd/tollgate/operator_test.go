@@ -88,6 +88,9 @@ DAY         KEY               PROVIDER   REQUESTS  ESTIMATED  PROMPT  CACHED  CO
 	f(`
 KIND    ATTEMPT  MODEL                  PROVIDER   END        SOURCE    PROMPT  COMPLETION  DELIVERED  CHARGE $   COST $
 settle  0        gemini-2.5-flash-lite  starmagic  completed  upstream  3       24          all        0.0000099  0.00000792
+
+ATTEMPT  PROVIDER   MODEL                  URL                                  CREDENTIAL  OUTCOME  STATUS  BEGAN  TOOK  DROPPED  ADAPTED
+0        starmagic  gemini-2.5-flash-lite  http://127.0.0.1:40000/starmagic/v1  #1 ...BBBB  ok       200     after   time  -        -
 `, "request", id)
 
 	f(`
