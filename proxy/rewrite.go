@@ -108,7 +108,7 @@ func (r *revision) member(i int) {
 	case meaningNeed:
 		r.need(i, role.param, takes)
 	case meaningUnknown:
-		if name := r.document.Members[i].Name; !r.contract.Open && !r.contract.Passes(name) {
+		if name := r.document.Members[i].Name; !r.contract.Passes(name) {
 			r.drop(i, name)
 		}
 	}
@@ -222,6 +222,8 @@ func (r *revision) loose(l *scan.Loose) scan.LooseAction {
 	field := messageField(l.Kind)
 	switch {
 	case r.contract.Open, field != 0 && !l.Empty && r.contract.MessageFields&field != 0:
+		return scan.LooseKeep
+	case l.Kind == scan.LooseToolMember && r.contract.OtherTools: // it may be what another kind of tool is about
 		return scan.LooseKeep
 	case !l.Empty:
 		r.note(&r.dropped, r.document.LooseName(l))
