@@ -81,9 +81,52 @@ func TestSimulateRefusesWhatItWouldIgnore(t *testing.T) {
 	f("--fault is not for --fast", "--fast", "--fault", "kind=drop")
 	f("--style is not for --fast", "--fast", "--style", "crlf")
 	f("--comments is not for --fast", "--fast", "--comments", "1")
+	f("--deviation is not for --fast", "--fast", "--deviation", "no_done")
 	f("--comments: must be 0 or more, got -1", "--comments", "-1")
 	f(`invalid argument "cr lf" for "--style" flag: style: must be one of lf, crlf, cr, no_space, fields, data_lines, bom, batched, torn, mixed, got "cr lf"`,
 		"--style", "cr lf")
 	f(`invalid argument "kind=stall,event=3" for "--fault" flag: fault option "event": is unknown; there are kind, name, provider, model, nth, every, times, `+
 		`status, header.NAME, events, at_byte, reset, for, interval, size, body`, "--fault", "kind=drop", "--fault", "kind=stall,event=3")
+	f(`invalid argument "provider=theturbo,takes=n" for "--deviation" flag: deviation option "takes": must be fields that theturbo does not document, got "n"`,
+		"--deviation", "provider=theturbo,takes=n")
+	const twice = `a provider has one deviation, write all its options in one, with commas between them`
+	f(`invalid argument "provider=evolink,model=x" for "--deviation" flag: `+twice,
+		"--deviation", "provider=evolink,no_done", "--deviation", "provider=evolink,model=x")
+	f(`invalid argument "no_done" for "--deviation" flag: `+twice, "--deviation", "provider=evolink,no_done", "--deviation", "no_done")
+	f(`invalid argument "provider=evolink,no_done" for "--deviation" flag: `+twice, "--deviation", "no_done", "--deviation", "provider=evolink,no_done")
+}
+
+// TestSimulateDeviations has two providers that deviate, whatever flags come after; the third does not.
+func TestSimulateDeviations(t *testing.T) {
+	simulate := serveInBackground(t, "simulate", "--listen", "127.0.0.1:0",
+		"--deviation", "provider=theturbo,takes=seed,model=gemini-2.0-flash", "--deviation", "provider=evolink,errors=text", "--tokens", "2")
+	url := strings.TrimSuffix(strings.TrimSpace(strings.TrimPrefix(simulate.stdout.await(t, "evolink"), "evolink")), "/evolink/v1")
+	f := func(provider, model string, wantStatus int, want ...string) {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"/"+provider+"/v1/chat/completions",
+			strings.NewReader(`{"model":"`+model+`","seed":1,"messages":[{"role":"user","content":"Hello"}]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Close = true
+		r.Header = http.Header{"Authorization": {"Bearer any"}, "Content-Type": {"application/json"}, "Accept": {"application/json"}}
+		response, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		raw, err := io.ReadAll(response.Body)
+		if err != nil || response.StatusCode != wantStatus {
+			t.Errorf("%s answers %d %s, %v", provider, response.StatusCode, raw, err)
+		}
+		for _, part := range want {
+			if !strings.Contains(string(raw), part) {
+				t.Errorf("%s answers %s, which does not hold %s", provider, raw, part)
+			}
+		}
+	}
+	f("starmagic", "gemini-2.5-flash-lite", 200, `"model":"gemini-2.5-flash-lite"`, `"completion_tokens":2,`)
+	f("theturbo", "gemini-1.5-pro", 200, `"model":"gemini-2.0-flash"`, `"completion_tokens":2,`)
+	f("evolink", "gemini-3-pro-preview", 400, "Unknown parameter: 'seed'.\n")
+	simulate.stop()
 }
