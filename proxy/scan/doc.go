@@ -7,8 +7,12 @@
 // disagree is refused rather than resolved: duplicate fields, also after
 // unescaping and case folding, wrong spellings of known fields, lone
 // surrogates, invalid UTF-8, infinite numbers. A body priced as one model can
-// therefore not be served as another. Rewrite splices new members in at the
-// noted offsets and leaves every other byte alone.
+// therefore not be served as another.
+//
+// The same pass notes what the request needs of a provider: the top-level
+// members with their numbers, and as Loose every nested member that some
+// provider does not take. Rewrite changes, renames, removes and appends members
+// at the noted offsets and leaves every other byte alone.
 //
 // A Document belongs to one goroutine at a time and is made to be pooled; the
 // package keeps no state of its own.

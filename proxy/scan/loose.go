@@ -1,6 +1,6 @@
 package scan
 
-// MaxLoose bounds Document.Loose.
+// MaxLoose bounds Document.Loose, and the members of one content part whose type stands behind them.
 const MaxLoose = 1 << 15
 
 // Loose is a nested member that not every provider takes, or a value that is

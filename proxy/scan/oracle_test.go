@@ -71,6 +71,7 @@ func checkParse(t failer, body []byte) {
 	}
 	checkMembers(t, &d)
 	checkRequest(t, &d)
+	checkNeeds(t, &d)
 }
 
 var safeParamForm = regexp.MustCompile(`^[A-Za-z0-9_.\-\[\]]{0,64}$`)

@@ -19,7 +19,9 @@ const (
 // The body is not copied: it must not change while d is in use.
 //
 // A Document that has grown to the size of its bodies costs one allocation for
-// Model, and one for each top-level member that OpenAI's API does not know.
+// Model, and one for each of these, which no SDK writes by itself: a top-level
+// member that OpenAI's API does not know, a reasoning_effort that is none of its
+// words, a number of more than 32 bytes.
 func (d *Document) Parse(body []byte) error {
 	d.Reset()
 	d.Body = body

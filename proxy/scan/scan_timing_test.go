@@ -46,6 +46,7 @@ func BenchmarkParse(b *testing.B) {
 		})
 	}
 	f("small", []byte(small))
+	f("agent", []byte(toolUse))
 	f("english", conversation(1<<10, english))
 	f("english", conversation(100<<10, english))
 	f("korean", conversation(100<<10, korean))

@@ -1,0 +1,115 @@
+package scan
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+)
+
+// checkNeeds compares what the providers must be able to do for the request.
+func checkNeeds(t failer, d *Document) {
+	t.Helper()
+	v := readTree(t, d.Body)
+	for i, m := range d.Members {
+		var want float64
+		if raw := v.members[i].value.raw; m.Kind == Number && (json.Unmarshal(raw, &want) != nil || m.Number != want) {
+			t.Fatalf("%q: %s is %v, encoding/json reads %v", d.Body, m.Name, m.Number, want)
+		}
+	}
+	firstStop := v.get("stop").String()
+	if stops := v.get("stop").elements; len(stops) > 0 {
+		firstStop = stops[0].String()
+	}
+	if d.Stops > 0 && string(d.slice(d.FirstStop)) != firstStop {
+		t.Fatalf("%q: the first stop is %s, want %s", d.Body, d.slice(d.FirstStop), firstStop)
+	}
+	got := fmt.Sprintln(d.ReasoningEffort, d.Extensions, d.OtherTools, d.OtherStreamOptions, d.EmptyContent)
+	want := fmt.Sprintln(v.effort(), v.extensions(), v.otherTools(), v.otherStreamOptions(), v.emptyContent())
+	if got != want {
+		t.Fatalf("%q: scan needs %s, encoding/json %s", d.Body, got, want)
+	}
+	checkLoose(t, d, v)
+}
+
+func checkLoose(t failer, d *Document, v *tree) {
+	t.Helper()
+	var got, want []string
+	for i, l := range d.Loose {
+		var name string
+		if err := json.Unmarshal(d.slice(l.Key), &name); err != nil {
+			t.Fatalf("%q: the key of loose %d: %v", d.Body, i, err)
+		}
+		got = append(got, fmt.Sprintf("%d %q=%s %v", l.Kind, name, d.slice(l.Value), l.Empty))
+		if shown := d.LooseName(&l); !looseNameForm.MatchString(shown) {
+			t.Fatalf("%q: unsafe name %q", d.Body, shown)
+		}
+	}
+	for _, l := range v.loose() {
+		want = append(want, fmt.Sprintf("%d %q=%s %v", l.kind, l.name, l.value.raw, l.value.isEmpty()))
+	}
+	inOrder := slices.IsSortedFunc(d.Loose, func(a, b Loose) int { return a.Key.Start - b.Key.Start })
+	if !slices.Equal(got, want) || !inOrder {
+		t.Fatalf("%q\nloose in scan          %q\nloose in encoding/json %q", d.Body, got, want)
+	}
+}
+
+var (
+	looseNameForm = regexp.MustCompile(`^[a-z_.]+\.([A-Za-z0-9_.-]{1,64}|\(unprintable\))$`)
+	wordForm      = regexp.MustCompile(`^[a-z_]{1,32}$`)
+)
+
+func (v *tree) effort() string {
+	word := v.get("reasoning_effort")
+	switch {
+	case word.isNull():
+		return ""
+	case !wordForm.MatchString(word.text()):
+		return "other"
+	}
+	return word.text()
+}
+
+func (v *tree) extensions() Extensions {
+	var out Extensions
+	for _, m := range v.get("extra_body").members {
+		switch {
+		case m.value.isNull():
+		case m.name == "google" && m.value.raw[0] == '{':
+			out |= m.value.googleExtensions()
+		default:
+			out |= ExtensionOther
+		}
+	}
+	return out
+}
+
+func (v *tree) googleExtensions() Extensions {
+	var out Extensions
+	for _, m := range v.members {
+		switch {
+		case m.value.isNull():
+		case m.name == "cached_content":
+			out |= ExtensionCachedContent
+		case m.name == "thinking_config":
+			out |= ExtensionThinkingConfig
+		default:
+			out |= ExtensionOther
+		}
+	}
+	return out
+}
+
+func (v *tree) otherTools() bool {
+	return slices.ContainsFunc(v.get("tools").elements, func(tool *tree) bool { return tool.get("type").text() != "function" })
+}
+
+func (v *tree) otherStreamOptions() bool {
+	return slices.ContainsFunc(v.get("stream_options").members, func(m *branch) bool { return m.name != "include_usage" })
+}
+
+func (v *tree) emptyContent() bool {
+	return slices.ContainsFunc(v.get("messages").elements, func(message *tree) bool {
+		return slices.ContainsFunc(message.members, func(m *branch) bool { return m.name == "content" && m.value.isNull() })
+	})
+}
