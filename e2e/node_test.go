@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -14,8 +15,11 @@ import (
 	"github.com/openai/openai-go/v3"
 )
 
-// nodeSDK is openai for Node, in a process that works for one test. See node/run.mjs.
-type nodeSDK struct {
+// nodeSDK is openai for Node. See node/run.mjs.
+type nodeSDK struct{ *nodeProgram }
+
+// nodeProgram is a client library in a process that works for one test. See node/lines.mjs.
+type nodeProgram struct {
 	command *exec.Cmd
 	stderr  output
 	ended   chan struct{} // closed once the process is gone
@@ -28,25 +32,33 @@ type nodeSDK struct {
 
 // nodeRequest is a line that the process reads.
 type nodeRequest struct {
-	ID      int            `json:"id"`
-	BaseURL string         `json:"base_url,omitempty"`
-	APIKey  string         `json:"api_key,omitempty"`
-	Params  map[string]any `json:"params,omitempty"`
-	Leave   bool           `json:"leave,omitempty"`
+	ID      int    `json:"id"`
+	BaseURL string `json:"base_url,omitempty"`
+	APIKey  string `json:"api_key,omitempty"`
+	Params  any    `json:"params,omitempty"`
+	Leave   bool   `json:"leave,omitempty"`
+
+	reading chan struct{} // closed when the program has some text of a stream; nil: nobody waits
 }
 
 // nodeEvent is a line that the process writes.
 type nodeEvent struct {
-	ID      int        `json:"id"`
-	Reading bool       `json:"reading"`
-	Seen    *sdkAnswer `json:"seen"`
+	ID      int             `json:"id"`
+	Reading bool            `json:"reading"`
+	Seen    json.RawMessage `json:"seen"`
 }
 
-// startNode starts the process. It ends with the test.
+// startNode starts the official client. It ends with the test.
 func startNode(t *testing.T) *nodeSDK {
 	t.Helper()
+	return &nodeSDK{startProgram(t, "node/run.mjs")}
+}
+
+// startProgram starts one of the folder's programs. It ends with the test.
+func startProgram(t *testing.T, path string) *nodeProgram {
+	t.Helper()
 	needNode(t)
-	n := &nodeSDK{command: exec.Command("node", "node/run.mjs"), ended: make(chan struct{}), events: map[int]chan nodeEvent{}}
+	n := &nodeProgram{command: exec.Command("node", path), ended: make(chan struct{}), events: map[int]chan nodeEvent{}}
 	n.command.Env = []string{"PATH=" + os.Getenv("PATH")} // no real API key, no proxy
 	n.command.Stderr = &n.stderr
 	stdout, err := n.command.StdoutPipe()
@@ -64,7 +76,7 @@ func startNode(t *testing.T) *nodeSDK {
 	return n
 }
 
-// needNode fails the test where the client is not installed as its lock file
+// needNode fails the test where the clients are not installed as their lock file
 // says. It also lets `go test` know which files the result depends on.
 func needNode(t *testing.T) {
 	t.Helper()
@@ -72,12 +84,18 @@ func needNode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := os.ReadFile("node/run.mjs"); err != nil {
+	programs, err := filepath.Glob("node/*.mjs")
+	if err != nil {
 		t.Fatal(err)
+	}
+	for _, program := range programs {
+		if _, err := os.ReadFile(program); err != nil {
+			t.Fatal(err)
+		}
 	}
 	installed, err := os.ReadFile("node/node_modules/.installed.json")
 	if err != nil || !bytes.Equal(installed, want) {
-		t.Fatal("the official client for Node is not installed as e2e/node/package-lock.json says: run scripts/test-deps")
+		t.Fatal("the clients for Node are not installed as e2e/node/package-lock.json says: run scripts/test-deps")
 	}
 	if _, err := exec.LookPath("node"); err != nil {
 		t.Fatalf("%v: run scripts/test-deps, which says what to install", err)
@@ -85,7 +103,7 @@ func needNode(t *testing.T) {
 }
 
 // listen hands out what the process writes, until it ends.
-func (n *nodeSDK) listen(stdout io.Reader) {
+func (n *nodeProgram) listen(stdout io.Reader) {
 	lines := json.NewDecoder(stdout)
 	for {
 		var event nodeEvent
@@ -104,7 +122,7 @@ func (n *nodeSDK) listen(stdout io.Reader) {
 }
 
 // end ends the process, which has nothing to do any more.
-func (n *nodeSDK) end(t *testing.T) {
+func (n *nodeProgram) end(t *testing.T) {
 	t.Helper()
 	n.input.Close()
 	select {
@@ -119,39 +137,50 @@ func (n *nodeSDK) end(t *testing.T) {
 	}
 }
 
-func (n *nodeSDK) chat(ctx context.Context, t *testing.T, r sdkRequest) sdkAnswer {
+func (n *nodeSDK) chat(ctx context.Context, t *testing.T, r sdkRequest) (seen sdkAnswer) {
+	t.Helper()
+	n.ask(ctx, t, nodeRequest{BaseURL: r.gateway.url + "/v1", APIKey: r.secret, Params: nodeParams(t, r.params, r.stream), reading: r.reading}, &seen)
+	return seen
+}
+
+// ask has a request run to its end, and decodes what was seen. When ctx is done
+// the program aborts the request.
+func (n *nodeProgram) ask(ctx context.Context, t *testing.T, r nodeRequest, seen any) {
 	t.Helper()
 	events := make(chan nodeEvent, 2) // all that a request has
 	n.mu.Lock()
 	n.asked++
-	id := n.asked
-	n.events[id] = events
+	r.ID = n.asked
+	n.events[r.ID] = events
 	n.mu.Unlock()
-	n.send(t, nodeRequest{ID: id, BaseURL: r.gateway.url + "/v1", APIKey: r.secret, Params: nodeParams(t, r.params, r.stream)})
+	n.send(t, r)
 	left, overdue := ctx.Done(), time.After(2*patience) // the client's own limit comes first
 	for {
 		select {
 		case event := <-events:
 			if event.Seen != nil {
-				return *event.Seen
+				if err := json.Unmarshal(event.Seen, seen); err != nil {
+					t.Errorf("node has written %s: %v", event.Seen, err)
+				}
+				return
 			}
 			if r.reading != nil {
 				close(r.reading)
 			}
 		case <-left:
 			left = nil
-			n.send(t, nodeRequest{ID: id, Leave: true})
+			n.send(t, nodeRequest{ID: r.ID, Leave: true})
 		case <-n.ended:
 			t.Error("node ended while it was asked something")
-			return sdkAnswer{}
+			return
 		case <-overdue:
 			t.Error("node does not come to an end")
-			return sdkAnswer{}
+			return
 		}
 	}
 }
 
-func (n *nodeSDK) send(t *testing.T, r nodeRequest) {
+func (n *nodeProgram) send(t *testing.T, r nodeRequest) {
 	t.Helper()
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -1,39 +1,16 @@
-// The official client for Node at work, for tests that are written in Go.
-//
-// Requests come in on standard input, one JSON object a line:
-//
-//	{"id":1,"base_url":"...","api_key":"...","params":{...}}   ask; params are those of the client
-//	{"id":1,"leave":true}                                      abort what was asked
-//
-// and lines go out on standard output: {"id":1,"reading":true} when a stream's
-// first text has come, and {"id":1,"seen":{...}} when the request has ended.
-// Many may run at once. The process ends with its standard input.
+// The official client for Node at work. The params are those of the client.
 import OpenAI from 'openai';
-import { createInterface } from 'node:readline';
+import { serve } from './lines.mjs';
 
-const running = new Map(); // an AbortController for each request
-const print = (line) => process.stdout.write(JSON.stringify(line) + '\n');
-
-for await (const line of createInterface({ input: process.stdin })) {
-  const request = JSON.parse(line);
-  if (request.leave) {
-    running.get(request.id)?.abort();
-  } else {
-    void run(request);
-  }
-}
-
-async function run({ id, base_url, api_key, params }) {
+await serve(async ({ base_url, api_key, params }, signal, reading) => {
   const client = new OpenAI({ baseURL: base_url, apiKey: api_key, maxRetries: 0, timeout: 30_000, logLevel: 'off' });
-  const controller = new AbortController();
-  running.set(id, controller);
   const seen = { text: '', calls: [], usages: 0 };
   try {
-    const asked = client.chat.completions.create(params, { signal: controller.signal });
+    const asked = client.chat.completions.create(params, { signal });
     const { data, request_id } = await asked.withResponse();
     seen.request_id = request_id;
     if (params.stream) {
-      await readStream(data, seen, () => print({ id, reading: true }));
+      await readStream(data, seen, reading);
     } else {
       readAnswer(data, seen);
     }
@@ -41,9 +18,8 @@ async function run({ id, base_url, api_key, params }) {
     seen.request_id ??= error.requestID;
     seen.failure = describe(error);
   }
-  running.delete(id);
-  print({ id, seen });
-}
+  return seen;
+});
 
 function readAnswer(completion, seen) {
   const [{ message, finish_reason }] = completion.choices;
@@ -60,7 +36,7 @@ async function readStream(chunks, seen, reading) {
   for await (const chunk of chunks) {
     noteUsage(chunk.usage, seen);
     for (const { delta, finish_reason } of chunk.choices) {
-      if (delta.content && seen.text === '') {
+      if (delta.content) {
         reading();
       }
       seen.text += delta.content ?? '';
