@@ -151,6 +151,31 @@ func TestParseRefusesWhatReadersOfTheNeedsDisagreeOn(t *testing.T) {
 	message(`"tool_calls":[{"id":1,"ID":2}]`, "duplicate_field messages[0].tool_calls[0].id@36: "+twice)
 }
 
+// A pooled document must not ask for what the previous request needed.
+func TestParseForgetsThePreviousNeeds(t *testing.T) {
+	var d Document
+	parse := func(body string) {
+		t.Helper()
+		if err := d.Parse([]byte(body)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	parse(`{"model":"m","messages":[{"role":"user","content":null,"name":"x"}],"stop":"x","reasoning_effort":"low",` +
+		`"extra_body":{"x":1},"tools":[{}],"stream_options":{"x":1}}`)
+	const full = `stops=1 "x", effort=low, other extensions, other tools, other stream options, empty content`
+	if got := needs(&d); got != full || len(d.Loose) != 1 {
+		t.Errorf("got %s and %d loose, want %s and 1", got, len(d.Loose), full)
+	}
+	parse(`{"model":"m","messages":[{"role":"user"}]}`)
+	if got := needs(&d); got != "" || d.FirstStop != (Span{}) || len(d.Loose) != 0 {
+		t.Errorf("got %s, first stop %v and %d loose, want none", got, d.FirstStop, len(d.Loose))
+	}
+	parse(`{"model":"m","messages":[{"role":"user"` + strings.Repeat(`,"x":1`, 5000) + `}]}`)
+	if d.Reset(); cap(d.Loose) != 0 {
+		t.Errorf("Reset keeps room for %d loose", cap(d.Loose))
+	}
+}
+
 func TestParseAllocatesNothingMore(t *testing.T) {
 	f := func(name string, body []byte, want float64) {
 		t.Helper()
