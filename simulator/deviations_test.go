@@ -231,21 +231,33 @@ func TestShapesOfErrors(t *testing.T) {
 
 // TestDeviationsChangeAtRunTime: one provider deviates, for a while, and a caller's later changes mean nothing.
 func TestDeviationsChangeAtRunTime(t *testing.T) {
-	s := New(Options{})
-	f := func(p Provider, want int) {
+	s := New(Options{Behaviour: Behaviour{Tokens: 2}})
+	f := func(p Provider, body string, wantStatus int, want string) {
 		t.Helper()
-		if w := send(s, p, hi(p, `"temperature":1.5,`)); w.Code != want {
-			t.Errorf("%s: status %d, want %d", p, w.Code, want)
+		if w := send(s, p, body); w.Code != wantStatus || !strings.Contains(w.Body.String(), want) {
+			t.Errorf("%s %s: status %d: %s, want %d and %s", p, body, w.Code, w.Body, wantStatus, want)
 		}
 	}
-	refuses, ranges := []string{"temperature"}, map[string][2]float64{"temperature": {0, 1}}
-	s.Behave(Behaviour{Deviations: Deviations{Refuses: refuses}}, TheTurbo)
-	s.Behave(Behaviour{Deviations: Deviations{Ranges: ranges}}, Evolink)
-	refuses[0], ranges["temperature"] = "top_p", [2]float64{0, 2}
-	f(StarMagic, 200)
-	f(TheTurbo, 400)
-	f(Evolink, 400)
-	s.Behave(Behaviour{})
-	f(TheTurbo, 200)
-	f(Evolink, 200)
+	d := Deviations{
+		Refuses: []string{"top_p"}, Takes: []string{"user"}, Ignores: []string{"max_tokens"}, MediaTypes: []string{"image/gif"},
+		Ranges: map[string][2]float64{"temperature": {0, 1}}, TakesRoles: []string{"developer"}, RefusesRoles: []string{"system"},
+	}
+	s.Behave(Behaviour{Tokens: 2, Deviations: d}, TheTurbo)
+	for _, names := range [][]string{d.Refuses, d.Takes, d.Ignores, d.MediaTypes, d.TakesRoles, d.RefusesRoles} {
+		names[0] = "changed"
+	}
+	d.Ranges["temperature"] = [2]float64{0, 2}
+
+	gif, limited := image("data:image/gif;base64,R0lG"), `"temperature":1.5,"max_tokens":1,`
+	f(TheTurbo, hi(TheTurbo, `"user":"Ann","max_tokens":1,`), 200, `"completion_tokens":2`)
+	f(TheTurbo, hi(TheTurbo, `"temperature":1.5,`), 400, `"param":"temperature"`)
+	f(TheTurbo, hi(TheTurbo, `"top_p":1,`), 400, `"param":"top_p"`)
+	f(TheTurbo, messages(TheTurbo, gif), 200, "")
+	f(TheTurbo, messages(TheTurbo, `[{"role":"developer","content":"Hi"}]`), 200, "")
+	f(TheTurbo, messages(TheTurbo, `[{"role":"system","content":"Hi"}]`), 400, `"param":"messages[0].role"`)
+	f(Evolink, hi(Evolink, limited), 200, `"completion_tokens":1,`)
+
+	s.Behave(Behaviour{Tokens: 2})
+	f(TheTurbo, hi(TheTurbo, limited), 200, `"completion_tokens":1`)
+	f(TheTurbo, messages(TheTurbo, gif), 400, `"param":"messages[0].content[1].image_url.url"`)
 }
