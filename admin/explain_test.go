@@ -157,11 +157,15 @@ func TestExplainBodyBound(t *testing.T) {
 	f := func(size int, status int, want string) {
 		t.Helper()
 		body := strings.Repeat("a", size)
-		for _, sent := range []io.Reader{strings.NewReader(body), io.MultiReader(strings.NewReader(body))} { // the second has no Content-Length
+		declared := strings.NewReader(body)
+		for _, sent := range []io.Reader{declared, io.MultiReader(strings.NewReader(body))} { // the second has no Content-Length
 			h.explainer.body = nil
 			if h.want(send(sent), status, want); status == 200 && len(h.explainer.body) != size {
 				t.Errorf("%d of %d bytes were explained", len(h.explainer.body), size)
 			}
+		}
+		if left := declared.Len(); status == 413 && left != size {
+			t.Errorf("%d bytes of a body whose length says enough were read", size-left)
 		}
 	}
 	const explained = `{"sent":false,"stages":null}`

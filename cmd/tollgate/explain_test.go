@@ -249,6 +249,8 @@ func TestExplanationSentences(t *testing.T) {
 		"charge: at least $0.000012, no upper bound: the request names no max_tokens; by gemini-flash@2026-01-01")
 	f(proxy.Explanation{Sent: true, Charge: &proxy.ChargeRange{Least: 12_000, Most: amount(12_000), Price: "p"}},
 		"It would be sent to a provider first.", "charge: $0.000012, by p")
+	f(proxy.Explanation{Sent: true, Candidates: foreseen().Candidates[4:], Charge: &proxy.ChargeRange{Least: 1, Price: "p"}},
+		"It would be sent to a provider first.", "charge: at least $0.000000001, no upper bound: the request names no max_tokens; by p")
 	f(proxy.Explanation{Sent: true}, "It would be sent to a provider first.", unpriced)
 	f(proxy.Explanation{Stages: []proxy.Stage{{Name: "read", Result: "refused", Detail: "a\tb\x1b"}}},
 		"It would not be sent.", "read   refused  a\ufffdb\ufffd")
