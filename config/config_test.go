@@ -122,6 +122,15 @@ func TestValidationNamesTheLine(t *testing.T) {
 	f("providers:\n  acme: {}\n",
 		"config.yaml:2:3: providers.acme.contract: must be starmagic, theturbo, evolink or openai, got \"\"\n"+
 			"config.yaml:2:3: providers.acme.endpoints: must list at least one endpoint")
+	// Either form of a contract has its place.
+	const endpoints = "    endpoints: [{url: 'https://h/v1'}]\n"
+	f("providers:\n  acme:\n    contract: acme\n"+endpoints,
+		"config.yaml:3:5: providers.acme.contract: must be starmagic, theturbo, evolink or openai, got \"acme\"")
+	f("providers:\n  acme:\n    contract:\n      allow: [seed, sed]\n      base: acme\n"+endpoints,
+		"config.yaml:5:7: providers.acme.contract.base: must be starmagic, theturbo, evolink or openai, got \"acme\"")
+	f("providers:\n  acme:\n    contract:\n      base: theturbo\n      roles: [user,\n        narrator]\n      ranges:\n        top_p: {least: 1, most: 0}\n"+endpoints,
+		"config.yaml:8:9: providers.acme.contract.ranges.top_p: least must not be above most, got 1 and 0\n"+
+			"config.yaml:6:9: providers.acme.contract.roles[1]: must be system, developer, user, assistant, tool, function or any, got \"narrator\"")
 	f("server: {max_body_memory: 1MiB}\n",
 		"config.yaml:1:10: server.max_body_memory: must hold twice server.max_request_body and once server.max_answer (72MiB), got 1MiB")
 	f("data_dir: ''\n",

@@ -46,10 +46,15 @@ func (r redactor) learn(t reflect.Type) {
 }
 
 // isPublic reports whether an option of this type may be shown. A section or a
-// table may not: what stands there in place of options is a mistake.
+// table may not: what stands there in place of options is a mistake. It is none
+// where a section has a short form.
 func isPublic(t reflect.Type) bool {
 	for t.Kind() == reflect.Slice {
 		t = t.Elem()
+	}
+	if t.Kind() == reflect.Struct && !isScalarType(t) {
+		short, ok := shortOption(optionsOf(t))
+		return ok && isPublic(t.FieldByIndex(short.index).Type)
 	}
 	return isScalarType(t) && t != reflect.TypeFor[telemetry.Secret]()
 }

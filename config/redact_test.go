@@ -79,6 +79,8 @@ func TestRedactedLine(t *testing.T) {
 	f(`  - - abc`, `  - - [redacted]`)
 	f(`  url: https://user:secret@x/v1`, `  url: https:[redacted]x/v1`)
 	f(`  contract: sk-abcdefgh`, `  contract: [redacted]`)
+	f(`  contract: theturbo`, `  contract: theturbo`)
+	f(`  contract: {base: theturbo, allow: [seed, top_k]}`, `  contract: {base: theturbo, allow: [[redacted], [redacted]]}`)
 	f(`  url: x abc`, `  url: x [redacted]`)
 	f(`  gemini-flash: {targets: [{provider: starmagic}]}`, `  gemini-flash: {targets: [{provider: starmagic}]}`)
 	f(`{"admin": {"token": "a,b"}}`, `{"admin": {"token": [redacted],[redacted]}}`)

@@ -134,6 +134,24 @@ func TestSchemaAgreesWithTheLoader(t *testing.T) {
 	f("server: {max_in_flight: 1.5}", false)
 	f("server: {max_in_flight: '10'}", false)
 	f("server: {max_in_flight: lots}", false)
+	f("providers: {a: {contract: theturbo}}", true)
+	f("providers: {a: {contract: '${CONTRACT}'}}", true)
+	f("providers: {a: {contract: }}", true)
+	f("providers: {a: {contract: {base: theturbo, allow: [seed], max_stops: -1, stream_usage: pass}}}", true)
+	f("providers: {a: {contract: {ranges: {temperature: {least: 0, most: 1.5}, n: , top_p: {}, seed: {least: -9.2e+18, most: '${N}'}}}}}", true)
+	f("providers: {a: {contract: {ranges: {temperature: {least: '0', most: 1e3}}}}}", true)
+	f("providers: {a: {contract: {words: {reasoning_effort: [low, high], response_format: []}}}}", true)
+
+	f("providers: {a: {contract: [theturbo]}}", false)
+	f("providers: {a: {contract: 7}}", false)
+	f("providers: {a: {contract: {bas: theturbo}}}", false)
+	f("providers: {a: {contract: {allow: seed}}}", false)
+	f("providers: {a: {contract: {allow: [1]}}}", false)
+	f("providers: {a: {contract: {ranges: {temperature: 1}}}}", false)
+	f("providers: {a: {contract: {ranges: {temperature: {least: low}}}}}", false)
+	f("providers: {a: {contract: {ranges: {temperature: {lest: 1}}}}}", false)
+	f("providers: {a: {contract: {words: {reasoning_effort: low}}}}", false)
+	f("providers: {a: {contract: {max_stops: some}}}", false)
 	f("providers: []", false)
 	f("providers: {a: []}", false)
 	f("providers: {a: {endpoints: {}}}", false)
@@ -165,6 +183,12 @@ func describe(root, schema map[string]any, path string, out map[string]string) {
 	if reference, ok := schema["$ref"].(string); ok {
 		schema, _ = root["$defs"].(map[string]any)[strings.TrimPrefix(reference, "#/$defs/")].(map[string]any)
 	}
+	forms, _ := schema["anyOf"].([]any)
+	for _, form := range forms {
+		if section, _ := form.(map[string]any); section["properties"] != nil { // beside a short form
+			schema = section
+		}
+	}
 	items, isList := schema["items"].(map[string]any)
 	entry, isTable := schema["additionalProperties"].(map[string]any)
 	properties, isSection := schema["properties"].(map[string]any)
@@ -175,6 +199,9 @@ func describe(root, schema map[string]any, path string, out map[string]string) {
 		}
 	case isTable:
 		describe(root, entry, path+`\..+`, out)
+		if inner, plain := out[path+`\..+`]; plain && inner == "" { // described with its table
+			out[path+`\..+`] = description
+		}
 	case isList && items["$ref"] != nil:
 		describe(root, items, path+`\[\d+\]`, out)
 	default:

@@ -143,6 +143,8 @@ func TestRanges(t *testing.T) {
 	f(ParamPresencePenalty, 2, "- - presence_penalty -")
 	f(ParamPresencePenalty, 2.1, "presence_penalty presence_penalty presence_penalty -")
 	f(ParamSeed, -12345, "- seed seed -")
+	f(ParamSeed, math.MinInt64, "- seed seed -")
+	f(ParamSeed, 1e19, "seed seed seed -")
 	f(ParamSeed, 1.5, "seed seed seed -")
 	f(ParamTopLogprobs, -1, "top_logprobs top_logprobs top_logprobs -")
 	f(ParamTopLogprobs, 0, "- top_logprobs top_logprobs -")

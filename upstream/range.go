@@ -15,14 +15,20 @@ type Range struct {
 }
 
 // mostExact is the largest whole number up to which every JSON reader holds all
-// of them exactly. A count that has no documented end is taken up to it, and the
-// range is shown without an end.
+// of them exactly. A count that has no documented end is taken up to it.
 const mostExact = 1 << 53
 
 // takes reports whether the number is in the range. One that is too large for a
 // float64 is in none.
 func (r Range) takes(v float64) bool {
-	return v >= r.Least && v <= r.Most && !math.IsInf(v, 0) && (!r.Whole || v == math.Trunc(v))
+	switch {
+	case v < r.Least, v > r.Most, math.IsInf(v, 0):
+		return false
+	case !r.Whole:
+		return true
+	}
+	endless := v > mostExact && math.IsInf(r.Most, 1) || v < -mostExact && math.IsInf(r.Least, -1)
+	return v == math.Trunc(v) && !endless
 }
 
 // String describes the range: "from 0 to 2", "of at least 1", "of at most 4", "".
@@ -46,7 +52,7 @@ func (r Range) predicate(v float64) string {
 	switch within := r.String(); {
 	case r.Whole && v != math.Trunc(v):
 		return takes + "in whole numbers, not " + shortNumber(v)
-	case math.IsInf(v, 0), v < r.Least && r.Least <= -mostExact, v > r.Most && r.Most >= mostExact:
+	case math.Abs(v) > mostExact:
 		return "does not take " + field + " of " + shortNumber(v)
 	default:
 		return takes + within + ", not " + shortNumber(v)
@@ -74,7 +80,7 @@ func between(p Param, least, most float64) Range {
 }
 
 // counting returns the range of a count of one or more with no documented end.
-func counting(p Param) Range { return between(p, 1, mostExact) }
+func counting(p Param) Range { return between(p, 1, math.Inf(1)) }
 
 // numberRange is the range of a field, infinite where the contract has none.
 func (c *Contract) numberRange(p Param) Range {

@@ -75,17 +75,7 @@ func (s section) within(option string, got, most int) {
 }
 
 func (p ProviderConfig) validate(s section) {
-	contract, known := ContractByName(p.Contract.Base)
-	if !known {
-		s.add("contract", "must be starmagic, theturbo, evolink or openai, got %q", p.Contract.Base)
-	}
-	usage, named := StreamUsageByName(p.StreamUsage)
-	switch {
-	case p.StreamUsage != "" && !named:
-		s.add("stream_usage", "must be inject, pass or never, got %q", p.StreamUsage)
-	case known && usage == StreamUsageInject && !contract.Params.Has(ParamStreamOptions):
-		s.add("stream_usage", "must not be inject: the %s contract does not document stream_options; use never, or leave it out", contract.Name)
-	}
+	p.validateContract(s)
 	if _, known := UnsupportedByName(orDefault(p.Unsupported, UnsupportedSkip.String())); !known {
 		s.add("unsupported", "must be skip or drop, got %q", p.Unsupported)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"tollgate/config"
 	"tollgate/proxy"
+	"tollgate/upstream"
 	"tollgate/usage"
 
 	"github.com/invopop/jsonschema"
@@ -46,6 +47,7 @@ func generate() ([]byte, error) {
 	for _, definition := range s.Definitions {
 		finish(definition)
 	}
+	addShortForms(s, reflect.TypeFor[config.Config]())
 	for name, definition := range scalarDefinitions() {
 		s.Definitions[name] = definition
 	}
@@ -89,6 +91,8 @@ func scalarSchema(t reflect.Type) *jsonschema.Schema {
 		name = "money"
 	case reflect.TypeFor[usage.Date]():
 		name = "date"
+	case reflect.TypeFor[upstream.Bound]():
+		name = "bound"
 	default:
 		switch t.Kind() {
 		case reflect.String:
@@ -127,10 +131,38 @@ func scalarDefinitions() jsonschema.Definitions {
 			&jsonschema.Schema{Type: "integer", Minimum: "0"}, text(`^\s*[0-9]+\s*(GiB|MiB|KiB|GB|MB|KB)?\s*$`)),
 		"money": form("US dollars as decimal text such as \"0.10\", with at most nine digits after the point.",
 			&jsonschema.Schema{Type: "number", Minimum: "0"}, text(`^([0-9]+(\.[0-9]{1,9})?)?$`)),
-		"date":    form("A day in UTC, such as 2026-01-31.", text(`^([0-9]{4}-[0-9]{2}-[0-9]{2})?$`)),
+		"date": form("A day in UTC, such as 2026-01-31.", text(`^([0-9]{4}-[0-9]{2}-[0-9]{2})?$`)),
+		"bound": form("A number such as 0.25; empty for no end.",
+			&jsonschema.Schema{Type: "number"}, text(`^([-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?)?$`)),
 		"boolean": form("true or false.", &jsonschema.Schema{Type: "boolean"}),
 		"integer": form("A whole number in plain digits.", &jsonschema.Schema{Type: "integer"}),
 		"number":  form("A number such as 0.25.", &jsonschema.Schema{Type: "number"}),
+	}
+}
+
+// addShortForms lets a section that has a short form be that one value instead.
+func addShortForms(root *jsonschema.Schema, t reflect.Type) {
+	for t.Kind() == reflect.Slice || t.Kind() == reflect.Map {
+		t = t.Elem()
+	}
+	if t.Kind() != reflect.Struct {
+		return
+	}
+	for i := range t.NumField() {
+		field := t.Field(i)
+		name, flags, _ := strings.Cut(field.Tag.Get("yaml"), ",")
+		if name == "" && flags != "inline" {
+			continue // no option
+		}
+		addShortForms(root, field.Type)
+		definition := root.Definitions[definitionName(t)]
+		if flags != "short" || definition.AnyOf != nil {
+			continue
+		}
+		whole := *definition
+		whole.Description = ""
+		short, _ := whole.Properties.Get(name)
+		*definition = jsonschema.Schema{Description: definition.Description, AnyOf: []*jsonschema.Schema{short, &whole}}
 	}
 }
 
