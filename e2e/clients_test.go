@@ -209,3 +209,18 @@ func TestClientsKnowErrors(t *testing.T) {
 		}
 	}
 }
+
+// TestClientsReadPlaceholders has StarMagic answer as the example beside its list
+// of fields: tool_calls: [null] where nothing is called. The gateway changes no
+// byte of an answer, so the clients must survive it.
+func TestClientsReadPlaceholders(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, nil)
+	secret := f.issue(t).Secret
+	f.behave(simulator.Behaviour{Deviations: simulator.Deviations{Placeholders: true}})
+	for _, client := range sdks(t) {
+		prompt := "Please hold the place, " + client.language + "."
+		a := client.chat(t.Context(), t, sdkRequest{f.gateway, secret, false, ask("gemini-2.5-flash-lite", prompt), nil})
+		f.checkSeen(t, a, prompt, 1)
+	}
+}

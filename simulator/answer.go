@@ -22,13 +22,14 @@ func (u Usage) Total() int64 { return u.Prompt + u.Completion }
 
 // An answer is everything that will be said, decided before the first byte.
 type answer struct {
-	id, model string
-	created   int64
-	choices   []choice
-	usage     Usage
-	ask       *ask
-	fault     *Fault          // nil: none struck
-	tell      func(Usage) any // the usage object; nil for none
+	id, model    string
+	created      int64
+	choices      []choice
+	usage        Usage
+	ask          *ask
+	fault        *Fault          // nil: none struck
+	tell         func(Usage) any // the usage object; nil for none
+	placeholders bool            // see Deviations
 }
 
 // A choice is one of an answer's n candidates.
@@ -77,7 +78,7 @@ func (c *contract) compose(q *ask, b Behaviour, seed uint64) *answer {
 		b.ReasoningTokens = 0
 	}
 	d := &b.Deviations
-	a := &answer{id: c.id, model: cmp.Or(d.Model, q.model), ask: q, choices: make([]choice, q.choices)}
+	a := &answer{id: c.id, model: cmp.Or(d.Model, q.model), ask: q, choices: make([]choice, q.choices), placeholders: d.Placeholders}
 	a.tell = func(u Usage) any {
 		if d.Figures == FiguresAbsent {
 			return nil

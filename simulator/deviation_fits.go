@@ -128,6 +128,7 @@ func DeviationHelp() string {
   model           answers name this model, whichever was asked for
   errors          refusals as openai (an error object), message (an object with
                   a message alone), text or html
+  placeholders    starmagic's tool_calls are [null] where no tool is called
   no_done         streams end cleanly without [DONE]
   stream_usage    of a stream: never, always, or every_chunk, asked for or not
   figures         of usage: absent, total_off (by 1), twins (input_tokens and

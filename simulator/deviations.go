@@ -38,6 +38,9 @@ type Deviations struct {
 	Model string
 	// Errors is how refusals are written. Their statuses stay, and the answers of faults stay as they are.
 	Errors ErrorShape
+	// Placeholders has StarMagic send tool_calls: [null] where no tool is called, as the example beside its page's list of
+	// fields does.
+	Placeholders bool
 	// NoDone ends streams cleanly without [DONE].
 	NoDone bool
 	// StreamUsage is when a stream tells its usage.

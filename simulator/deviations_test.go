@@ -261,3 +261,19 @@ func TestDeviationsChangeAtRunTime(t *testing.T) {
 	f(TheTurbo, hi(TheTurbo, limited), 200, `"completion_tokens":1`)
 	f(TheTurbo, messages(TheTurbo, gif), 400, `"param":"messages[0].content[1].image_url.url"`)
 }
+
+func TestPlaceholders(t *testing.T) {
+	body := func(d Deviations, p Provider) string {
+		w := send(New(Options{Behaviour: Behaviour{Deviations: d}}), p, hi(p, ""))
+		return w.Body.String()
+	}
+	for _, p := range Providers() {
+		want := p == StarMagic
+		if got := strings.Contains(body(Deviations{Placeholders: true}, p), `"tool_calls":[null]`); got != want {
+			t.Errorf("%s has placeholders: %t", p, got)
+		}
+		if got := strings.Contains(body(Deviations{}, p), `"tool_calls":null`); got != want {
+			t.Errorf("%s has tool_calls: null: %t", p, got)
+		}
+	}
+}

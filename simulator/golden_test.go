@@ -24,7 +24,7 @@ func TestPlainAnswers(t *testing.T) {
 		}
 	}
 	f(StarMagic, ``, `{"id":"chatcmpl-20251010015944503180122WJNB8Eid","model":"gemini-2.5-flash-lite","object":"chat.completion","created":1760032810,
-"choices":[{"index":0,"message":{"role":"assistant","content":"Ocean rain water.","tool_calls":[null]},
+"choices":[{"index":0,"message":{"role":"assistant","content":"Ocean rain water.","tool_calls":null},
 "logprobs":{"content":[{"token":null,"logprob":null,"bytes":null,"top_logprobs":null}]},"finish_reason":"stop"}],
 "usage":{"prompt_tokens":3,"completion_tokens":8,"total_tokens":11,
 "prompt_tokens_details":{"cached_tokens":2,"text_tokens":3,"audio_tokens":0,"image_tokens":0},
@@ -39,7 +39,7 @@ func TestPlainAnswers(t *testing.T) {
 "completion_tokens_details":{"text_tokens":0,"audio_tokens":0,"reasoning_tokens":0},
 "input_tokens":0,"output_tokens":0,"input_tokens_details":null}}`)
 	f(StarMagic, `"logprobs":true,"top_logprobs":1,"max_tokens":6,`, `{"id":"chatcmpl-20251010015944503180122WJNB8Eid","model":"gemini-2.5-flash-lite","object":"chat.completion","created":1760032810,
-"choices":[{"index":0,"message":{"role":"assistant","content":"Ocean","tool_calls":[null]},
+"choices":[{"index":0,"message":{"role":"assistant","content":"Ocean","tool_calls":null},
 "logprobs":{"content":[{"token":"Ocean","logprob":-0.25,"bytes":[79,99,101,97,110],
 "top_logprobs":[{"token":"Ocean","logprob":-0.25,"bytes":[79,99,101,97,110],"top_logprobs":null}]}]},"finish_reason":"length"}],
 "usage":{"prompt_tokens":3,"completion_tokens":6,"total_tokens":9,

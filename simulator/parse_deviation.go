@@ -55,13 +55,13 @@ type deviation struct {
 func deviationOptions() []string {
 	return []string{
 		"provider", "refuses", "takes", "ignores", "range.NAME", "no_stop_arrays", "refuses_roles", "takes_roles",
-		"media", "media_types", "model", "errors", "no_done", "stream_usage", "figures",
+		"media", "media_types", "model", "errors", "placeholders", "no_done", "stream_usage", "figures",
 	}
 }
 
 // set gives a field its value.
 func (d *deviation) set(name, value string, valued bool) (err error) {
-	switch flag := name == "no_done" || name == "no_stop_arrays"; {
+	switch flag := name == "no_done" || name == "no_stop_arrays" || name == "placeholders"; {
 	case flag && valued:
 		return errors.New("has no value")
 	case !flag && !valued && slices.Contains(deviationOptions(), name):
@@ -93,6 +93,8 @@ func (d *deviation) set(name, value string, valued bool) (err error) {
 		d.Model, err = nonEmpty(value)
 	case "errors":
 		d.Errors, err = named(value, []ErrorShape{ErrorOpenAI, ErrorMessage, ErrorText, ErrorHTML})
+	case "placeholders":
+		d.Placeholders = true
 	case "no_done":
 		d.NoDone = true
 	case "stream_usage":

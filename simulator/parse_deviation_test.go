@@ -22,6 +22,7 @@ func TestParseDeviation(t *testing.T) {
 	}
 	f("provider=theturbo,takes=seed+top_k,no_done", TheTurbo, Deviations{Takes: []string{"seed", "top_k"}, NoDone: true})
 	f("no_done", "", Deviations{NoDone: true})
+	f("placeholders", "", Deviations{Placeholders: true})
 	f("refuses=seed", "", Deviations{Refuses: []string{"seed"}})
 	f("refuses=tools+tool_choice,ignores=n,provider=starmagic", StarMagic, Deviations{Refuses: []string{"tools", "tool_choice"}, Ignores: []string{"n"}})
 	f("provider=evolink,ignores=seed,takes=seed", Evolink, Deviations{Takes: []string{"seed"}, Ignores: []string{"seed"}})
@@ -37,7 +38,7 @@ func TestParseDeviation(t *testing.T) {
 
 func TestParseDeviationNamesTheOption(t *testing.T) {
 	const (
-		all     = "refuses, takes, ignores, range.NAME, no_stop_arrays, refuses_roles, takes_roles, media, media_types, model, errors, no_done, stream_usage, figures"
+		all     = "refuses, takes, ignores, range.NAME, no_stop_arrays, refuses_roles, takes_roles, media, media_types, model, errors, placeholders, no_done, stream_usage, figures"
 		nothing = "a deviation says what a provider does otherwise, with one or more of " + all
 	)
 	f := func(text, want string) {

@@ -78,8 +78,9 @@ type starMagicChoice struct {
 	FinishReason *string          `json:"finish_reason"`
 }
 
-// starMagicAnswer always has tool_calls; the page's example of an answer that
-// calls no tool holds [null].
+// starMagicAnswer always has tool_calls: null where no tool is called, as in the
+// page's example of a whole answer. (The example beside its list of fields has
+// [null], as it has placeholders everywhere: see Deviations.Placeholders.)
 type starMagicAnswer struct {
 	Role      string      `json:"role"`
 	Content   *string     `json:"content"`
@@ -98,9 +99,12 @@ func starMagicPlain(a *answer) any {
 		c := &a.choices[i]
 		made := starMagicChoice{
 			Index:        i,
-			Message:      starMagicAnswer{Role: "assistant", Content: c.content(), ToolCalls: []*toolCall{c.toolCall()}},
+			Message:      starMagicAnswer{Role: "assistant", Content: c.content()},
 			Logprobs:     starMagicLogprob{Content: []tokenLogprob{{}}},
 			FinishReason: a.finish(i),
+		}
+		if call := c.toolCall(); call != nil || a.placeholders {
+			made.Message.ToolCalls = []*toolCall{call}
 		}
 		if lp := a.logprobs(c, 0, len(c.pieces)); lp != nil {
 			made.Logprobs.Content = lp.Content

@@ -99,7 +99,7 @@ const (
 	errorJSON  = `{"error":{"message":"Simulated fault: an error in the answer.","type":"server_error","param":null,"code":"simulated_fault"}}`
 
 	plainBody = `{"id":"chatcmpl-20251010015944503180122WJNB8Eid","model":"gemini-2.5-flash-lite","object":"chat.completion","created":1760032810,` +
-		`"choices":[{"index":0,"message":{"role":"assistant","content":"one two","tool_calls":[null]},` +
+		`"choices":[{"index":0,"message":{"role":"assistant","content":"one two","tool_calls":null},` +
 		`"logprobs":{"content":[{"token":null,"logprob":null,"bytes":null,"top_logprobs":null}]},"finish_reason":"stop"}],"usage":` + usageObject + "}"
 )
 
@@ -142,8 +142,8 @@ func TestConnectionsThatBreak(t *testing.T) {
 	f(asStream, Fault{Kind: CutInside, AtByte: at}, two+"d7\r\n", "200: 1 of 2 tokens, 2 events")
 	f(asStream, Fault{Kind: CutInside, AtByte: at + 9}, two+"d7\r\n"+`data: {"i`, "200: 1 of 2 tokens, 2 events")
 	f(asStream, Fault{Kind: CutInside, AtByte: 1 << 20}, all+wireEnd, "200: 2 of 2 tokens, 6 events, usage, done, clean end")
-	f(asPlain, Fault{Kind: CutInside}, "283\r\n", "200: 0 of 2 tokens, 0 events")
-	f(asPlain, Fault{Kind: CutInside, AtByte: 6}, "283\r\n"+`{"id":`, "200: 0 of 2 tokens, 0 events")
+	f(asPlain, Fault{Kind: CutInside}, "281\r\n", "200: 0 of 2 tokens, 0 events")
+	f(asPlain, Fault{Kind: CutInside, AtByte: 6}, "281\r\n"+`{"id":`, "200: 0 of 2 tokens, 0 events")
 	f(asPlain, Fault{Kind: CutInside, AtByte: int64(len(plainBody))}, chunked(plainBody)+wireEnd, "200: 2 of 2 tokens, 0 events, usage, done, clean end")
 
 	f(asStream, Fault{Kind: Cut, AtByte: at + 9}, two+chunked(`data: {"i`), "200: 1 of 2 tokens, 2 events")
