@@ -28,7 +28,7 @@ func TestLibrariesConverse(t *testing.T) {
 					for _, stream := range []bool{false, true} {
 						t.Run(fmt.Sprintf("%s, stream: %v", name, stream), func(t *testing.T) {
 							e.Model, e.Prompt, e.Stream = modelOf(provider), "Please answer, "+t.Name()+".", stream
-							f.checkErrand(t, l, e.Prompt, l.do(t.Context(), t, f.gateway, secret, e))
+							f.checkErrand(t, l, e, l.do(t.Context(), t, f.gateway, secret, e))
 						})
 					}
 				}
@@ -55,7 +55,7 @@ func TestLibrariesSeeImages(t *testing.T) {
 						e := libraryErrand{Model: modelOf(provider), Image: image, Stream: stream, Frills: frills}
 						e.Prompt = fmt.Sprintf("What is it, %s %v?", t.Name(), stream)
 						s := l.do(t.Context(), t, f.gateway, secret, e)
-						f.checkErrand(t, l, e.Prompt, s)
+						f.checkErrand(t, l, e, s)
 						if !strings.HasPrefix(s.Steps[0].Text, "I see 1 image (image/png, 47 bytes).") {
 							t.Errorf("the provider says %q", s.Steps[0].Text)
 						}
@@ -79,7 +79,7 @@ func TestLibrariesRunTools(t *testing.T) {
 					e := libraryErrand{Model: model, Turns: turns, Stream: stream, Frills: frills}
 					e.Prompt = fmt.Sprintf("What is the weather, %s %v?", t.Name(), stream)
 					s := l.do(t.Context(), t, f.gateway, secret, e)
-					truth := f.checkErrand(t, l, e.Prompt, s)
+					truth := f.checkErrand(t, l, e, s)
 					if len(truth) != turns || !slices.Equal(s.Ran, []string{truth[0].Choices[0].Arguments}) || s.Ran[0] != `{"place":"example"}` {
 						t.Errorf("the tool ran with %q in %d turns, want once in %d with %+v", s.Ran, len(truth), turns, truth[0].Choices[0])
 					}
@@ -107,7 +107,7 @@ func TestLibrariesHaveObjects(t *testing.T) {
 		t.Helper()
 		e.Prompt = fmt.Sprintf("How warm is it, %s %s %s %v?", l.name, e.Model, e.Object, e.Stream)
 		s := l.do(t.Context(), t, f.gateway, secret, e)
-		f.checkErrand(t, l, e.Prompt, s)
+		f.checkErrand(t, l, e, s)
 		if got := string(s.Object); got != `{"place":"example","degrees":1}` && got != `{"degrees":1,"place":"example"}` {
 			t.Errorf("%s has %s of %s", l.name, got, e.Model)
 		}
@@ -143,7 +143,7 @@ func TestLibrariesKnowReasoners(t *testing.T) {
 					e := libraryErrand{Model: "o4-" + string(provider), System: "You are to the point.", Most: 5, Stream: stream}
 					e.Prompt = fmt.Sprintf("Please think, %s %v.", t.Name(), stream)
 					s := l.do(t.Context(), t, f.gateway, secret, e)
-					truth := f.checkErrand(t, l, e.Prompt, s)
+					truth := f.checkErrand(t, l, e, s)
 					if s.Steps[0].Finish != "length" || !strings.Contains(truth[0].Body, e.System) {
 						t.Errorf("the program has %+v, of %s", s.Steps[0], truth[0].Body)
 					}

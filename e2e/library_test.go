@@ -72,6 +72,7 @@ type libraryUsage struct {
 type librarySent struct {
 	Status    int    `json:"status"`
 	RequestID string `json:"request_id"`
+	Dropped   string `json:"dropped"` // x-tollgate-dropped
 }
 
 // libraryFailure is the error that the library raised.
@@ -94,6 +95,29 @@ func (l library) finish(reason string) string {
 		return strings.ReplaceAll(reason, "_", "-")
 	}
 	return reason
+}
+
+// dropped are the fields of an errand's request that no provider documents, in
+// the order of the alphabet. LangChain has the message that tells a tool's
+// result bear the tool's name.
+func (l library) dropped(e libraryErrand, step int) []string {
+	var names []string
+	if e.Frills && e.Image != "" && l.name == langChain {
+		names = append(names, "messages.content.image_url.detail")
+	}
+	if (e.Frills || step > 0) && l.name == langChain {
+		names = append(names, "messages.name")
+	}
+	if e.Frills && (e.Turns > 0 || l.name == aiSDK) {
+		names = append(names, "parallel_tool_calls")
+	}
+	if e.Frills && e.Turns > 0 {
+		names = append(names, "tools.function.strict")
+	}
+	if e.Frills {
+		names = append(names, "user")
+	}
+	return names
 }
 
 // statuses are those of all that was sent.
@@ -124,10 +148,10 @@ func (s librarySeen) failed(t *testing.T) libraryFailure {
 
 // checkErrand holds what a program has against the providers' truth and the
 // bill, and returns the truth: an entry for each step.
-func (f *fleet) checkErrand(t *testing.T, l library, prompt string, s librarySeen) []simulator.Entry {
+func (f *fleet) checkErrand(t *testing.T, l library, errand libraryErrand, s librarySeen) []simulator.Entry {
 	t.Helper()
 	s.whole(t)
-	truth := f.attempts(t, prompt)
+	truth := f.attempts(t, errand.Prompt)
 	if len(s.Steps) != len(truth) || len(s.Sent) != len(truth) {
 		t.Fatalf("the program has %d steps, of %d requests sent and %d received", len(s.Steps), len(s.Sent), len(truth))
 	}
@@ -147,6 +171,11 @@ func (f *fleet) checkErrand(t *testing.T, l library, prompt string, s librarySee
 		told := libraryUsage{sdkUsage{r.PromptTokens, r.CompletionTokens, r.PromptTokens + r.CompletionTokens}, r.CachedTokens, r.ReasoningTokens}
 		if step.Usage != told {
 			t.Errorf("the program was told of %+v, want %+v", step.Usage, told)
+		}
+		dropped := strings.FieldsFunc(s.Sent[i].Dropped, func(r rune) bool { return strings.ContainsRune(", ", r) })
+		slices.Sort(dropped)
+		if want := l.dropped(errand, i); !slices.Equal(dropped, want) {
+			t.Errorf("x-tollgate-dropped is %q, want %q", dropped, want)
 		}
 	}
 	return truth

@@ -42,7 +42,8 @@ export async function serve(run) {
 export function watched(sent) {
   return async (url, options) => {
     const response = await fetch(url, options);
-    sent.push({ status: response.status, request_id: response.headers.get('x-request-id') });
+    const { status, headers } = response;
+    sent.push({ status, request_id: headers.get('x-request-id'), dropped: headers.get('x-tollgate-dropped') ?? '' });
     return response;
   };
 }
