@@ -2,6 +2,8 @@ package upstream
 
 import "slices"
 
+//go:generate go run ./internal/matrixgen
+
 // Contract says what one provider documents about its chat completion endpoint.
 // It is data: every row of a provider's page that decides whether a request can
 // be served there, and in which form. A contract never changes once made.
@@ -72,19 +74,27 @@ func (f StopForm) String() string { return stopFormNames()[f] }
 // stopFormNames are config.yaml's names of the forms, in the order of their values.
 func stopFormNames() []string { return []string{"as_is", "string", "array"} }
 
+// Contracts returns every contract that config.yaml may name.
+func Contracts() []*Contract {
+	return []*Contract{starMagic(), theTurbo(), evolink(), openAI()}
+}
+
 // ContractByName returns the contract that config.yaml calls by this name, a new one each time.
 func ContractByName(name string) (*Contract, bool) {
-	switch name {
-	case "starmagic":
-		return starMagic(), true
-	case "theturbo":
-		return theTurbo(), true
-	case "evolink":
-		return evolink(), true
-	case "openai":
-		return openAI(), true
+	for _, c := range Contracts() {
+		if c.Name == name {
+			return c, true
+		}
 	}
 	return nil, false
+}
+
+func contractNames() []string {
+	var names []string
+	for _, c := range Contracts() {
+		names = append(names, c.Name)
+	}
+	return names
 }
 
 // Takes reports whether the field may be sent to a provider with this contract.

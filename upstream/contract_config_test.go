@@ -3,6 +3,7 @@ package upstream
 import (
 	"math"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -205,13 +206,13 @@ func TestContractYAML(t *testing.T) {
 // TestDifferences goes from a contract to the configuration that makes it, to
 // the text that an operator copies, and back.
 func TestDifferences(t *testing.T) {
-	for _, base := range contracts() {
+	for _, base := range Contracts() {
 		if got := Differences(base, base).YAML(); got != base.Name {
 			t.Errorf("%s differs from itself: %s", base.Name, got)
 		}
 	}
 	rapid.Check(t, func(rt *rapid.T) {
-		base := rapid.SampledFrom(contracts()).Draw(rt, "base")
+		base := rapid.SampledFrom(Contracts()).Draw(rt, "base")
 		want := configured(rt, base).contract()
 		text := Differences(base, want).YAML()
 		if strings.Contains(text, "\n") {
@@ -239,7 +240,7 @@ func configured(t *rapid.T, base *Contract) ContractConfig {
 	word := func(option string, of ...string) string { return rapid.SampledFrom(append(of, "")).Draw(t, option) }
 	c := ContractConfig{
 		Base:          base.Name,
-		Allow:         some("allow", paramsNamed(1<<paramCount-1)),
+		Allow:         some("allow", AllParams().Names()),
 		Words:         map[string][]string{},
 		Ranges:        map[string]RangeConfig{},
 		MaxStops:      rapid.IntRange(-1, 9).Draw(t, "max_stops"),
@@ -257,14 +258,14 @@ func configured(t *rapid.T, base *Contract) ContractConfig {
 	if c.StreamUsage != "" {
 		taken = append(taken, "stream_options")
 	}
-	c.Deny = slices.DeleteFunc(some("deny", paramsNamed(1<<paramCount-1)), func(name string) bool { return slices.Contains(taken, name) })
+	c.Deny = slices.DeleteFunc(some("deny", AllParams().Names()), func(name string) bool { return slices.Contains(taken, name) })
 	other := some("other fields", []string{"user", "store", "null", "true", "n1"})
 	if base.Open {
 		c.Drop = other
 	} else {
 		c.Forward = other
 	}
-	for _, name := range some("ranges", paramsNamed(numberParams())) {
+	for _, name := range some("ranges", numberParams().Names()) {
 		ends := rapid.SliceOfN(rapid.Float64Range(-1e30, 1e30), 2, 2).Draw(t, name)
 		slices.Sort(ends)
 		c.Ranges[name] = rapid.SampledFrom([]RangeConfig{
@@ -295,5 +296,24 @@ func TestExampleFile(t *testing.T) {
 	}
 	if c.Providers["theturbo"].Contract.short() {
 		t.Error("the long form is not shown")
+	}
+}
+
+// TestDocumentedContracts reads what docs/providers.md shows as a contract.
+func TestDocumentedContracts(t *testing.T) {
+	text, err := os.ReadFile("../docs/providers.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := regexp.MustCompile(`(?m)^ +contract: (.+)$`).FindAllStringSubmatch(string(text), -1)
+	if len(shown) != 2 {
+		t.Fatalf("the page shows %d contracts, want two", len(shown))
+	}
+	for _, m := range shown {
+		c := contractOf(t, m[1])
+		base, _ := ContractByName(c.Name)
+		if got := Differences(base, c).YAML(); strings.ReplaceAll(got, `"`, "") != m[1] {
+			t.Errorf("the page shows %s, which is %s", m[1], got)
+		}
 	}
 }

@@ -71,7 +71,7 @@ func (d *ContractConfig) addMessages(base, c *Contract) {
 	}
 	d.EmptyContent = allowing(c.EmptyContent, base.EmptyContent)
 	if c.Roles != base.Roles {
-		d.Roles = namesIn(c.Roles, roleNames())
+		d.Roles = c.Roles.Names()
 		if c.Roles == 0 {
 			d.Roles = []string{listAny}
 		}

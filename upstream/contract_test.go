@@ -9,11 +9,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// contracts returns every contract, in the order of the table below.
-func contracts() []*Contract {
-	return []*Contract{starMagic(), theTurbo(), evolink(), openAI()}
-}
-
 // TestContracts holds what the providers' pages say, read from the pages once
 // more and not from the code.
 func TestContracts(t *testing.T) {
@@ -77,7 +72,7 @@ stream usage            inject     never      never      inject
 	var got strings.Builder
 	row := func(name string, cell func(c *Contract) string) {
 		line := fmt.Sprintf("%-24s", name)
-		for _, c := range contracts() {
+		for _, c := range Contracts() {
 			line += fmt.Sprintf("%-11s", cell(c))
 		}
 		got.WriteString("\n" + strings.TrimRight(line, " "))
@@ -155,7 +150,7 @@ func digits[S ~uint8](s S, n int) string {
 }
 
 func TestContractNames(t *testing.T) {
-	for _, c := range contracts() {
+	for _, c := range Contracts() {
 		got, ok := ContractByName(c.Name)
 		if !ok {
 			t.Fatalf("no contract is called %q", c.Name)

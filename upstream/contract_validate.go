@@ -8,9 +8,6 @@ import (
 	"strings"
 )
 
-// contractNames are the contracts that config.yaml may name.
-func contractNames() []string { return []string{"starmagic", "theturbo", "evolink", "openai"} }
-
 // validateContract checks the contract, and what the provider says of stream_usage beside it.
 func (p ProviderConfig) validateContract(s section) {
 	base, known := ContractByName(p.Contract.Base)
@@ -80,17 +77,6 @@ func (s section) listOf(option string, got, elements []string, whole ...string) 
 	}
 }
 
-// paramsNamed are the names of fields, in reporting order.
-func paramsNamed(s ParamSet) []string {
-	var names []string
-	for p := range paramCount {
-		if s.Has(p) {
-			names = append(names, p.String())
-		}
-	}
-	return names
-}
-
 // inEveryRequest are the fields without which there is no request.
 func inEveryRequest() ParamSet { return Params(ParamModel, ParamMessages, ParamStream) }
 
@@ -115,8 +101,7 @@ func (c ContractConfig) validateFields(s section) {
 }
 
 func fieldList() string {
-	all := ParamSet(1<<paramCount - 1)
-	return strings.Join(paramsNamed(all&^inEveryRequest()), ", ")
+	return strings.Join((AllParams() &^ inEveryRequest()).Names(), ", ")
 }
 
 // fieldName is what a field of a request looks like that no contract documents.
@@ -148,7 +133,7 @@ func (c ContractConfig) validateRanges(s section) {
 	for _, name := range slices.Sorted(maps.Keys(c.Ranges)) {
 		p, known := ParamByName(name)
 		if !known || !numberParams().Has(p) {
-			s.add("ranges", "%q is none of %s", name, strings.Join(paramsNamed(numberParams()), ", "))
+			s.add("ranges", "%q is none of %s", name, strings.Join(numberParams().Names(), ", "))
 			continue
 		}
 		if r := c.Ranges[name]; r.Least != "" && r.Most != "" && r.Least.or(0) > r.Most.or(0) {

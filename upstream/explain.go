@@ -42,7 +42,7 @@ func (c *Contract) explainMessage(l Lack, n *Needs, field string) string {
 	case lackRole:
 		return "does not take messages of " + roleIn(c.spoken(n.Roles)&^c.Roles)
 	case lackMessageField:
-		return "does not take " + strconv.Quote(namesIn(n.MessageFields&^c.MessageFields, messageFieldNames())[0]) + " in messages"
+		return "does not take " + strconv.Quote((n.MessageFields &^ c.MessageFields).Names()[0]) + " in messages"
 	case lackContent:
 		return "does not take messages without content"
 	}
@@ -64,7 +64,7 @@ func oneExtension(s ExtensionSet) string {
 	if s == ExtensionOther {
 		return "another member"
 	}
-	return strconv.Quote(namesIn(s, extensionNames())[0])
+	return strconv.Quote(s.Names()[0])
 }
 
 // mediaForm describes the first form of a set that is not empty.
@@ -95,7 +95,7 @@ func ofType(mime string) string {
 
 // roleIn names the first role of a set that is not empty.
 func roleIn(s RoleSet) string {
-	if names := namesIn(s, roleNames()); len(names) > 0 {
+	if names := s.Names(); len(names) > 0 {
 		return "the role " + names[0]
 	}
 	return "another role"

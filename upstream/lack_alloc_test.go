@@ -9,7 +9,7 @@ func TestAllocLacks(t *testing.T) {
 	n := needing(ParamTemperature, ParamTopP, ParamMaxTokens, ParamMaxCompletionTokens)
 	n.MediaTypes, n.Roles, n.Media = []string{"image/png", "image/jpeg"}, Roles(RoleUser, RoleDeveloper), MediaData
 	for _, u := range []Unsupported{UnsupportedSkip, UnsupportedDrop} {
-		for _, c := range contracts() {
+		for _, c := range Contracts() {
 			p := &Provider{Contract: c, Unsupported: u}
 			got := testing.AllocsPerRun(1000, func() {
 				if lack, lacks := p.Lacks(&n); lacks {

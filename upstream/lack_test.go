@@ -30,7 +30,7 @@ func with(p Param, v float64) Needs {
 // lacking tells the field that stands in the way of n, for each contract.
 func lacking(n Needs) string {
 	var got []string
-	for _, c := range contracts() {
+	for _, c := range Contracts() {
 		param := "-"
 		if lack, lacks := c.Lacks(&n); lacks {
 			param = lack.Param.String()

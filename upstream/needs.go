@@ -79,7 +79,7 @@ func (n *Needs) nameOf(p Param) []string {
 	case ParamReasoningEffort, ParamResponseFormat:
 		return []string{p.String() + "=" + shown(n.word(p))}
 	case ParamExtraBody:
-		return append([]string{"extra_body"}, namesIn(n.Extensions&^ExtensionOther, extensionNames())...)
+		return append([]string{"extra_body"}, (n.Extensions &^ ExtensionOther).Names()...)
 	}
 	if numberParams().Has(p) {
 		return []string{p.String() + "=" + shortNumber(n.Numbers[p])}
@@ -90,13 +90,13 @@ func (n *Needs) nameOf(p Param) []string {
 // messageNames names what a request needs of its messages.
 func (n *Needs) messageNames() []string {
 	var names []string
-	for _, role := range namesIn(n.Roles.Without(RoleUser), roleNames()) {
+	for _, role := range n.Roles.Without(RoleUser).Names() {
 		names = append(names, "role "+role)
 	}
 	if n.Roles.Has(RoleOther) {
 		names = append(names, "another role")
 	}
-	names = append(names, namesIn(n.MessageFields, messageFieldNames())...)
+	names = append(names, n.MessageFields.Names()...)
 	if n.EmptyContent {
 		names = append(names, "messages without content")
 	}

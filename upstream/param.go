@@ -117,3 +117,17 @@ func (s ParamSet) First() (Param, bool) {
 	}
 	return Param(bits.TrailingZeros64(uint64(s))), true
 }
+
+// Names returns the names of the set's fields, in reporting order.
+func (s ParamSet) Names() []string {
+	var names []string
+	for p := range paramCount {
+		if s.Has(p) {
+			names = append(names, p.String())
+		}
+	}
+	return names
+}
+
+// AllParams returns the set of every Param.
+func AllParams() ParamSet { return 1<<paramCount - 1 }

@@ -49,3 +49,6 @@ func (s RoleSet) With(r Role) RoleSet { return s | 1<<r }
 
 // Without returns the set with r removed.
 func (s RoleSet) Without(r Role) RoleSet { return s &^ (1 << r) }
+
+// Names returns the names of the set's documented roles.
+func (s RoleSet) Names() []string { return namesIn(s, roleNames()) }

@@ -14,6 +14,9 @@ const (
 	MediaOther                           // another address, or a part of another type
 )
 
+// Names returns config.yaml's names of the set's forms.
+func (s MediaSet) Names() []string { return namesIn(s, mediaNames()) }
+
 // mediaNames are config.yaml's names of the forms, in the order of their bits.
 func mediaNames() []string {
 	return []string{"http", "data", "plain_data", "input_audio", "other"}
@@ -31,6 +34,9 @@ const (
 	FieldAudio
 )
 
+// Names returns the names of the set's fields.
+func (s MessageFieldSet) Names() []string { return namesIn(s, messageFieldNames()) }
+
 // messageFieldNames are the fields' names, in the order of their bits.
 func messageFieldNames() []string {
 	return []string{"tool_calls", "tool_call_id", "function_call", "audio"}
@@ -45,6 +51,9 @@ const (
 	ExtensionThinkingConfig                          // google.thinking_config
 	ExtensionOther                                   // any other
 )
+
+// Names returns the names of the set's members.
+func (s ExtensionSet) Names() []string { return namesIn(s, extensionNames()) }
 
 // extensionNames are the members' names, in the order of their bits.
 func extensionNames() []string {
