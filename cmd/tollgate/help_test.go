@@ -32,7 +32,7 @@ func TestCommands(t *testing.T) {
 	for _, want := range []string{
 		"tollgate serve", "tollgate demo", "tollgate simulate",
 		"tollgate keys create", "tollgate keys list", "tollgate keys show", "tollgate keys revoke",
-		"tollgate usage", "tollgate request", "tollgate explain", "tollgate upstreams", "tollgate config check", "tollgate config schema", "tollgate version",
+		"tollgate usage", "tollgate request", "tollgate explain", "tollgate upstreams", "tollgate probe", "tollgate config check", "tollgate config schema", "tollgate version",
 	} {
 		if !slices.Contains(names, want) {
 			t.Errorf("there is no %q in %q", want, names)

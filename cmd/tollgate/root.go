@@ -36,6 +36,7 @@ serve it, passes streams through untouched, and records what was used.`,
 		newRequest(stdout),
 		newExplain(stdout),
 		newUpstreams(stdout, stderr),
+		newProbe(stdout, stderr),
 		newConfig(stdout),
 		newVersion(stdout),
 	)
