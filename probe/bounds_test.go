@@ -178,6 +178,28 @@ func TestServerErrors(t *testing.T) {
 	f(4, 5, "error: no messages | 4xx with an error object |  | undecided | too busy\n")
 }
 
+// clumsy is a provider that answers 500 to whatever it does not take.
+type clumsy struct{ Asker }
+
+func (c clumsy) Do(ctx context.Context, r *upstream.Request) (*upstream.Response, error) {
+	response, err := c.Asker.Do(ctx, r)
+	if err == nil && response.Status == 400 {
+		response.Status = 500
+	}
+	return response, err
+}
+
+// TestClumsyProvider comes to the end of the list all the same.
+func TestClumsyProvider(t *testing.T) {
+	_, url := simulated(t, simulator.Behaviour{})
+	o := optionsFor(t, simulator.TheTurbo, url)
+	o.Asker = clumsy{o.Asker}
+	r := New(o).Run(t.Context())
+	if r.Stopped != "" || r.Count(Undecided) < 15 || r.Count(Deviates) != 0 || r.Conforms() {
+		t.Errorf("stopped with %q\n%s", r.Stopped, table(r, Undecided, Deviates))
+	}
+}
+
 // TestInterrupted gives back what was found before.
 func TestInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())

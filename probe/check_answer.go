@@ -74,7 +74,11 @@ func checkUsage(_ context.Context, s *session) result {
 	if s.plain == nil {
 		return notTried("there was no plain answer")
 	}
-	return judgeUsage(s.plain.Usage)
+	judged := judgeUsage(s.plain.Usage)
+	if t, err := figures(s.plain.Usage); err == nil && t.Completion == 0 && s.plain.first().text() != "" {
+		return deviates("completion 0", "there is a text, which would be free")
+	}
+	return judged
 }
 
 // judgeUsage says whether a usage object can be billed by.
@@ -93,14 +97,17 @@ func judgeUsage(raw []byte) result {
 }
 
 func checkModel(_ context.Context, s *session) result {
-	switch got := ""; {
-	case s.plain == nil:
+	if s.plain == nil {
 		return notTried("there was no plain answer")
-	case s.plain.Model == "":
-		return deviates("none", "")
-	case s.plain.Model != s.candidate().Model:
-		got = s.quote(s.plain.Model)
-		return deviates(got, "another model may have answered")
 	}
-	return asDocumented(s.candidate().Model)
+	asked, echo := s.candidate().Model, s.plain.Model
+	switch {
+	case echo == asked:
+		return asDocumented(asked)
+	case echo == "":
+		return deviates("none", "")
+	case strings.HasPrefix(echo, asked+"-"), strings.HasSuffix(echo, "/"+asked):
+		return asDocumented(s.quote(echo)).but("a longer name")
+	}
+	return deviates(s.quote(echo), "another model may have answered")
 }

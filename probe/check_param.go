@@ -3,7 +3,9 @@ package probe
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strconv"
+	"strings"
 
 	"tollgate/upstream"
 )
@@ -70,6 +72,7 @@ func paramChecks(c *upstream.Contract) []check {
 			}})
 			continue
 		}
+		t.value = wordOf(c, t)
 		ends := endsOf(c, t)
 		if len(ends.tried) > 0 {
 			all = append(all, check{name: t.param.String(), expected: ends.String(), requests: len(ends.tried), run: ends.run})
@@ -79,6 +82,17 @@ func paramChecks(c *upstream.Contract) []check {
 	}
 	all = append(all, stopCheck(c))
 	return append(all, toolChecks(c)...)
+}
+
+// wordOf is the value that a field is tried with: where the contract lists some and
+// leaves out the usual one, the first of them.
+func wordOf(c *upstream.Contract, t trial) string {
+	for _, w := range c.Words {
+		if w.Param == t.param && t.param == upstream.ParamReasoningEffort && !slices.Contains(w.List, strings.Trim(t.value, `"`)) {
+			return quoted(w.List[0])
+		}
+	}
+	return t.value
 }
 
 // request is the one that tries the field.

@@ -83,6 +83,34 @@ func TestSickStreams(t *testing.T) {
 	f(simulator.Fault{Kind: simulator.HTML}, "stream: Content-Type text/html; charset=utf-8; stream end: no [DONE]")
 }
 
+// TestFreeText is not taken for a free one: a text has tokens.
+func TestFreeText(t *testing.T) {
+	sim, url := simulated(t, simulator.Behaviour{})
+	if err := sim.Inject(simulator.Fault{Kind: simulator.WrongUsage, Nth: 1, Body: `{"prompt_tokens":13,"completion_tokens":0,"total_tokens":13}`}); err != nil {
+		t.Fatal(err)
+	}
+	if got := deviating(New(optionsFor(t, simulator.TheTurbo, url)).Run(t.Context())); got != "usage: completion 0" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// TestLongerName is an echo that tells more than was asked for.
+func TestLongerName(t *testing.T) {
+	sim, url := simulated(t, simulator.Behaviour{})
+	f := func(echo, want string) {
+		t.Helper()
+		sim.Behave(simulator.Behaviour{Deviations: simulator.Deviations{Model: echo}})
+		r := New(optionsFor(t, simulator.TheTurbo, url)).Run(t.Context())
+		if got := deviating(r); got != want {
+			t.Errorf("%s: got %q, want %q", echo, got, want)
+		}
+	}
+	f("gemini-1.5-pro-002", "")
+	f("models/gemini-1.5-pro", "")
+	f("gemini-1.5-prox", "model echo: gemini-1.5-prox")
+	f("gemini-1.5", "model echo: gemini-1.5")
+}
+
 // TestTwins holds figures under two names against each other.
 func TestTwins(t *testing.T) {
 	f := func(raw string, want error) {

@@ -40,7 +40,7 @@ const (
 	runTimeout = 15 * time.Minute
 	// spare is how many requests may be made beyond the plan: repeated ones, and
 	// those that look closer at a refusal.
-	spare = 8
+	spare = 10
 )
 
 // Prober checks one candidate. It may run several times, one run after the other.

@@ -23,6 +23,7 @@ type session struct {
 	spent    Spent
 	most     int // requests
 	silent   int // requests in a row without any answer
+	repeated int // requests that were made again
 
 	limitField string // the field that bounds an answer
 	plain      *answer
@@ -84,6 +85,9 @@ const (
 	// tooSilent is how many requests in a row may have no answer at all: those that
 	// follow would take long, and tell nothing either.
 	tooSilent = 6
+	// maxRepeated is how many requests are made again: a provider that answers 500 to
+	// whatever it does not know must not use up the run.
+	maxRepeated = 6
 )
 
 // ask sends a request, once more where nothing came back that tells, and a few
@@ -99,8 +103,9 @@ func (s *session) ask(ctx context.Context, r request) reply {
 			waits++
 		case got.reception == throttled:
 			s.stop("it throttles (429): try again " + later(got.retryIn))
-		case got.reception == unanswered && tries == 1:
+		case got.reception == unanswered && tries == 1 && s.repeated < maxRepeated:
 			tries++
+			s.repeated++
 		default:
 			return got
 		}

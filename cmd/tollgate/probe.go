@@ -30,6 +30,8 @@ type probing struct {
 	timeout                                     time.Duration
 	yes                                         bool
 	output                                      outputFormat
+
+	streamUsage string // the option of the provider, which stands above its contract's
 }
 
 func newProbe(stdout, stderr io.Writer) *cobra.Command {
@@ -122,6 +124,7 @@ func (p *probing) options() (probe.Options, error) {
 	if err != nil {
 		return probe.Options{}, err
 	}
+	p.streamUsage = c.Upstream.Providers[p.provider].StreamUsage
 	candidate, err := p.candidate(c.Upstream)
 	if err != nil {
 		return probe.Options{}, err

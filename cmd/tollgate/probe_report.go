@@ -32,6 +32,9 @@ func (p *probing) print(o probe.Options, r probe.Report) error {
 	if err != nil {
 		return err
 	}
+	if p.streamUsage != "" {
+		stanza += "stream_usage: " + r.Observed.StreamUsage.String() + "\n"
+	}
 	if p.output == outputJSON {
 		return p.printJSON(o, r, stanza)
 	}

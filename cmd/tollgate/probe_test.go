@@ -133,8 +133,8 @@ contract: {base: theturbo, allow: [seed], ranges: {temperature: {least: 0, most:
 		t.Errorf("exit code %d, printed\n%s\nwant\n%s", got.code, asSteady(got.stdout), want)
 	}
 	const complaint = `theturbo at http://127.0.0.1:40000/theturbo/v1 key #2 ...BBBB with the model gemini-1.5-pro:
-at most 46 requests, 7900 prompt tokens, 3008 completion tokens
-at most $0.0019932 by costs of the configuration; the run ends before it goes beyond --max-cost, $0.05
+at most 48 requests, 8100 prompt tokens, 3136 completion tokens
+at most $0.0020644 by costs of the configuration; the run ends before it goes beyond --max-cost, $0.05
 Go on? [y/N] as documented  plain answer
 as documented  usage
 as documented  model echo
@@ -210,6 +210,21 @@ func TestProbeConforming(t *testing.T) {
 		if !strings.HasSuffix(e.Path, "/theturbo/v1/chat/completions") {
 			t.Errorf("asked %s", e.Path)
 		}
+	}
+}
+
+// TestProbeStreamUsage prints the provider's own option too, where the file has it:
+// it stands above the contract's.
+func TestProbeStreamUsage(t *testing.T) {
+	_, path := probeable(t, simulator.Behaviour{Deviations: simulator.Deviations{Takes: []string{"stream_options"}}})
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path = writeFile(t, strings.Replace(string(text), "contract: theturbo\n", "contract: theturbo\n    stream_usage: never\n", 1))
+	got := runProbe(t, probing{config: path, yes: true}, "")
+	if !strings.HasSuffix(got.stdout, "\ncontract: {base: theturbo, stream_usage: inject}\nstream_usage: inject\n") {
+		t.Errorf("%+v", got)
 	}
 }
 
