@@ -234,6 +234,13 @@ func TestCostBound(t *testing.T) {
 	if r, asked, _ := bubbled(t, o, nil); asked != 0 || r.Stopped != "$0.00 are spent, and the next request might go beyond the $0.001 of --max-cost" {
 		t.Errorf("asked %d times and stopped with %q", asked, r.Stopped)
 	}
+	o.MaxCost = 100_000_000
+	_, url := simulated(t, simulator.Behaviour{Deviations: simulator.Deviations{Figures: simulator.FiguresAbsent}})
+	silent := optionsFor(t, simulator.StarMagic, url)
+	silent.Prices, silent.MaxCost = o.Prices, o.MaxCost
+	if r := New(silent).Run(t.Context()); r.Spent.Requests != 9 || r.Spent.Cost != 6*16_400_000 || r.Stopped == "" { // three were refused
+		t.Errorf("without any usage it spent %s in %d requests and stopped with %q", r.Spent.Cost, r.Spent.Requests, r.Stopped)
+	}
 	o.MaxCost = 0
 	if r, _, _ := bubbled(t, o, nil); !r.Conforms() {
 		t.Errorf("without a bound it stopped with %q", r.Stopped)
@@ -249,7 +256,7 @@ func TestEstimate(t *testing.T) {
 		sim.Behave(simulator.Behaviour{Tokens: 500, ReasoningTokens: 20}) // an answer as long as it is let
 		e := New(o).Estimate()
 		r := New(o).Run(t.Context())
-		if e.Requests > 50 || !e.Priced || e.Cost > 10_000_000 {
+		if e.Requests > 50 || e.Prompt < 2*imagePrompt || !e.Priced || e.Cost > 10_000_000 {
 			t.Errorf("%s: the estimate is %+v", p, e)
 		}
 		if s := r.Spent; s.Requests > e.Requests || s.Prompt > e.Prompt || s.Completion > e.Completion || s.Cost > e.Cost || s.Cost == 0 {
