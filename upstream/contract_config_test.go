@@ -4,14 +4,11 @@ import (
 	"math"
 	"os"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/goccy/go-yaml"
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
-	"pgregory.net/rapid"
 )
 
 // contractOf reads the contract that a provider has with this option.
@@ -201,81 +198,6 @@ func TestContractYAML(t *testing.T) {
 		MaxStops: -1, MediaTypes: []string{"image/*"},
 	}, `{base: openai, deny: ["n"], drop: ["null", store], ranges: {seed: {most: 1e+20}, temperature: {least: 0, most: 1.5}, top_p: {}}, `+
 		`words: {reasoning_effort: [low, "true"]}, max_stops: -1, media_types: [image/*]}`)
-}
-
-// TestDifferences goes from a contract to the configuration that makes it, to
-// the text that an operator copies, and back.
-func TestDifferences(t *testing.T) {
-	for _, base := range Contracts() {
-		if got := Differences(base, base).YAML(); got != base.Name {
-			t.Errorf("%s differs from itself: %s", base.Name, got)
-		}
-	}
-	rapid.Check(t, func(rt *rapid.T) {
-		base := rapid.SampledFrom(Contracts()).Draw(rt, "base")
-		want := configured(rt, base).contract()
-		text := Differences(base, want).YAML()
-		if strings.Contains(text, "\n") {
-			rt.Fatalf("%q is more than one line", text)
-		}
-		got := contractOf(t, text)
-		byParam := cmpopts.SortSlices(func(a, b Range) bool { return a.Param < b.Param })
-		if diff := cmp.Diff(want, got, cmpopts.EquateEmpty(), byParam, cmpopts.SortSlices(func(a, b Words) bool { return a.Param < b.Param })); diff != "" {
-			rt.Fatalf("%s:\n%s", text, diff)
-		}
-	})
-}
-
-// configured draws a valid configuration.
-func configured(t *rapid.T, base *Contract) ContractConfig {
-	some := func(option string, of []string) []string {
-		return rapid.SliceOfNDistinct(rapid.SampledFrom(of), 0, len(of), rapid.ID).Draw(t, option)
-	}
-	whole := func(option string, of []string, alone ...string) []string {
-		if rapid.Bool().Draw(t, option+" whole") {
-			return []string{rapid.SampledFrom(alone).Draw(t, option)}
-		}
-		return some(option, of)
-	}
-	word := func(option string, of ...string) string { return rapid.SampledFrom(append(of, "")).Draw(t, option) }
-	c := ContractConfig{
-		Base:          base.Name,
-		Allow:         some("allow", AllParams().Names()),
-		Words:         map[string][]string{},
-		Ranges:        map[string]RangeConfig{},
-		MaxStops:      rapid.IntRange(-1, 9).Draw(t, "max_stops"),
-		Stop:          word("stop", stopFormNames()...),
-		Extensions:    whole("extensions", extensionNames(), listAny, listNone),
-		OtherTools:    word("other_tools", optionAllow, optionDeny),
-		Media:         whole("media", mediaNames(), listAny, listNone),
-		MediaTypes:    whole("media_types", []string{"image/png", "image/*", "audio/wav"}, listAny),
-		Roles:         whole("roles", roleNames(), listAny),
-		MessageFields: whole("message_fields", messageFieldNames(), listAny, listNone),
-		EmptyContent:  word("empty_content", optionAllow, optionDeny),
-		StreamUsage:   word("stream_usage", "inject", "pass", "never"),
-	}
-	taken := append(c.Allow, "model", "messages", "stream")
-	if c.StreamUsage != "" {
-		taken = append(taken, "stream_options")
-	}
-	c.Deny = slices.DeleteFunc(some("deny", AllParams().Names()), func(name string) bool { return slices.Contains(taken, name) })
-	other := some("other fields", []string{"user", "store", "null", "true", "n1"})
-	if base.Open {
-		c.Drop = other
-	} else {
-		c.Forward = other
-	}
-	for _, name := range some("ranges", numberParams().Names()) {
-		ends := rapid.SliceOfN(rapid.Float64Range(-1e30, 1e30), 2, 2).Draw(t, name)
-		slices.Sort(ends)
-		c.Ranges[name] = rapid.SampledFrom([]RangeConfig{
-			{}, {Least: bound(ends[0])}, {Most: bound(ends[1])}, {bound(ends[0]), bound(ends[1])}, {"0", "2"}, {"1", ""},
-		}).Draw(t, name+" ends")
-	}
-	for _, name := range some("words", []string{"reasoning_effort", "response_format"}) {
-		c.Words[name] = some(name, []string{"none", "low", "any", "null", "1"})
-	}
-	return c
 }
 
 // TestExampleFile: config.yaml shows every option, at values that change nothing.
