@@ -130,6 +130,9 @@ func TestHang(t *testing.T) {
 	if asked != 8 || took != time.Minute || r.Stopped != "6 requests in a row had no answer" {
 		t.Errorf("asked %d times in %s and stopped with %q", asked, took, r.Stopped)
 	}
+	if got := r.Spent.Completion; got != 24+7*usualLimit { // one answer with usage; a hung one may be charged as well
+		t.Errorf("%d completion tokens are counted", got)
+	}
 	const want = `stream_options.include_usage | a chunk of its own when asked for |  | undecided | no answer within 10s
 error: no messages | 4xx with an error object |  | undecided | no answer within 10s
 `

@@ -29,7 +29,7 @@ type Options struct {
 	Pause time.Duration
 	// ImageURL is a picture on the web that the provider may fetch; empty: none, and that is not tried.
 	ImageURL string
-	// Progress is told of each finding as it is made; nil: nobody is.
+	// Progress is told of each finding as it is made, until the run stops; nil: nobody is.
 	Progress func(Finding)
 }
 
@@ -104,8 +104,8 @@ func (p *Prober) Run(ctx context.Context) Report {
 	var findings []Finding
 	for _, c := range p.checks {
 		f := Finding{Name: c.name, Expected: c.expected}
-		r := notTried(s.stopped)
-		if s.stopped == "" {
+		r, began := notTried(s.stopped), s.stopped == ""
+		if began {
 			r = c.run(bounded, s)
 		}
 		if s.stopped != "" && r.verdict == Undecided {
@@ -113,7 +113,9 @@ func (p *Prober) Run(ctx context.Context) Report {
 		}
 		f.Seen, f.Verdict, f.Remark = r.seen, r.verdict, r.remark
 		findings = append(findings, f)
-		p.options.Progress(f)
+		if began {
+			p.options.Progress(f)
+		}
 	}
 	_, priced := p.price(usage.Tokens{})
 	return Report{

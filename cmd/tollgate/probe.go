@@ -176,12 +176,14 @@ func (p *probing) agree(ctx context.Context) error {
 	}()
 	select {
 	case <-ctx.Done():
+		_, _ = fmt.Fprintln(p.stderr)
 		return errNotAgreed
 	case got := <-answers:
 		switch answer := strings.ToLower(strings.TrimSpace(got.line)); {
 		case answer == "y", answer == "yes":
 			return nil
 		case got.err != nil && answer == "": // such as /dev/null, which passes for a terminal
+			_, _ = fmt.Fprintln(p.stderr)
 			return unattended
 		}
 		return errNotAgreed

@@ -49,7 +49,11 @@ func (p *probing) print(o probe.Options, r probe.Report) error {
 	if err := p.printSummary(o, r); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(p.stdout, "\nWhat was seen, to paste under providers.%s:\n\n%s", p.provider, stanza)
+	seen := "What was seen"
+	if r.Stopped != "" {
+		seen = "What was seen so far"
+	}
+	_, err = fmt.Fprintf(p.stdout, "\n%s, to paste under providers.%s:\n\n%s", seen, p.provider, stanza)
 	return err
 }
 

@@ -234,15 +234,15 @@ func TestProbeAsksFirst(t *testing.T) {
 	f := func(typed, want string, code int) {
 		t.Helper()
 		got := runProbe(t, probing{config: path}, typed)
-		if got.code != code || got.stdout != "" || !strings.HasSuffix(got.stderr, "Go on? [y/N] tollgate: "+want+"\n") {
+		if got.code != code || got.stdout != "" || !strings.HasSuffix(got.stderr, "Go on? [y/N] "+want+"\n") {
 			t.Errorf("after %q: %+v", typed, got)
 		}
 	}
 	const unattended = "nobody can be asked, because standard input is no terminal: give --yes to spend this without being asked"
-	f("n\n", "nothing was asked: answer y to go on", exitFailed)
-	f("\n", "nothing was asked: answer y to go on", exitFailed)
-	f("yay\n", "nothing was asked: answer y to go on", exitFailed)
-	f("", unattended, exitUsage)
+	f("n\n", "tollgate: nothing was asked: answer y to go on", exitFailed)
+	f("\n", "tollgate: nothing was asked: answer y to go on", exitFailed)
+	f("yay\n", "tollgate: nothing was asked: answer y to go on", exitFailed)
+	f("", "\ntollgate: "+unattended, exitUsage)
 
 	file, err := os.Open(path) // no terminal, whatever is in it
 	if err != nil {
@@ -335,7 +335,7 @@ func TestProbeEnds(t *testing.T) {
 	got = runProbeUntil(ctx, probing{config: path, yes: true}, strings.NewReader(""))
 	if got.code != exitFailed || !strings.HasSuffix(got.stderr, "tollgate: theturbo was not probed to the end: interrupted\n") ||
 		!strings.Contains(got.stdout, "\nplain answer ") || !strings.Contains(got.stdout, "not tried      interrupted\n") ||
-		!strings.Contains(got.stdout, "contract: theturbo\n") {
+		!strings.HasSuffix(got.stdout, "\nWhat was seen so far, to paste under providers.theturbo:\n\ncontract: theturbo\n") || strings.Contains(got.stderr, "max_tokens") {
 		t.Errorf("interrupted: %+v", got)
 	}
 }
