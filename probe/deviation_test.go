@@ -98,6 +98,28 @@ func TestDeviations(t *testing.T) {
 	f(tt, D{Figures: simulator.FiguresTotalOff}, "usage: wrong", "theturbo")
 }
 
+// TestOpenContract learns what a provider does not take of whom nothing is known.
+func TestOpenContract(t *testing.T) {
+	_, url := simulated(t, simulator.Behaviour{})
+	f := func(p simulator.Provider, want string) {
+		t.Helper()
+		r := New(optionsUnder(t, upstream.ContractConfig{Base: "openai"}, p, url)).Run(t.Context())
+		stanza, err := r.Stanza()
+		if err != nil || stanza != "contract: "+want+"\n" {
+			t.Errorf("%s: %v, got\n%swant\ncontract: %s\n%s", p, err, stanza, want, table(r, Deviates, Undecided, NotTried))
+		}
+		r = New(optionsUnder(t, pasted(t, stanza), p, url)).Run(t.Context())
+		if again, _ := r.Stanza(); !r.Conforms() || again != stanza {
+			t.Errorf("%s: under %s%s\nbecomes %s", p, stanza, table(r, Deviates, Undecided), again)
+		}
+	}
+	f(simulator.StarMagic, "{base: openai, deny: [top_k, logit_bias, functions], roles: [system, user, assistant, tool, function]}")
+	f(simulator.TheTurbo, "{base: openai, deny: [stream_options, max_completion_tokens, top_k, seed, logprobs, top_logprobs, response_format, "+
+		"reasoning_effort, extra_body, logit_bias, functions], media: [data, plain_data, input_audio, other], roles: [system, user, assistant, function]}")
+	f(simulator.Evolink, `{base: openai, deny: [stream_options, max_completion_tokens, "n", stop, frequency_penalty, presence_penalty, seed, `+
+		"logprobs, top_logprobs, response_format, tools, reasoning_effort, extra_body, logit_bias, functions], roles: [system, user, assistant, function]}")
+}
+
 // TestLenientProvider accepts fields that nobody knows. That it accepts one whose
 // effect cannot be seen says nothing, so that none is added to the contract.
 func TestLenientProvider(t *testing.T) {
