@@ -116,7 +116,8 @@ func memberSamples(c *upstream.Contract, p upstream.Param) []string {
 		tools := `,"tools":[` + someTool + `]`
 		return []string{
 			`"tool_choice":"auto"` + tools, `"tool_choice":"none"` + tools, `"tool_choice":"required"` + tools, `"tool_choice":"auto"`,
-			`"tool_choice":{"type":"function","function":{"name":"f"}}` + tools, `"tool_choice":null` + tools,
+			`"tool_choice":{"type":"function","function":{"name":"f"}}` + tools, `"tool_choice":null` + tools, `"tool_choice":{}` + tools,
+			`"tool_choice":{"type":"allowed_tools","allowed_tools":{"mode":"auto","tools":[]}}` + tools,
 		}
 	case upstream.ParamExtraBody:
 		return values(`{"google":{"cached_content":"c"}}`, `{"google":{"thinking_config":{"thinking_budget":1}}}`, `{"google":{"other":1}}`, `{"other":1}`, `{}`, "null")

@@ -43,7 +43,7 @@ type Document struct {
 	ReasoningEffort string
 	// Extensions are the members of extra_body that are not null.
 	Extensions Extensions
-	// OtherTools says that an element of tools has another type than "function".
+	// OtherTools says that an element of tools, or the object of tool_choice, has another type than "function".
 	OtherTools bool
 	// OtherStreamOptions says that stream_options has more members than include_usage.
 	OtherStreamOptions bool

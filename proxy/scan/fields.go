@@ -21,6 +21,7 @@ const (
 	readStop
 	readResponseFormat
 	readReasoningEffort
+	readToolChoice
 	readTools
 	readExtraBody
 )
@@ -90,7 +91,7 @@ func fieldTyped(folded []byte) (field, bool) {
 	case "top_logprobs":
 		return field{"top_logprobs", anInteger | orNull, passOn}, true
 	case "tool_choice":
-		return field{"tool_choice", aString | anObject | orNull, passOn}, true
+		return field{"tool_choice", aString | anObject | orNull, readToolChoice}, true
 	}
 	return field{}, false
 }

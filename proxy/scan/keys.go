@@ -48,6 +48,7 @@ const (
 	inResponseFormat
 	inToolCall
 	inTool
+	inToolChoice
 	inFunction
 	inExtraBody
 	inGoogle
@@ -134,7 +135,7 @@ func (o object) readLeaf(name []byte) nested {
 		return keyFormat
 	case o == inStreamOptions && string(name) == "include_usage":
 		return keyIncludeUsage
-	case o == inResponseFormat && string(name) == "type":
+	case (o == inResponseFormat || o == inToolChoice) && string(name) == "type":
 		return keyType
 	case o == inExtraBody && string(name) == "google":
 		return keyGoogle

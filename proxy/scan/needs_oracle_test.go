@@ -101,7 +101,9 @@ func (v *tree) googleExtensions() Extensions {
 }
 
 func (v *tree) otherTools() bool {
-	return slices.ContainsFunc(v.get("tools").elements, func(tool *tree) bool { return tool.get("type").text() != "function" })
+	isOther := func(tool *tree) bool { return tool.get("type").text() != "function" }
+	choice := v.get("tool_choice")
+	return slices.ContainsFunc(v.get("tools").elements, isOther) || len(choice.members) > 0 && isOther(choice)
 }
 
 func (v *tree) otherStreamOptions() bool {

@@ -70,6 +70,11 @@ func TestParseReadsTheNeeds(t *testing.T) {
 	f(`"tools":[{"type":"function"},{"type":"web_search"},{"type":"function"}]`, `other tools`)
 	f(`"tools":[{"function":{}}]`, `other tools`)
 	f(`"tools":[{"type":null}]`, `other tools`)
+	f(`"tool_choice":{"type":"function","function":{"name":"f"}}`, ``)
+	f(`"tool_choice":{}`, ``)
+	f(`"tool_choice":"required"`, ``)
+	f(`"tool_choice":{"type":"custom"}`, `other tools`)
+	f(`"tool_choice":{"mode":"auto"}`, `other tools`)
 	f(`"tools":[{},{},["x"]]`, `invalid_type tools[2]@28: must be an object`)
 	f(`"tools":[null]`, `invalid_type tools[0]@22: must be an object`)
 

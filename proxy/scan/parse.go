@@ -156,6 +156,8 @@ func (d *Document) read(l *lexer, use use, kind Kind) *Error {
 		return d.readStop(l, kind)
 	case use == readReasoningEffort:
 		return d.readReasoningEffort(l)
+	case use == readToolChoice:
+		return d.readToolChoice(l, kind)
 	case use == readTools:
 		return d.readTools(l)
 	case use == readExtraBody:

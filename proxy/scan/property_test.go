@@ -24,6 +24,7 @@ func topPieces() pieces {
 		`"stream":true`, `"stream":null`, `"stream_options":{"include_usage":true}`, `"stream_options":{"include_usage":true,"x":1}`, `"n":2`, `"max_tokens":5`,
 		`"max_completion_tokens":7`, `"stop":["a","b"]`, `"stop":"\u0061"`, `"response_format":{"type":"json_object"}`, `"temperature" : 0.5e-1`, `"top_p":-0.0`,
 		`"seed":-12345678901234567890`, `"x":[{"a":1,"a":2}]`, `"x\n":"\u00e9\b\f\r\t"`, `"reasoning_effort":"low"`, `"reasoning_effort":"ultra"`, `"reasoning_effort":""`,
+		`"tool_choice":{"type":"function","function":{}}`, `"tool_choice":{"type":"custom"}`, `"tool_choice":{}`,
 		`"extra_body":{"google":{"cached_content":"c"}}`, `"extra_body":{"google":{"thinking_config":{},"x":null}}`, `"extra_body":{"google":null,"x":null}`, `"extra_body":{"google":[1]}`,
 		`"tools":[{"type":"function","function":{"name":"f","strict":true,"parameters":{"type":1,"type":2}}}]`, `"tools":[ ]`, `"tools":[{"type":"function"} , {"type":"x"}]`,
 		`"tools":[{ "strict" : true , "type" : "functio\u006e" , "function" : { "x" : [ ] , "y" : 1 } , "z" : 1 } ]`,

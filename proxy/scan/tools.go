@@ -37,6 +37,29 @@ func (d *Document) readTool(l *lexer) *Error {
 	return err
 }
 
+// readToolChoice reads which tool must be called. A word is the provider's to judge.
+func (d *Document) readToolChoice(l *lexer, kind Kind) *Error {
+	if kind != Object {
+		_, err := l.value()
+		return err
+	}
+	keys, isFunction, isEmpty := keys{in: inToolChoice}, false, true
+	err := l.object(func(key Span) *Error {
+		isEmpty = false
+		found, err := keys.take(l, key)
+		switch {
+		case err != nil:
+		case found == keyType:
+			isFunction, err = d.readToolType(l)
+		default:
+			_, err = l.value()
+		}
+		return err
+	})
+	d.OtherTools = d.OtherTools || !isFunction && !isEmpty
+	return err
+}
+
 // readToolType tells whether a tool's type is "function". Any other, even one
 // that is no string, is a tool that only some providers know.
 func (d *Document) readToolType(l *lexer) (bool, *Error) {
