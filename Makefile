@@ -40,8 +40,8 @@ chart: build ## lint the Helm chart, render it, and check what it renders; insta
 	scripts/chart
 	go test ./charts
 
-generate: ## config/schema.json from the Config types
-	go generate ./config
+generate: ## config/schema.json from the Config types, the tables of docs/providers.md from the contracts
+	go generate ./config ./upstream
 
 check: ## all that must hold before a change is merged
 	$(MAKE) lint
@@ -49,7 +49,7 @@ check: ## all that must hold before a change is merged
 	$(MAKE) build
 	bin/tollgate config check -c config.yaml
 	$(MAKE) generate
-	git diff --exit-code -- config/schema.json
+	git diff --exit-code -- config/schema.json docs/providers.md
 	$(MAKE) chart
 	$(MAKE) test
 	go test -run Alloc ./... # once more without the race detector, which allocates itself
