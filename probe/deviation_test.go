@@ -85,7 +85,7 @@ func TestDeviations(t *testing.T) {
 	f(s, D{Errors: simulator.ErrorMessage}, "error: no messages: "+text+"; error: unknown model: "+html, "starmagic")
 	f(s, D{Errors: simulator.ErrorText}, "error: no messages: "+text+"; error: unknown model: "+html, "starmagic")
 	f(s, D{Errors: simulator.ErrorHTML}, "error: no messages: "+text+"; error: unknown model: "+html, "starmagic")
-	f(s, D{NoDone: true}, "stream end: no [DONE]", "starmagic")
+	f(s, D{NoDone: true}, "stream end: no [DONE]", "{base: starmagic, done: optional}")
 
 	f(s, D{StreamUsage: simulator.UsageNever}, "stream_options.include_usage: ignored", "{base: starmagic, stream_usage: never}")
 	f(s, D{StreamUsage: simulator.UsageAlways}, "stream usage: comes by itself", "{base: starmagic, stream_usage: pass}")

@@ -177,13 +177,29 @@ func (r *relay) complete(done sse.Event) error {
 // endOfBody ends a stream whose body ended before [DONE] did what it must:
 // even a clean end of the transfer is not a complete answer.
 func (r *relay) endOfBody(end error) error {
-	if e, ok := r.s.framer.Final(); ok && errors.Is(end, io.EOF) {
-		if verdict, _ := r.s.hear(e); verdict == verdictEnd {
-			r.s.ended = true
-			return r.complete(e)
+	if !errors.Is(end, io.EOF) {
+		return r.interrupt(end)
+	}
+	last, open := r.s.framer.Final()
+	said := verdictForward
+	if open {
+		said, _ = r.s.hear(last)
+	}
+	switch {
+	case said == verdictEnd:
+		r.s.ended = true
+		return r.complete(last)
+	case said == verdictBroken, !r.s.attempt.Provider.Contract.DoneOptional, !r.s.tap.Finished(r.s.choices):
+		return r.interrupt(end)
+	}
+	if open && said == verdictForward {
+		r.extend(last)
+		if r.flush() != nil || r.write([]byte("\n\n")) != nil {
+			return r.clientGone()
 		}
 	}
-	return r.interrupt(end)
+	r.s.ended = true
+	return r.complete(sse.Event{Raw: []byte("data: [DONE]\n\n")}) // the contract says that it need not come
 }
 
 // interrupt ends a stream that broke: settled as it stands, one error event, no

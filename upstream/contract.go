@@ -44,6 +44,9 @@ type Contract struct {
 	EmptyContent bool
 	// StreamUsage is the default of a provider's stream_usage option.
 	StreamUsage StreamUsage
+	// DoneOptional says that a stream may end without [DONE]. It is whole, then, when every choice has its finish_reason
+	// and the transfer has ended cleanly.
+	DoneOptional bool
 }
 
 // Page is a document that a contract was read from.

@@ -18,6 +18,12 @@ const (
 	optionDeny  = "deny"
 )
 
+// The values of ContractConfig.Done.
+const (
+	doneRequired = "required"
+	doneOptional = "optional"
+)
+
 // contract returns the contract that a valid configuration describes.
 func (c ContractConfig) contract() *Contract {
 	made, _ := ContractByName(c.Base)
@@ -25,6 +31,9 @@ func (c ContractConfig) contract() *Contract {
 	c.applyValues(made)
 	c.applyMessages(made)
 	c.applyStreamUsage(made)
+	if c.Done != "" {
+		made.DoneOptional = c.Done == doneOptional
+	}
 	return made
 }
 

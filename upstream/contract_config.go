@@ -47,6 +47,8 @@ type ContractConfig struct {
 	EmptyContent string `yaml:"empty_content,omitempty"`
 	// StreamUsage says whether stream_options.include_usage may be sent: inject, pass, never. With inject and pass the provider takes stream_options.
 	StreamUsage string `yaml:"stream_usage,omitempty"`
+	// Done says whether streams end with [DONE]: required (one that ends without it has broken off), optional (it is whole without it if every choice has its finish_reason and the transfer ends cleanly; clients are sent a [DONE] all the same).
+	Done string `yaml:"done,omitempty"`
 }
 
 // RangeConfig is the range of a number, both ends included.
@@ -114,5 +116,5 @@ func (c ContractConfig) YAML() string {
 func (c ContractConfig) short() bool {
 	lists := len(c.Allow) + len(c.Deny) + len(c.Forward) + len(c.Drop) + len(c.Ranges) + len(c.Words) + len(c.Extensions) +
 		len(c.Media) + len(c.MediaTypes) + len(c.Roles) + len(c.MessageFields)
-	return lists == 0 && c.MaxStops == 0 && c.Stop+c.OtherTools+c.EmptyContent+c.StreamUsage == ""
+	return lists == 0 && c.MaxStops == 0 && c.Stop+c.OtherTools+c.EmptyContent+c.StreamUsage+c.Done == ""
 }

@@ -44,6 +44,7 @@ func TestExtendedContracts(t *testing.T) {
 	f("{base: openai, deny: [stream_options]}", openAI(), func(c *Contract) {
 		c.Params, c.Denied, c.StreamUsage = c.Params.Without(ParamStreamOptions), Params(ParamStreamOptions), StreamUsageNever
 	})
+	f("{base: starmagic, done: optional}", starMagic(), func(c *Contract) { c.DoneOptional = true })
 	f("{base: starmagic, stream_usage: never}", starMagic(), func(c *Contract) { c.StreamUsage = StreamUsageNever })
 	f("{base: evolink, ranges: {temperature: {least: 0, most: 1}, top_p: {}, max_tokens: {least: 16}}}", evolink(), func(c *Contract) {
 		c.Ranges = []Range{
@@ -170,6 +171,7 @@ func TestStreamUsageMistakes(t *testing.T) {
 		}
 	}
 	f(`contract: {base: theturbo, stream_usage: inject}`, "")
+	f(`contract: {base: theturbo, done: never}`, `providers.p.contract.done: must be required or optional, got "never"`)
 	f(`contract: {base: theturbo, allow: [stream_options]}, stream_usage: inject`, "")
 	f(`contract: {base: theturbo, stream_usage: always}`,
 		`providers.p.contract.stream_usage: must be inject, pass or never, got "always"`)

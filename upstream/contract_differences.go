@@ -21,6 +21,12 @@ func Differences(base, c *Contract) ContractConfig {
 	}
 	d.addValues(base, c)
 	d.addMessages(base, c)
+	if c.DoneOptional != base.DoneOptional {
+		d.Done = doneRequired
+		if c.DoneOptional {
+			d.Done = doneOptional
+		}
+	}
 	if made := d.contract(); made.Extensions != c.Extensions {
 		d.Extensions = list(c.Extensions, extensionNames())
 	}

@@ -59,6 +59,7 @@ func configured(t *rapid.T, base *Contract) ContractConfig {
 		Roles:         whole("roles", roleNames(), listAny),
 		MessageFields: whole("message_fields", messageFieldNames(), listAny, listNone),
 		EmptyContent:  word("empty_content", optionAllow, optionDeny),
+		Done:          word("done", doneRequired, doneOptional),
 		StreamUsage:   word("stream_usage", "inject", "pass", "never"),
 	}
 	taken := append(c.Allow, "model", "messages", "stream")

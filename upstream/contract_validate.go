@@ -50,6 +50,7 @@ func (c ContractConfig) validate(s section, base *Contract) {
 	s.listOf("roles", c.Roles, roleNames(), listAny)
 	c.validateMediaTypes(s)
 	s.oneOf("stream_usage", c.StreamUsage, []string{"inject", "pass", "never"})
+	s.oneOf("done", c.Done, []string{doneRequired, doneOptional})
 	asks := c.StreamUsage == "inject" || c.StreamUsage == "pass"
 	if asks && slices.Contains(c.Deny, ParamStreamOptions.String()) {
 		s.add("stream_usage", "must not be %s: stream_options is in deny", c.StreamUsage)
