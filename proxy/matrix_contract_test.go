@@ -149,7 +149,7 @@ func messageSamples(c *upstream.Contract) []string {
 		mime = strings.ReplaceAll(mime, "*", "webp")
 		samples = append(samples, imageMessages("data:"+mime+";base64,AAAA"))
 	}
-	for _, url := range []string{"https://host.example/cat.png", "http://host.example/cat.png", "gs://bucket/cat.png", "data:image/png,plain"} {
+	for _, url := range []string{"https://host.example/cat.png", "http://host.example/cat.png", "gs://bucket/cat.png", "data:image/png,plain", "data:image;base64,AAAA", "DATA:image/PNG;Base64,AAAA"} {
 		samples = append(samples, imageMessages(url))
 	}
 	return append(samples,

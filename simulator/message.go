@@ -130,7 +130,10 @@ func (m media) kind() string {
 	if m.mime == "" {
 		return "image"
 	}
-	kind, _, _ := strings.Cut(m.mime, "/")
+	kind, _, typed := strings.Cut(m.mime, "/")
+	if !typed {
+		return "" // no media type: RFC 2045, section 5.1
+	}
 	return kind
 }
 
