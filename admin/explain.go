@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"time"
 
 	"tollgate/keys"
 	"tollgate/proxy"
@@ -36,12 +37,10 @@ func (s *Server) explain(r *http.Request) (answer, error) {
 	if r.ContentLength > s.options.MaxRequestBody {
 		return answer{}, s.bodyTooLarge() // before any of it is sent, by a caller who waits for our word
 	}
-	select {
-	case s.explaining <- struct{}{}:
-		defer func() { <-s.explaining }()
-	case <-r.Context().Done():
-		return answer{}, context.Cause(r.Context())
+	if err := s.awaitPlace(r.Context()); err != nil {
+		return answer{}, err
 	}
+	defer func() { <-s.explaining }()
 	body, err := io.ReadAll(r.Body)
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 		return answer{}, s.bodyTooLarge()
@@ -53,6 +52,24 @@ func (s *Server) explain(r *http.Request) (answer, error) {
 		}
 	}
 	return answer{http.StatusOK, s.options.Explainer.Explain(r.Context(), key, body)}, nil
+}
+
+// awaitPlace waits until few enough bodies are in memory.
+func (s *Server) awaitPlace(ctx context.Context) error {
+	const patience = 5 * time.Second
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case s.explaining <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-timer.C:
+		return &failure{
+			status: http.StatusServiceUnavailable, kind: kindServer, code: "overloaded", retryAfter: time.Second,
+			message: fmt.Sprintf("%d requests are being explained, and are slow to arrive: try again shortly", maxExplaining),
+		}
+	}
 }
 
 // explainedKey is the key that the parameters name, whatever its state.

@@ -63,7 +63,7 @@ func explained() proxy.Explanation {
 			},
 			{Provider: "theturbo", Model: "turbo", State: "ready", Excluded: &proxy.Exclusion{Param: "seed", Why: `does not take "seed"`}},
 		},
-		Charge: &proxy.ChargeRange{Least: 12_000, Price: "gemini-flash@2026-01-01"},
+		Charge: &proxy.CostRange{Least: 12_000, Price: "gemini-flash@2026-01-01"},
 	}
 }
 

@@ -196,6 +196,7 @@ func (x *exchange) try(s *serving, deadline time.Time) (outcome upstream.Outcome
 	outcome = upstream.OutcomeAbandoned // should this panic
 	c := s.attempt.Candidate
 	version := x.rewriteFor(c)
+	x.maxCompletion = version.limit * max(1, x.document.N)
 	x.open(s, version, deadline)
 	x.attach(s)
 	x.lastLimit, x.reached = nil, false

@@ -19,7 +19,7 @@ import (
 func (g *Gateway) Explain(ctx context.Context, key *keys.Key, body []byte) Explanation {
 	x := &exchange{gateway: g, plan: g.plan.Load(), accepted: time.Now(), key: key, http11: true}
 	defer x.releaseBody()
-	w := walk{x: x}
+	w := walk{ctx: ctx, x: x}
 	w.stage("authenticate", w.authenticate)
 	w.stage("read", func() (string, error) { return w.read(body) })
 	w.stage("authorize", w.authorize)
@@ -33,7 +33,9 @@ func (g *Gateway) Explain(ctx context.Context, key *keys.Key, body []byte) Expla
 
 // walk takes a request through the stages that can be foreseen.
 type walk struct {
+	ctx      context.Context
 	x        *exchange
+	limit    int64 // the most tokens that any candidate would be asked for; 0: no limit
 	e        Explanation
 	outlooks []upstream.Outlook
 	refused  error
@@ -174,12 +176,15 @@ func (w *walk) describe() {
 		return
 	}
 	for _, o := range w.outlooks {
+		if w.ctx.Err() != nil {
+			return // nobody waits for it
+		}
 		w.e.Candidates = append(w.e.Candidates, w.candidate(o))
 	}
-	if w.e.Request == nil {
-		return
+	if w.limit == 0 {
+		w.limit = w.e.Request.MaxCompletionTokens
 	}
-	w.e.Charge = w.priced(func(t usage.Tokens) (usage.NanoUSD, string, error) {
+	w.e.Charge = w.priced(w.limit, func(t usage.Tokens) (usage.NanoUSD, string, error) {
 		return x.plan.Prices.Charge(x.model.Name, t, x.accepted)
 	})
 }
@@ -202,23 +207,27 @@ func (w *walk) candidate(o upstream.Outlook) CandidateOutlook {
 	var version revision
 	version.decide(x, o.Candidate)
 	view.Dropped, view.Adapted = plainWords(version.dropped), version.adapted
-	view.Cost = w.priced(func(t usage.Tokens) (usage.NanoUSD, string, error) {
+	limit := version.limit * max(1, x.document.N)
+	w.limit = max(w.limit, limit)
+	view.Cost = w.priced(limit, func(t usage.Tokens) (usage.NanoUSD, string, error) {
 		return x.plan.Prices.Cost(o.Provider.Name, o.Model, t, x.accepted)
 	})
 	return view
 }
 
-// priced is the range between an answer of nothing and the longest that the
-// request allows; nil without a price.
-func (w *walk) priced(price func(usage.Tokens) (usage.NanoUSD, string, error)) *CostRange {
-	tokens := usage.Tokens{Prompt: w.e.Request.PromptTokens}
-	least, entry, err := price(tokens)
+// priced is the range between an answer of nothing, to a prompt that the provider
+// had in its cache, and the longest answer that the request allows; nil without a
+// price. Where the request has media, whose tokens nobody counts beforehand, or names no
+// limit, there is no upper end.
+func (w *walk) priced(limit int64, price func(usage.Tokens) (usage.NanoUSD, string, error)) *CostRange {
+	prompt := w.e.Request.PromptTokens
+	least, entry, err := price(usage.Tokens{Prompt: prompt, Cached: prompt})
 	if err != nil || entry == "" {
 		return nil
 	}
 	r := &CostRange{Least: least, Price: entry}
-	if tokens.Completion = w.e.Request.MaxCompletionTokens; tokens.Completion > 0 {
-		if most, _, err := price(tokens); err == nil {
+	if limit > 0 && len(w.x.document.Media) == 0 {
+		if most, _, err := price(usage.Tokens{Prompt: prompt, Completion: limit}); err == nil {
 			r.Most = &most
 		}
 	}

@@ -14,7 +14,8 @@ type Explanation struct {
 	Limits  []LimitLeft     `json:"limits,omitempty"`
 	// Candidates are all that serve the model: first those who would be asked, in order, then those passed over.
 	Candidates []CandidateOutlook `json:"candidates,omitempty"`
-	Charge     *ChargeRange       `json:"charge,omitempty"`
+	// Charge is what the tenant would pay; nil: the model has no price.
+	Charge *CostRange `json:"charge,omitempty"`
 }
 
 // Refusal is what a client is told.
@@ -75,7 +76,8 @@ type CandidateOutlook struct {
 	StateWhy string `json:"state_why,omitempty"`
 	// Excluded says why it would not be asked now; nil: it would, or may be.
 	Excluded *Exclusion `json:"excluded,omitempty"`
-	// Share is how likely the first request is to go there, from 0 to 1, by weight; 0: only when others fail.
+	// Share is about how likely the request is to go there first, from 0 to 1, at this moment: by the policy, the latencies
+	// and what is in progress, which change with each request. 0: only when others fail.
 	Share float64 `json:"share"`
 	// Dropped are the fields that would be left out, and Adapted what would be written differently, such as "max_completion_tokens as max_tokens".
 	Dropped []string `json:"dropped,omitempty"`
@@ -84,9 +86,10 @@ type CandidateOutlook struct {
 	Cost *CostRange `json:"cost,omitempty"`
 }
 
-// Exclusion is why a candidate is not asked.
+// Exclusion is why somebody is not asked: the candidate it stands at, or in a Trail the one it names.
 type Exclusion struct {
-	Provider   string `json:"provider,omitempty"` // in a Trail
+	Provider string `json:"provider,omitempty"`
+	// URL, Credential and Model are empty where all of the provider is meant.
 	URL        string `json:"url,omitempty"`
 	Credential string `json:"credential,omitempty"`
 	Model      string `json:"model,omitempty"`
@@ -99,19 +102,16 @@ type Exclusion struct {
 // CostRange is from the least, for an answer of nothing, to the most that the request allows.
 type CostRange struct {
 	Least usage.NanoUSD `json:"least_nanousd"`
-	// Most is absent where the request names no limit.
+	// Most is absent where the request names no limit, or has media.
 	Most *usage.NanoUSD `json:"most_nanousd,omitempty"`
 	// Price is the entry of the price book.
 	Price string `json:"price"`
 }
 
-// ChargeRange is what the tenant would pay.
-type ChargeRange = CostRange
-
 // Trail is what was decided on a real request's way. It is kept in its usage record.
 type Trail struct {
 	Attempts []TrailAttempt `json:"attempts"`
-	// Excluded are the candidates that could not have been asked when the request began.
+	// Excluded are those who could not have been asked when the request began.
 	Excluded []Exclusion `json:"excluded,omitempty"`
 	// MoreExcluded is how many there are for whom there was no room.
 	MoreExcluded int `json:"more_excluded,omitempty"`

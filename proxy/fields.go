@@ -34,8 +34,8 @@ const (
 
 // read reads the needs out of a scanned document.
 func (f *fields) read(d *scan.Document) {
-	types := f.needs.MediaTypes[:0]
-	*f = fields{roles: f.roles[:0]}
+	types := emptied(f.needs.MediaTypes)
+	*f = fields{roles: emptied(f.roles)}
 	n := &f.needs
 	for _, member := range d.Members {
 		role := roleOf(d, member)
@@ -63,6 +63,17 @@ func (f *fields) read(d *scan.Document) {
 			n.MessageFields |= messageField(l.Kind)
 		}
 	}
+}
+
+// emptied keeps a slice's memory, unless it holds more than most requests need, and
+// nothing of what the client sent.
+func emptied[T any](s []T) []T {
+	const mostNeed = 128
+	if cap(s) > mostNeed {
+		return nil
+	}
+	clear(s)
+	return s[:0]
 }
 
 // mediaForm is the form in which a part brings its medium.
@@ -155,7 +166,7 @@ func roleOf(d *scan.Document, member scan.Member) memberRole {
 		return memberRole{meaning: meaningUnknown}
 	case d.Empty(member):
 		return memberRole{param: param, meaning: meaningEmpty}
-	case isDefault(param, member, d.Raw(member)):
+	case isDefault(d, param, member):
 		return memberRole{param: param, meaning: meaningDefault}
 	}
 	return memberRole{param: param, meaning: meaningNeed}
@@ -164,8 +175,8 @@ func roleOf(d *scan.Document, member scan.Member) memberRole {
 // isDefault reports whether the value is the default that the parameter has by
 // OpenAI's reference, so that leaving it out changes no answer.
 // See https://platform.openai.com/docs/api-reference/chat/create.
-func isDefault(p upstream.Param, member scan.Member, raw []byte) bool {
-	const longest = 64
+func isDefault(d *scan.Document, p upstream.Param, member scan.Member) bool {
+	raw := d.Raw(member)
 	switch p {
 	case upstream.ParamN, upstream.ParamTopP:
 		return member.Kind == scan.Number && member.Number == 1
@@ -176,7 +187,7 @@ func isDefault(p upstream.Param, member scan.Member, raw []byte) bool {
 	case upstream.ParamToolChoice:
 		return string(raw) == `"auto"`
 	case upstream.ParamResponseFormat:
-		return len(raw) <= longest && string(bytes.Join(bytes.Fields(raw), nil)) == `{"type":"text"}`
+		return d.ResponseFormat == "text" && bytes.IndexByte(raw, ',') < 0
 	}
 	return false
 }

@@ -24,6 +24,8 @@ type revised struct {
 	dropped  []string // fields left out that the client may miss, for x-tollgate-dropped
 	adapted  []string // what is said in another way that means the same
 	injected bool     // Tollgate asked for the usage chunk; the client did not
+	// limit is the most tokens that a choice of the answer may have by what is sent; 0: no limit is.
+	limit int64
 }
 
 // rewriteFor splices the body for a candidate: its own model name, its dialect
@@ -76,9 +78,30 @@ func (r *revision) decide(x *exchange, c *upstream.Candidate) {
 		r.injected = true
 		r.changes.Appended = append(r.appended[:0], []byte(`"stream_options":`+includeUsage))
 	}
-	if len(d.Loose) > 0 && (!r.contract.Open || r.contract.SystemForDeveloper()) {
-		r.changes.Splices = d.AppendSplices(nil, r.loose)
+	if len(d.Loose) > 0 && r.isPicky() {
+		r.changes.Splices = d.AppendSplices(r.changes.Splices, r.loose)
+		slices.SortFunc(r.changes.Splices, func(a, b scan.Splice) int { return a.Span.Start - b.Span.Start })
 	}
+	r.limit = r.limitSent()
+}
+
+// isPicky reports whether the contract minds nested members.
+func (r *revision) isPicky() bool {
+	c := r.contract
+	return !c.Open || c.SystemForDeveloper() || c.MessageFields != everyMessageField
+}
+
+const everyMessageField = upstream.FieldToolCalls | upstream.FieldToolCallID | upstream.FieldFunctionCall | upstream.FieldAudio
+
+// limitSent is the limit on a choice's tokens that the provider is sent: the lower
+// one of two, where it knows one of their names, and of both whichever it goes by.
+func (r *revision) limitSent() int64 {
+	n, c := &r.fields.needs, r.contract
+	older, newer := int64(n.Numbers[upstream.ParamMaxTokens]), int64(n.Numbers[upstream.ParamMaxCompletionTokens])
+	if older == 0 || newer == 0 || c.Takes(upstream.ParamMaxTokens) && c.Takes(upstream.ParamMaxCompletionTokens) {
+		return max(older, newer)
+	}
+	return min(older, newer)
 }
 
 func (r *revision) isNone() bool {
@@ -192,50 +215,60 @@ func (r *revision) stop(i int) {
 	}
 }
 
-// streamOptions decides what becomes of the client's stream_options.
+// streamOptions decides what becomes of the client's stream_options; of its other
+// members, loose does.
 func (r *revision) streamOptions(i int) {
 	d, usage := r.document, r.provider.StreamUsage
 	switch {
 	case !d.Stream, usage == upstream.StreamUsageNever:
 		r.remove(i)
-	case d.IncludeUsage && r.contract.Open, usage == upstream.StreamUsagePass && r.contract.Open:
-	case d.IncludeUsage && d.OtherStreamOptions:
-		r.replace(i, []byte(includeUsage)) // the only one that is documented
-	case d.IncludeUsage:
+	case d.IncludeUsage, usage == upstream.StreamUsagePass && r.contract.Open:
 	case usage == upstream.StreamUsagePass:
 		r.remove(i)
 	default:
 		r.injected = true
+		r.askForUsage(i)
+	}
+}
+
+// askForUsage sets include_usage beside the client's own options.
+func (r *revision) askForUsage(i int) {
+	d := r.document
+	at := d.Members[i].Value
+	switch {
+	case !r.contract.Open, d.Empty(d.Members[i]):
 		r.replace(i, []byte(includeUsage))
+	case d.IncludeUsageAt.Len() > 0:
+		r.changes.Splices = append(r.changes.Splices, scan.Splice{Span: d.IncludeUsageAt, Value: []byte("true")})
+	default:
+		inside := scan.Span{Start: at.Start + 1, End: at.Start + 1}
+		r.changes.Splices = append(r.changes.Splices, scan.Splice{Span: inside, Value: []byte(`"include_usage":true,`)})
 	}
 }
 
 // loose decides what becomes of a nested member that not every provider takes.
 func (r *revision) loose(l *scan.Loose) scan.LooseAction {
-	if l.Kind == scan.LooseDeveloper {
-		if !r.contract.SystemForDeveloper() {
-			return scan.LooseKeep
-		}
-		r.note(&r.adapted, "role developer as system")
-		return scan.LooseAsSystem
-	}
 	field := messageField(l.Kind)
 	switch {
-	case r.contract.Open, field != 0 && !l.Empty && r.contract.MessageFields&field != 0:
+	case l.Kind == scan.LooseDeveloper && r.contract.SystemForDeveloper():
+		r.adapted = noted(r.adapted, "role developer as system")
+		return scan.LooseAsSystem
+	case l.Kind == scan.LooseDeveloper:
 		return scan.LooseKeep
-	case l.Kind == scan.LooseToolMember && r.contract.OtherTools: // it may be what another kind of tool is about
+	case field != 0 && r.contract.MessageFields&field != 0 && (!l.Empty || r.contract.Open), field == 0 && r.contract.Open:
 		return scan.LooseKeep
-	case !l.Empty:
-		r.note(&r.dropped, r.document.LooseName(l))
+	case !l.Empty && len(r.dropped) <= mostDropped: // no more are shown
+		r.dropped = noted(r.dropped, r.document.LooseName(l))
 	}
 	return scan.LooseRemove
 }
 
-// note adds what is not there yet.
-func (r *revision) note(to *[]string, text string) {
-	if !slices.Contains(*to, text) {
-		*to = append(*to, text)
+// noted is a list with a text that it may have already.
+func noted(list []string, text string) []string {
+	if slices.Contains(list, text) {
+		return list
 	}
+	return append(list, text)
 }
 
 // droppedHeader lists dropped fields for x-tollgate-dropped. The names are the

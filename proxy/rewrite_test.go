@@ -75,7 +75,17 @@ func TestDialects(t *testing.T) {
 	f("starmagic", `{"model":"m",`+msgs+`,"tools":[{"type":"function","function":{"strict":true,"name":"f"},"x":1}],"stream":null}`,
 		`{"model":"m",`+msgs+`,"tools":[{"type":"function","function":{"name":"f"}}]}`, "tools.function.strict,tools.x|")
 	f("starmagic", `{"model":"m","stream":true,"stream_options":{"include_usage":true,"include_obfuscation":false},`+msgs+`}`,
-		`{"model":"m","stream":true,"stream_options":{"include_usage":true},`+msgs+`}`, "|")
+		`{"model":"m","stream":true,"stream_options":{"include_usage":true},`+msgs+`}`, "stream_options.include_obfuscation|")
+	f("starmagic", `{"model":"m","stream":true,"stream_options":{"include_obfuscation":false},`+msgs+`}`,
+		`{"model":"m","stream":true,"stream_options":{"include_usage":true},`+msgs+`}`, "stream_options.include_obfuscation|")
+	// An open contract keeps the client's own stream options.
+	f("openai", `{"model":"m","stream_options": { "x":1 },`+msgs+`,"stream":true}`, `{"model":"m","stream_options": {"include_usage":true, "x":1 },`+msgs+`,"stream":true}`, "|")
+	f("openai", `{"model":"m","stream_options":{"x":1,"include_usage": false },`+msgs+`,"stream":true}`, `{"model":"m","stream_options":{"x":1,"include_usage": true },`+msgs+`,"stream":true}`, "|")
+	f("openai", `{"model":"m","stream_options":{"include_usage":null},`+msgs+`,"stream":true}`, `{"model":"m","stream_options":{"include_usage":true},`+msgs+`,"stream":true}`, "|")
+	f("openai", `{"model":"m","stream_options":{ },`+msgs+`,"stream":true}`, `{"model":"m","stream_options":{"include_usage":true},`+msgs+`,"stream":true}`, "|")
+	f("openai", `{"model":"m","stream_options":null,`+msgs+`,"stream":true}`, `{"model":"m","stream_options":{"include_usage":true},`+msgs+`,"stream":true}`, "|")
+	// A default is the whole value.
+	f("theturbo", `{"model":"m",`+msgs+`,"response_format": { "type" : "text" } }`, `{"model":"m",`+msgs+` }`, "|")
 	f("openai", `{"model":"m","messages":[{"role":"user","name":"n","content":"b","refusal":null}],"user":"u","stream":null,"stop":null}`,
 		`{"model":"m","messages":[{"role":"user","name":"n","content":"b","refusal":null}],"user":"u","stream":null,"stop":null}`, "|")
 }
@@ -96,6 +106,8 @@ func TestOperatorsDialects(t *testing.T) {
 	}
 	f(newer, `{"model":"m","max_tokens":9,`+msgs+`}`, `{"model":"m","max_completion_tokens":9,`+msgs+`}`)
 	f(newer, `{"model":"m","max_tokens":9,`+msgs+`,"max_completion_tokens":12}`, `{"model":"m",`+msgs+`,"max_completion_tokens":9}`)
+	f(func(c *upstream.Contract) { c.MessageFields = 0 },
+		`{"model":"m","messages":[{"role":"user","content":"x","tool_calls":null,"name":"n"}]}`, `{"model":"m","messages":[{"role":"user","content":"x","name":"n"}]}`)
 	f(func(c *upstream.Contract) { c.StopForm = upstream.StopArray }, `{"model":"m","stop": "a\"b" ,`+msgs+`}`, `{"model":"m","stop": ["a\"b"] ,`+msgs+`}`)
 	f(func(c *upstream.Contract) { c.Roles = upstream.Roles(upstream.RoleSystem, upstream.RoleUser) },
 		`{"model":"m","messages":[{"role":"developer","content":"x","name":"n"}]}`, `{"model":"m","messages":[{"role":"system","content":"x","name":"n"}]}`)
@@ -146,6 +158,8 @@ func (o *onTree) change(injected bool) {
 	switch options, _ := o.body["stream_options"].(map[string]any); {
 	case !stream, o.c.StreamUsage == upstream.StreamUsageNever:
 		delete(o.body, "stream_options")
+	case injected && o.c.Open && options != nil:
+		options["include_usage"] = true
 	case injected, options["include_usage"] == true && !o.c.Open:
 		o.body["stream_options"] = map[string]any{"include_usage": true}
 	}

@@ -58,9 +58,12 @@ func plainWords(names []string) []string {
 	return words
 }
 
-// trailBytes bounds what is kept of a trail. Attempts are few; of the candidates that were
-// passed over as many are named as there is room for.
-const trailBytes = 6 << 10
+// What is kept of a trail, in bytes. Attempts are few: all are kept, their words as long as there is
+// room, and of those who were passed over as many as there is room for.
+const (
+	wordBytes  = 3 << 10
+	trailBytes = 6 << 10
+)
 
 // encode is the trail as it is kept in a record, a Trail in JSON; empty when
 // nobody was asked.
@@ -108,17 +111,24 @@ func (a *tried) append(b []byte) []byte {
 	}
 	b = appendInteger(b, "began_ms", a.began.Milliseconds())
 	b = appendInteger(b, "took_ms", roundUp(a.took, time.Millisecond))
-	b = appendWords(b, "dropped", plainWords(a.dropped))
-	b = appendWords(b, "adapted", a.adapted)
+	if len(b) < wordBytes {
+		b = appendWords(b, "dropped", plainWords(a.dropped))
+		b = appendWords(b, "adapted", a.adapted)
+	}
 	return append(b, '}')
 }
 
 func appendPassed(b []byte, p upstream.Passed) []byte {
-	b = appendCandidate(b, p.Candidate)
+	if p.Candidate != nil {
+		b = appendCandidate(b, p.Candidate)
+	} else {
+		b = append(b, `{"provider":`...)
+		b = scan.AppendString(b, p.Provider.Name)
+	}
 	if p.Param != "" {
 		b = appendField(b, "param", p.Param)
 	}
-	return append(appendField(b, "why", p.Why), '}')
+	return append(appendField(b, "why", p.Why()), '}')
 }
 
 // appendCandidate begins an object with who a candidate is.

@@ -39,7 +39,7 @@ func (m *Model) Outlooks(n *Needs, o RouteOptions) []Outlook {
 			lack, _ := c.Provider.Lacks(n)
 			l.Param, l.Why = lack.Param.String(), c.Provider.Contract.Explain(lack, n)
 		case open&(1<<i) == 0:
-			l.Why = c.closed(now, r.asker())
+			l.Why = c.closed(now, r.asker()).String()
 		}
 	}
 	if i, found := r.leastBad(now); open == 0 && found && int64(now) >= m.thrift.resort.Load() {
@@ -88,25 +88,48 @@ func (r *Route) shares(open set, now instant) (each [maxCandidates]float64) {
 	return each
 }
 
-// closed is a predicate that says why a candidate with the right contract cannot be asked.
-func (c *Candidate) closed(now instant, by asker) string {
-	state, why, _ := c.standing(now)
-	switch {
-	case state == StateReady && c.lane != nil && !c.isTrusted(now, by.tenant):
-		return "forbids what this tenant asks"
-	case state == StateReady, why == "":
-		return "cannot take a request at this moment"
-	}
-	return "is " + string(state) + ": " + why
+// closure is why a candidate with the right contract cannot be asked.
+type closure struct {
+	state State
+	why   string
 }
 
-// Passed is a candidate that was passed over.
+func (c *Candidate) closed(now instant, by asker) closure {
+	state, why, _ := c.standing(now)
+	if state == StateReady && c.lane != nil && !c.isTrusted(now, by.tenant) {
+		why = "it forbids what this tenant asks"
+	}
+	return closure{state, why}
+}
+
+// String is a predicate.
+func (c closure) String() string {
+	switch {
+	case c.why == "":
+		return "cannot take a request at this moment"
+	case c.state == StateReady:
+		return "cannot be asked: " + c.why
+	}
+	return "is " + string(c.state) + ": " + c.why
+}
+
+// Passed is who was passed over: a candidate, or all of a provider.
 type Passed struct {
-	*Candidate
-	// Param is the request field by which its provider cannot serve the request; empty: its state was the reason.
-	Param string
-	// Why is a predicate.
-	Why string
+	Provider *Provider
+	// Candidate is nil where the provider's contract is the reason.
+	Candidate *Candidate
+	// Param is the request field by which the provider cannot serve the request; empty: the candidate's state was the reason.
+	Param  string
+	lack   string
+	closed closure
+}
+
+// Why is a predicate.
+func (p Passed) Why() string {
+	if p.Param != "" {
+		return p.lack
+	}
+	return p.closed.String()
 }
 
 // note remembers who could not be asked when the request began, and why.
@@ -114,23 +137,25 @@ func (r *Route) note(open set, now instant) {
 	m := r.model
 	for rest := r.able & m.on &^ open; rest != 0; rest &= rest - 1 {
 		c := m.candidates[rest.first()]
-		r.closed = append(r.closed, Passed{Candidate: c, Why: c.closed(now, r.asker())})
+		r.closed = append(r.closed, Passed{Provider: c.Provider, Candidate: c, closed: c.closed(now, r.asker())})
 	}
 }
 
-// PassedOver returns who could not be asked when the first attempt was chosen: those whose
+// PassedOver returns who could not be asked when the first attempt was chosen: providers whose
 // contract lacks something of n, which must be the needs that the route was begun with, and
-// those who were not available.
+// candidates that were not available.
 func (r *Route) PassedOver(n *Needs) []Passed {
 	m := r.model
 	var passed []Passed
-	for rest := m.all() &^ r.able; rest != 0; rest &= rest - 1 {
-		c := m.candidates[rest.first()]
-		lack, _ := c.Provider.Lacks(n)
-		passed = append(passed, Passed{c, lack.Param.String(), c.Provider.Contract.Explain(lack, n)})
+	for _, p := range m.providers {
+		if p.candidates&r.able == 0 {
+			lack, _ := p.provider.Lacks(n)
+			passed = append(passed, Passed{Provider: p.provider, Param: lack.Param.String(), lack: p.provider.Contract.Explain(lack, n)})
+		}
 	}
 	for rest := r.able &^ m.on; rest != 0; rest &= rest - 1 {
-		passed = append(passed, Passed{Candidate: m.candidates[rest.first()], Why: "is off: none of its api_keys is set"})
+		c := m.candidates[rest.first()]
+		passed = append(passed, Passed{Provider: c.Provider, Candidate: c, closed: closure{StateOff, "none of its api_keys is set"}})
 	}
 	return append(passed, r.closed...)
 }

@@ -113,6 +113,9 @@ func (j JSON) object() JSON {
 	if j == "" || len(j) > maxTrail || !utf8.ValidString(string(j)) {
 		return ""
 	}
+	if j[0] == '{' && json.Valid([]byte(j)) && !strings.ContainsAny(string(j), " \t\r\n<>&\u2028\u2029") {
+		return j // it is what encoding/json would write
+	}
 	written, err := json.Marshal(j)
 	if err != nil || len(written) > maxTrail || written[0] != '{' {
 		return ""

@@ -112,11 +112,13 @@ func list(texts []string) string { return printable(strings.Join(texts, ", ")) }
 func candidateRows(w io.Writer, candidates []proxy.CandidateOutlook) {
 	row(w, "PROVIDER", "MODEL", "URL", "CREDENTIAL", "TIER", "SHARE", "STATE", "DROPPED", "ADAPTED", "COST $", "EXCLUDED BECAUSE")
 	for _, c := range candidates {
-		because := ""
+		because, state := "", c.State
 		if c.Excluded != nil {
 			because = printable(c.Excluded.Why)
+		} else if c.StateWhy != "" {
+			state += " (" + c.StateWhy + ")"
 		}
-		row(w, c.Provider, c.Model, c.URL, c.Credential, c.Tier, share(c.Share), c.State, list(c.Dropped), list(c.Adapted), cost(c.Cost), because)
+		row(w, c.Provider, c.Model, c.URL, c.Credential, c.Tier, share(c.Share), state, list(c.Dropped), list(c.Adapted), cost(c.Cost), because)
 	}
 }
 
@@ -141,7 +143,7 @@ func cost(c *proxy.CostRange) string {
 	return span(c.Least, *c.Most, "")
 }
 
-func charge(c proxy.ChargeRange) string {
+func charge(c proxy.CostRange) string {
 	if c.Most == nil {
 		return fmt.Sprintf("charge: at least $%s, no upper bound: the request names no max_tokens; by %s", c.Least, c.Price)
 	}

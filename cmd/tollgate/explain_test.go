@@ -115,7 +115,7 @@ func foreseen() proxy.Explanation {
 				Excluded: &proxy.Exclusion{Param: "seed", Why: `does not take "seed"`},
 			},
 		},
-		Charge: &proxy.ChargeRange{Least: 12_000, Most: amount(420_000), Price: "gemini-flash@2026-01-01"},
+		Charge: &proxy.CostRange{Least: 12_000, Most: amount(420_000), Price: "gemini-flash@2026-01-01"},
 	}
 }
 
@@ -244,12 +244,12 @@ func TestExplanationSentences(t *testing.T) {
 		"It would be refused: 404 model_not_found: no model \ufffd[2J\ufffd\ufffd\ufffd", stages)
 
 	one := foreseen().Candidates[3:4] // without a share
-	f(proxy.Explanation{Sent: true, Candidates: one, Charge: &proxy.ChargeRange{Least: 12_000, Price: "gemini-flash@2026-01-01"}},
+	f(proxy.Explanation{Sent: true, Candidates: one, Charge: &proxy.CostRange{Least: 12_000, Price: "gemini-flash@2026-01-01"}},
 		"It would be sent to theturbo (turbo-2) first.",
 		"charge: at least $0.000012, no upper bound: the request names no max_tokens; by gemini-flash@2026-01-01")
-	f(proxy.Explanation{Sent: true, Charge: &proxy.ChargeRange{Least: 12_000, Most: amount(12_000), Price: "p"}},
+	f(proxy.Explanation{Sent: true, Charge: &proxy.CostRange{Least: 12_000, Most: amount(12_000), Price: "p"}},
 		"It would be sent to a provider first.", "charge: $0.000012, by p")
-	f(proxy.Explanation{Sent: true, Candidates: foreseen().Candidates[4:], Charge: &proxy.ChargeRange{Least: 1, Price: "p"}},
+	f(proxy.Explanation{Sent: true, Candidates: foreseen().Candidates[4:], Charge: &proxy.CostRange{Least: 1, Price: "p"}},
 		"It would be sent to a provider first.", "charge: at least $0.000000001, no upper bound: the request names no max_tokens; by p")
 	f(proxy.Explanation{Sent: true}, "It would be sent to a provider first.", unpriced)
 	f(proxy.Explanation{Stages: []proxy.Stage{{Name: "read", Result: "refused", Detail: "a\tb\x1b"}}},

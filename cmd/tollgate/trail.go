@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"time"
 
@@ -38,13 +39,19 @@ func trail(w io.Writer, t proxy.Trail) {
 		line(w, "")
 	}
 	for _, e := range t.Excluded {
-		who := e.Provider + " (" + e.Model + ")"
-		for _, part := range []string{e.URL, e.Credential} { // none: all of the provider's
+		who := e.Provider
+		if e.Model != "" { // else all of the provider is meant
+			who += " (" + e.Model + ")"
+		}
+		for _, part := range []string{e.URL, e.Credential} {
 			if part != "" {
 				who += " " + part
 			}
 		}
 		line(w, "passed over: "+who+": "+printable(e.Why))
+	}
+	if t.MoreExcluded > 0 {
+		line(w, fmt.Sprintf("passed over: %d more", t.MoreExcluded))
 	}
 }
 
