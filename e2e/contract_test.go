@@ -1,0 +1,298 @@
+package e2e
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"tollgate/simulator"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/openai/openai-go/v3"
+	"github.com/openai/openai-go/v3/option"
+)
+
+// contracted is the configuration with these options for theturbo, which begin
+// with its contract.
+func contracted(options string) string {
+	return strings.Replace(configuration, "theturbo:  {contract: theturbo,", "theturbo:  {"+options+",", 1)
+}
+
+// reconfigure has the gateway read another configuration, for the nth time.
+func (f *fleet) reconfigure(t *testing.T, config string, nth int) {
+	t.Helper()
+	publish(t, f.file(), config)
+	f.hangUp(t)
+	f.reloaded(t, reloads{succeeded: nth, lastOK: true})
+}
+
+// message is what the client reads of an error.
+func (r reply) message() string {
+	var body struct {
+		Error struct{ Message string }
+	}
+	_ = json.Unmarshal([]byte(r.body), &body) // the status says more
+	return body.Error.Message
+}
+
+// contractCase is what an operator says of a provider that differs from its
+// page, and what becomes of a request then.
+type contractCase struct {
+	options string // of theturbo
+	request foretold
+	// sends is what the provider gets beside the model and the messages; JSON.
+	sends   string
+	dropped string
+	refusal string
+}
+
+const unableTurbo = "no provider of this model can serve this request: theturbo "
+
+func contractCases() []contractCase {
+	of := func(members string) foretold { return foretold{members: members} }
+	says := func(message string) foretold { return foretold{messages: message} }
+	return []contractCase{
+		{options: `contract: theturbo`, request: of(`,"seed":7`), refusal: unableTurbo + `does not take "seed"; of the configured providers these would take "seed" so: fourth, starmagic`},
+		{options: `contract: {base: theturbo, allow: [seed]}`, request: of(`,"seed":7`), sends: `{"seed":7}`},
+		{options: `contract: theturbo, unsupported: drop`, request: of(`,"seed":7,"top_p":0.5`), sends: `{"top_p":0.5}`, dropped: "seed"},
+		{options: `contract: {base: theturbo, deny: [temperature]}`, request: of(`,"temperature":1`), refusal: unableTurbo + `does not take "temperature"; of the configured providers these would take "temperature" so: evolink, fourth, starmagic`},
+		{options: `contract: {base: theturbo, deny: [temperature]}, unsupported: drop`, request: of(`,"temperature":1`), sends: `{}`, dropped: "temperature"},
+		{options: `contract: {base: theturbo, deny: [tools]}, unsupported: drop`, request: of(weatherTool), refusal: unableTurbo + `does not take "tools"; of the configured providers these would take "tools" so: fourth, starmagic`},
+		{options: `contract: {base: theturbo, ranges: {temperature: {least: 0, most: 1}}}`, request: of(`,"temperature":1.5`), refusal: unableTurbo + `takes "temperature" from 0 to 1, not 1.5; of the configured providers these would take "temperature" so: evolink, fourth, starmagic`},
+		{options: `contract: {base: theturbo, ranges: {temperature: {least: 0, most: 1}}}, unsupported: drop`, request: of(`,"temperature":1.5`), refusal: unableTurbo + `takes "temperature" from 0 to 1, not 1.5; of the configured providers these would take "temperature" so: evolink, fourth, starmagic`},
+		{options: `contract: {base: theturbo, ranges: {temperature: {least: 0, most: 1}}}`, request: of(`,"temperature":1.0`), sends: `{"temperature":1.0}`},
+		{options: `contract: {base: theturbo, ranges: {temperature: {}}}`, request: of(`,"temperature":2.50`), sends: `{"temperature":2.50}`},
+		{options: `contract: {base: theturbo, stop: array}`, request: of(`,"stop":"never said"`), sends: `{"stop":["never said"]}`},
+		{options: `contract: {base: theturbo, max_stops: 2}`, request: of(`,"stop":["1","2","3"]`), refusal: unableTurbo + `takes at most 2 stop sequences, not 3; of the configured providers these would take "stop" so: fourth, starmagic`},
+		{options: `contract: {base: theturbo, forward: [user]}`, request: of(`,"user":"ann","metadata":{"a":"b"}`), sends: `{"user":"ann"}`, dropped: "metadata"},
+		{options: `contract: {base: theturbo, allow: [max_completion_tokens], deny: [max_tokens]}`, request: of(`,"max_tokens":9`), sends: `{"max_completion_tokens":9}`},
+		{options: `contract: {base: theturbo, allow: [reasoning_effort], words: {reasoning_effort: [low, minimal]}}`, request: of(`,"reasoning_effort":"low"`), sends: `{"reasoning_effort":"low"}`},
+		{options: `contract: {base: theturbo, allow: [reasoning_effort], words: {reasoning_effort: [low, minimal]}}`, request: of(`,"reasoning_effort":"high"`), refusal: unableTurbo + `takes "reasoning_effort" of low or minimal, not high; of the configured providers these would take "reasoning_effort" so: fourth, starmagic`},
+		{options: `contract: {base: theturbo, media: [none]}`, request: says(mediumOf("data:image/png;base64," + pixel)), refusal: unableTurbo + `takes no media as base64 data: URLs; of the configured providers these would take "messages" so: evolink, fourth, starmagic`},
+		{options: `contract: {base: theturbo, media_types: [image/png]}`, request: says(mediumOf("data:image/jpeg;base64," + pixel)), refusal: unableTurbo + `does not take media of type image/jpeg; of the configured providers these would take "messages" so: evolink, fourth, starmagic`},
+		{options: `contract: {base: theturbo, media: [http, data]}`, request: says(mediumOf("https://images.example/cat.png")), sends: `{}`},
+		{options: `contract: {base: theturbo, roles: [user, assistant]}`, request: says(`{"role":"developer","content":"Be brief."},{"role":"user","content":"PROMPT"}`), refusal: unableTurbo + `does not take messages of the role developer; of the configured providers these would take "messages" so: evolink, fourth, starmagic`},
+		{options: `contract: {base: theturbo, stream_usage: pass}`, request: of(`,"stream":true`), sends: `{"stream":true}`},
+		{options: `contract: {base: theturbo, stream_usage: pass}`, request: of(`,"stream":true,"stream_options":{"include_usage":true}`), sends: `{"stream":true,"stream_options":{"include_usage":true}}`},
+		{options: `contract: {base: theturbo, stream_usage: inject}`, request: of(`,"stream":true`), sends: `{"stream":true,"stream_options":{"include_usage":true}}`},
+		{options: `contract: theturbo`, request: of(`,"stream":true,"stream_options":{"include_usage":true}`), sends: `{"stream":true}`},
+	}
+}
+
+// differently is how theturbo answers here: it takes more than its page says.
+func differently() simulator.Behaviour {
+	return simulator.Behaviour{CachedTokens: 1, Deviations: simulator.Deviations{
+		Takes:  []string{"seed", "stream_options", "user", "max_completion_tokens", "reasoning_effort"},
+		Ranges: map[string][2]float64{"temperature": {0, 5}},
+		Media:  simulator.MediaWeb,
+	}}
+}
+
+// TestOperatorsContracts has an operator say what theturbo does differently: it
+// is sent just that, and the client is told just that.
+func TestOperatorsContracts(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, nil)
+	f.behave(differently(), simulator.TheTurbo)
+	client, secret := f.bare(t), f.issue(t).Secret
+	for i, one := range contractCases() {
+		f.reconfigure(t, contracted(one.options), i+1)
+		one.request.name, one.request.model = "of a contract", "gemini-2.0-flash"
+		f.checkContract(t, one, client.send(t.Context(), wish{secret: secret, body: one.request.bytes()}))
+	}
+}
+
+func (f *fleet) checkContract(t *testing.T, one contractCase, r reply) {
+	t.Helper()
+	if one.refusal != "" {
+		if r.status != http.StatusBadRequest || r.code() != "unsupported_parameter" || r.message() != one.refusal {
+			t.Errorf("%s: %s\ngot  %d %s\nwant %s", one.options, one.request.members, r.status, r.message(), one.refusal)
+		}
+		return
+	}
+	if r.status != http.StatusOK || r.err != nil || r.header.Get("X-Tollgate-Dropped") != one.dropped {
+		t.Errorf("%s: %s: dropped %q, want %q: %s", one.options, one.request.members, r.header.Get("X-Tollgate-Dropped"), one.dropped, r)
+		return
+	}
+	all := f.providers.Truth()
+	var sent, want map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(all[len(all)-1].Body), &sent); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal([]byte(one.sends), &want); err != nil {
+		t.Fatal(err)
+	}
+	delete(sent, "model")
+	delete(sent, "messages")
+	if diff := cmp.Diff(want, sent); diff != "" {
+		t.Errorf("%s: %s (- want + sent)\n%s", one.options, one.request.members, diff)
+	}
+}
+
+// TestOperatorsStreamUsage has theturbo tell the usage of streams, as its page
+// does not: with pass the client gets the provider's own bytes, and the bill is the provider's.
+func TestOperatorsStreamUsage(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, nil).with(t, contracted(`contract: {base: theturbo, allow: [seed], stream_usage: pass}`), nil)
+	f.behave(differently(), simulator.TheTurbo)
+	c := f.call(t, f.issue(t).Secret)
+	prompt := "Please tell what it took"
+	params := ask("gemini-2.0-flash", prompt)
+	params.Seed, params.StreamOptions.IncludeUsage = openai.Int(7), openai.Bool(true)
+	a := c.stream(t.Context(), params)
+	f.checkBill(t, a, f.checkText(t, a, prompt))
+	e := f.attempt(t, prompt)
+	if own := f.askDirectly(t, simulator.TheTurbo, e.Body); a.wire.String() != own || a.usages != 1 || !e.UsageSent {
+		t.Errorf("%d usage chunks: through the gateway:\n%s\nfrom the provider itself:\n%s", a.usages, a.wire.String(), own)
+	}
+
+	prompt = "Please keep to yourself what it took"
+	a = c.stream(t.Context(), ask("gemini-2.0-flash", prompt))
+	e = f.checkText(t, a, prompt)
+	f.checkBill(t, a, e)
+	if a.usages != 0 || e.UsageSent || e.IncludeUsage {
+		t.Errorf("nobody has asked for the usage: %+v\n%s", e, a.wire.String())
+	}
+}
+
+// TestContractReload changes a contract while a stream is open: new requests
+// obey the new one, and the stream goes on by its own.
+func TestContractReload(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, nil)
+	f.behave(differently(), simulator.TheTurbo)
+	c := f.call(t, f.issue(t).Secret)
+	seeded := func(prompt string) *answer {
+		return c.plain(t.Context(), ask("gemini-2.0-flash", prompt), option.WithJSONSet("seed", 7))
+	}
+	no := refused{400, "invalid_request_error", "unsupported_parameter", "seed"}
+	seeded("Not yet").refused(t, no)
+	f.reconfigure(t, contracted(`contract: {base: theturbo, allow: [seed], stream_usage: inject}`), 1)
+	f.checkText(t, seeded("Now it is taken"), "Now it is taken")
+
+	slow := differently()
+	slow.Tokens, slow.Gap = 40, 50*time.Millisecond
+	f.behave(slow, simulator.TheTurbo)
+	const prompt = "Please take your time"
+	ended := make(chan *answer, 1)
+	go func() {
+		ended <- c.stream(t.Context(), ask("gemini-2.0-flash", prompt), option.WithJSONSet("seed", 7))
+	}()
+	f.delivering(t, prompt)
+	f.behave(differently(), simulator.TheTurbo)
+	f.reconfigure(t, configuration, 2)
+	seeded("No longer").refused(t, no)
+	if len(ended) != 0 {
+		t.Error("the stream did not last until the reload")
+	}
+	a := receive(t, ended)
+	e := f.checkText(t, a, prompt)
+	// By the contract that it began with, the provider was asked for the usage.
+	if r := f.checkBill(t, a, e); r.Source != "upstream" || !e.UsageSent || a.usages != 0 {
+		t.Errorf("billed %+v, the client got %d usage chunks", r, a.usages)
+	}
+	for _, unasked := range []string{"Not yet", "No longer"} {
+		for _, e := range f.providers.Truth() {
+			if strings.Contains(e.Body, unasked) {
+				t.Errorf("%s was asked %q", e.Provider, unasked)
+			}
+		}
+	}
+}
+
+// TestBadContractIsNotReloaded offers contracts with mistakes: each is told by
+// its name, and the one before stays in force.
+func TestBadContractIsNotReloaded(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, nil)
+	f.behave(differently(), simulator.TheTurbo)
+	c := f.call(t, f.issue(t).Secret)
+	f.reconfigure(t, contracted(`contract: {base: theturbo, allow: [seed]}`), 1)
+	for i, bad := range []struct{ options, complaint string }{
+		{`contract: {base: theturbo, allow: [sede]}`, `providers.theturbo.contract.allow`},
+		{`contract: {base: theturbo, allow: [seed], ranges: {temperature: {least: 2, most: 1}}}`, `providers.theturbo.contract.ranges`},
+		{`contract: {base: theturbo, alow: [seed]}`, `alow: unknown option`},
+	} {
+		publish(t, f.file(), contracted(bad.options))
+		f.hangUp(t)
+		f.reloaded(t, reloads{succeeded: 1, refused: i + 1})
+		f.stderr.await(t, bad.complaint, func(log string) bool { return strings.Contains(log, bad.complaint) })
+		prompt := "Still taken, although: " + bad.complaint
+		f.checkText(t, c.plain(t.Context(), ask("gemini-2.0-flash", prompt), option.WithJSONSet("seed", 7)), prompt)
+	}
+}
+
+// TestUnsupportedMessages reads what a client is told when nobody can serve its
+// request: the parameter, what each provider lacks, and who would take it.
+func TestUnsupportedMessages(t *testing.T) {
+	t.Parallel()
+	named := newFleet(t, nil)
+	hidden := named.with(t, strings.Replace(configuration, "server:\n", "server:\n  upstream_headers: false\n", 1), nil)
+	ofNamed, ofHidden := named.issue(t).Secret, hidden.issue(t).Secret
+	clientNamed, clientHidden := named.bare(t), hidden.bare(t)
+	const unable = "no provider of this model can serve this request: "
+	f := func(one foretold, param, full, short string) {
+		t.Helper()
+		one.name = "of nobody"
+		for _, body := range []string{one.bytes(), inStream(one.bytes())} {
+			r := clientNamed.send(t.Context(), wish{secret: ofNamed, body: body})
+			if r.status != 400 || r.code() != "unsupported_parameter" || r.message() != full || !strings.Contains(r.body, `"param":"`+param+`"`) {
+				t.Errorf("%s\ngot  %s\nwant %s about %s", body, r, full, param)
+			}
+			r = clientHidden.send(t.Context(), wish{secret: ofHidden, body: body})
+			if r.status != 400 || r.code() != "unsupported_parameter" || r.message() != short || !strings.Contains(r.body, `"param":"`+param+`"`) {
+				t.Errorf("without names: %s\ngot  %s\nwant %s about %s", body, r, short, param)
+			}
+		}
+	}
+	f(foretold{model: "gemini-2.0-flash", members: `,"seed":7`}, "seed",
+		unable+`theturbo does not take "seed"; of the configured providers these would take "seed" so: fourth, starmagic`,
+		`no provider of this model takes "seed" as it was sent`)
+	f(foretold{model: "gemini-flash", members: `,"logit_bias":{"5":-100}`}, "logit_bias",
+		unable+`starmagic does not take "logit_bias", theturbo does not take "logit_bias", evolink does not take "logit_bias"; of the configured providers these would take "logit_bias" so: fourth`,
+		`no provider of this model takes "logit_bias" as it was sent`)
+	f(foretold{model: "gemini-flash", members: `,"seed":7,"top_k":4`}, "top_k",
+		unable+`starmagic does not take "top_k", theturbo does not take "top_k", evolink does not take "seed"; of the configured providers these would take "top_k" so: evolink, fourth`,
+		`no provider of this model takes "top_k" together with the rest of the request`)
+	f(foretold{model: "gemini-flash", members: `,"temperature":2.5,"n":2,"tools":[{"type":"custom"}]`}, "tools",
+		unable+`starmagic takes functions only in "tools", theturbo takes "temperature" from 0 to 2, not 2.5, evolink does not take "n"; of the configured providers these would take "tools" so: fourth`,
+		`no provider of this model takes "tools" as it was sent`)
+	f(foretold{model: "in-turn", members: `,"presence_penalty":2.5`}, "presence_penalty",
+		unable+`theturbo takes "presence_penalty" from -2 to 2, not 2.5, starmagic takes "presence_penalty" from -2 to 2, not 2.5; of the configured providers these would take "presence_penalty" so: fourth`,
+		`no provider of this model takes "presence_penalty" as it was sent`)
+	f(foretold{model: "gemini-2.0-flash", messages: mediumOf("https://images.example/cat.png")}, "messages",
+		unable+`theturbo takes no media by http or https address; of the configured providers these would take "messages" so: evolink, fourth, starmagic`,
+		`no provider of this model takes "messages" as it was sent`)
+	f(foretold{model: "gemini-3-pro-preview", members: `,"reasoning_effort":"extreme"`}, "reasoning_effort",
+		unable+`evolink does not take "reasoning_effort"; of the configured providers these would take "reasoning_effort" so: fourth`,
+		`no provider of this model takes "reasoning_effort" as it was sent`)
+	if asked := named.providers.Truth(); len(asked) != 0 {
+		t.Errorf("%d requests were sent upstream", len(asked))
+	}
+}
+
+// TestHiddenProviders sets upstream_headers: false: nothing that a client gets
+// names a provider, while operators are told as ever.
+func TestHiddenProviders(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, nil).with(t, strings.Replace(configuration, "server:\n", "server:\n  upstream_headers: false\n", 1), nil)
+	key, o, client := f.issue(t), f.operators(t), f.bare(t)
+	for _, members := range []string{"", `,"seed":7`, `,"logit_bias":{"5":1}`, `,"temperature":2.5,"top_k":4`} {
+		body := foretold{name: "of nobody's name", model: "gemini-flash", members: members}.bytes()
+		e := o.explain(t, key.ID, body)
+		r := client.send(t.Context(), wish{secret: key.Secret, body: body})
+		if len(e.Candidates) != 3 || e.Sent != (r.status == http.StatusOK) || !e.Sent && e.Refusal.Message != r.message() {
+			t.Errorf("foretold was %s of %+v, the client got %s", e.outcome(), e.Candidates, r)
+		}
+		var all strings.Builder
+		_ = r.header.Write(&all)
+		all.WriteString(r.message())
+		for _, name := range []string{"starmagic", "theturbo", "evolink", "fourth"} {
+			if strings.Contains(all.String(), name) {
+				t.Errorf("the client is told of %s:\n%s", name, all.String())
+			}
+		}
+	}
+}
