@@ -30,8 +30,10 @@ type Document struct {
 	Model string
 	// Stream is the member of the same name; false when absent or null.
 	Stream bool
-	// IncludeUsage is stream_options.include_usage; false when absent or null.
-	IncludeUsage bool
+	// IncludeUsage is stream_options.include_usage, false when absent or null;
+	// IncludeUsageAt is its whole value, the zero Span when absent.
+	IncludeUsage   bool
+	IncludeUsageAt Span
 	// N is the number of choices asked for, 1 to MaxN; 1 when absent or null.
 	N int64
 	// MaxTokens is the larger of max_completion_tokens and max_tokens, 1 to 2^31-1; 0 when neither is named.
@@ -39,16 +41,20 @@ type Document struct {
 	// Stops is the number of stop strings, and FirstStop the first one as it stands in the body, quotes included.
 	Stops     int
 	FirstStop Span
-	// ReasoningEffort is reasoning_effort; empty when absent or null, and "other" when it is not a plain word of at most 32 letters.
+	// ReasoningEffort is reasoning_effort; empty when absent or null, and when it
+	// is not a word of 1 to 64 letters, digits, "_", "-" and ".". It is safe to show.
 	ReasoningEffort string
-	// Extensions are the members of extra_body that are not null.
+	// Extensions are the members of extra_body.
 	Extensions Extensions
-	// OtherTools says that an element of tools, or the object of tool_choice, has another type than "function".
+	// OtherTools says that an element of tools or of a message's tool_calls, or
+	// the object of tool_choice, has another type than "function", or none.
 	OtherTools bool
 	// OtherStreamOptions says that stream_options has more members than include_usage.
 	OtherStreamOptions bool
-	// EmptyContent says that a message's content is null.
+	// EmptyContent says that a message's content is null, or absent beside tool_calls that are not null.
 	EmptyContent bool
+	// NoContent says that a message has neither the member content nor tool_calls that are not null.
+	NoContent bool
 	// ResponseFormat is response_format.type; empty when absent or null.
 	ResponseFormat string
 	// Texts are what a prompt estimate counts: the raw contents, without quotes

@@ -1,17 +1,43 @@
 package scan
 
-// MaxLoose bounds Document.Loose, and the members of one content part whose type stands behind them.
-const MaxLoose = 1 << 15
+const (
+	// MaxLoose bounds Document.Loose, and the members of one content part, tool or
+	// tool call whose type stands behind them.
+	MaxLoose = 1 << 15
+	// LooseBytes is the size of one Loose in memory, in bytes: Document.Loose takes cap(Loose) times as many.
+	LooseBytes = 20
+)
 
 // Loose is a nested member that not every provider takes, or a value that is
-// written differently for some.
+// written differently for some. It is small because a hostile body has one for
+// every six bytes.
 type Loose struct {
+	// The offsets of the name, quotes included, and of the value.
+	keyStart, keyEnd, valueStart, valueEnd uint32
+
 	Kind LooseKind
 	// Empty says that the value is null, "", [] or {}.
-	Empty bool
-	// Key is the member's name as it stands in the body, quotes included; Value is the whole value.
-	Key, Value Span
+	Empty  bool
+	action LooseAction // what the last AppendSplices decided
 }
+
+func looseAt(kind LooseKind, key, value Span) Loose {
+	key = quoted(key)
+	return Loose{
+		Kind:     kind,
+		keyStart: offset(key.Start), keyEnd: offset(key.End),
+		valueStart: offset(value.Start), valueEnd: offset(value.End),
+	}
+}
+
+// offset is an offset into a body, of which Parse takes no more than 2^31 bytes.
+func offset(at int) uint32 { return uint32(at) }
+
+// Key is the member's name as it stands in the body, quotes included.
+func (l *Loose) Key() Span { return Span{int(l.keyStart), int(l.keyEnd)} }
+
+// Value is the whole value.
+func (l *Loose) Value() Span { return Span{int(l.valueStart), int(l.valueEnd)} }
 
 // LooseKind says what a Loose is.
 type LooseKind uint8
@@ -26,15 +52,16 @@ const (
 	LooseMessageMember                   // any other member of a message beside role and content
 	LoosePartMember                      // of a content part: all but its type and what its type is about
 	LooseImageMember                     // of image_url beside url
-	LooseToolCallMember                  // of messages[].tool_calls[] beside id, type and function
-	LooseToolMember                      // of tools[] beside type and function
-	LooseFunctionMember                  // of tools[].function beside name, description and parameters
+	LooseToolCallMember                  // of messages[].tool_calls[] beside id, type and function, where the type is "function"
+	LooseToolMember                      // of tools[] beside type and function, where the type is "function"
+	LooseFunctionMember                  // of tools[].function beside name, description and parameters, where the type is "function"
+	LooseStreamOption                    // of stream_options beside include_usage
 )
 
 // readLoose notes a member as loose and reads its value.
 func (d *Document) readLoose(l *lexer, kind LooseKind, key Span) *Error {
 	start, at := l.at, len(d.Loose)
-	if err := d.addLoose(Loose{Kind: kind, Key: quoted(key)}); err != nil {
+	if err := d.addLoose(looseAt(kind, key, Span{})); err != nil {
 		return err
 	}
 	if _, err := l.value(); err != nil {
@@ -47,9 +74,13 @@ func (d *Document) readLoose(l *lexer, kind LooseKind, key Span) *Error {
 func (d *Document) addLoose(l Loose) *Error {
 	if len(d.Loose) == MaxLoose {
 		return &Error{
-			Code: CodeInvalidValue, Offset: l.Key.Start,
+			Code: CodeInvalidValue, Offset: l.Key().Start,
 			Reason: "has one of more than 32768 fields that not every provider takes",
 		}
+	}
+	if n := len(d.Loose); n == cap(d.Loose) {
+		// Append alone grows long slices in small steps, and would leave behind five times what it ends with.
+		d.Loose = append(make([]Loose, 0, min(max(2*n, 16), MaxLoose)), d.Loose...)
 	}
 	d.Loose = append(d.Loose, l)
 	return nil
@@ -57,7 +88,7 @@ func (d *Document) addLoose(l Loose) *Error {
 
 // end gives a loose member its value, which has been read.
 func (l *Loose) end(d *Document, value Span) {
-	l.Value = value
+	l.valueStart, l.valueEnd = offset(value.Start), offset(value.End)
 	l.Empty = isEmpty(d.slice(value))
 }
 
@@ -68,14 +99,9 @@ func quoted(content Span) Span { return Span{content.Start - 1, content.End + 1}
 // "messages.content.cache_control". A name that is not 1 to 64 letters, digits,
 // "_", "-" and "." is given as "(unprintable)": the result is safe to show.
 func (d *Document) LooseName(l *Loose) string {
-	raw := d.slice(Span{l.Key.Start + 1, l.Key.End - 1})
-	name := ""
-	if len(raw) <= MaxName*maxEscape {
-		var buf [MaxName * maxEscape]byte
-		if unescaped := appendUnescaped(buf[:0], raw); len(unescaped) <= MaxName {
-			name = safeParam(unescaped)
-		}
-	}
+	key := l.Key()
+	var buf nameBuf
+	name := safeParam(d.name(&buf, Span{key.Start + 1, key.End - 1}))
 	if name == "" {
 		name = "(unprintable)"
 	}
@@ -95,6 +121,8 @@ func (k LooseKind) Path() string {
 		return "tools"
 	case LooseFunctionMember:
 		return "tools.function"
+	case LooseStreamOption:
+		return "stream_options"
 	}
 	return "messages"
 }
@@ -102,7 +130,8 @@ func (k LooseKind) Path() string {
 // Extensions is a set of members of extra_body.
 type Extensions uint8
 
-// The members of extra_body. ExtensionOther stands for any other, google's other members included.
+// The members of extra_body. ExtensionOther stands for any other, google's
+// other members included, and for a null wherever it stands.
 const (
 	ExtensionCachedContent  Extensions = 1 << iota // google.cached_content
 	ExtensionThinkingConfig                        // google.thinking_config

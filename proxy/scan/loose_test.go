@@ -2,6 +2,7 @@ package scan
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -15,7 +16,7 @@ const toolUse = `{"model":"gpt-4.1","messages":[{"role":"developer","content":"B
 // manyShapes has loose members first, in the middle, last and alone, and loose members within loose ones.
 const manyShapes = `{"model":"m","tools":[{ "a" : 1 , "b":2,"type":"function","function":{"strict":true} , "c":3 }],"messages":[` +
 	`{"x":1,"y":2 , "role":"user","content":[{"image_url":{"detail":"low","url":"http://x"},"text":"t","cache_control":{},"type":"text","input_audio":null}]},` +
-	`{"tool_calls":[{"x":1},{"id":"a","x":1}],"name":"n","role":"d\u0065veloper"}]}`
+	`{"tool_calls":[{"x":1,"type":"function"},{"id":"a","type":"function","x":1},{"x":1,"type":"custom"}],"name":"n","role":"d\u0065veloper"}]}`
 
 // looseOf lists a body's loose members: "name=value", with " empty" behind it.
 func looseOf(t *testing.T, body string) string {
@@ -30,7 +31,7 @@ func looseOf(t *testing.T, body string) string {
 	var out []string
 	for i := range d.Loose {
 		l := &d.Loose[i]
-		text := fmt.Sprintf("%s%s=%s", named[l.Kind], d.LooseName(l), d.slice(l.Value))
+		text := fmt.Sprintf("%s%s=%s", named[l.Kind], d.LooseName(l), d.slice(l.Value()))
 		if l.Empty {
 			text += " empty"
 		}
@@ -61,8 +62,14 @@ func TestLooseInMessages(t *testing.T) {
 
 	f(`"role":"assistant","tool_calls":[{"id":"a","type":"function","function":{"x":1}}]`,
 		`tool_calls messages.tool_calls=[{"id":"a","type":"function","function":{"x":1}}]`)
-	f(`"role":"assistant","tool_calls":[{"index":0,"id":"a"},7,{"x":{"y":1},"i\u0064":"b"}]`,
-		`tool_calls messages.tool_calls=[{"index":0,"id":"a"},7,{"x":{"y":1},"i\u0064":"b"}]; messages.tool_calls.index=0; messages.tool_calls.x={"y":1}`)
+	f(`"role":"assistant","tool_calls":[{"index":0,"id":"a","type":"function"},7,{"type":"functio\u006e","x":{"y":1},"i\u0064":"b"}]`,
+		`tool_calls messages.tool_calls=[{"index":0,"id":"a","type":"function"},7,{"type":"functio\u006e","x":{"y":1},"i\u0064":"b"}]; messages.tool_calls.index=0; messages.tool_calls.x={"y":1}`)
+	// Nobody knows what a call is about that is not of a function.
+	const custom = `[{"id":"a","type":"custom","custom":{"name":"f","input":""},"index":0}]`
+	f(`"role":"assistant","tool_calls":`+custom, `tool_calls messages.tool_calls=`+custom)
+	f(`"role":"assistant","tool_calls":[{"x":1,"type":"function"},{"x":2},{"x":3,"type":7},{"x":4,"type":"function"}]`,
+		`tool_calls messages.tool_calls=[{"x":1,"type":"function"},{"x":2},{"x":3,"type":7},{"x":4,"type":"function"}]; `+
+			`messages.tool_calls.x=1; messages.tool_calls.x=4`)
 	f(`"role":"assistant","tool_calls":[]`, `tool_calls messages.tool_calls=[] empty`)
 	f(`"role":"assistant","tool_calls":null`, `tool_calls messages.tool_calls=null empty`)
 	f(`"role":"assistant","tool_calls":{"x":1}`, `tool_calls messages.tool_calls={"x":1}`)
@@ -101,6 +108,33 @@ func TestLooseInTools(t *testing.T) {
 	f(`[{"type":"function","function":{"strict":true,"name":"f"}},{"function":{"x":{}},"type":"function","cache_control":1}]`,
 		`tools.function.strict=true; tools.function.x={} empty; tools.cache_control=1`)
 	f(`[{"type":"function","function":null},{"type":"function","function":["x"]}]`, ``)
+	// Nobody knows what a tool of another type is about.
+	f(`[{"type":"custom","custom":{"name":"f"},"x":null}]`, ``)
+	f(`[{"x":1},{"function":{"strict":true},"x":2,"type":"web_search"},{"x":3,"type":null}]`, ``)
+	f(`[{"x":1,"type":"function"},{"x":2,"type":"custom"},{"x":3,"function":{"y":4},"type":"f\u0075nction"}]`, `tools.x=1; tools.x=3; tools.function.y=4`)
+}
+
+func TestLooseInStreamOptions(t *testing.T) {
+	f := func(options, want, wantUsage string) {
+		t.Helper()
+		body := `{"model":"m","stream_options":` + options + `,"messages":[{"role":"user"}]}`
+		if got := looseOf(t, body); got != want {
+			t.Errorf("%s\n got %s\nwant %s", options, got, want)
+		}
+		var d Document
+		if err := d.Parse([]byte(body)); err != nil {
+			t.Fatal(err)
+		}
+		if got := string(d.slice(d.IncludeUsageAt)); got != wantUsage || wantUsage == "" && d.IncludeUsageAt != (Span{}) {
+			t.Errorf("%s: include_usage is %s at %v, want %s", options, got, d.IncludeUsageAt, wantUsage)
+		}
+	}
+	f(`null`, ``, ``)
+	f(`{}`, ``, ``)
+	f(`{ "include_usage" : true }`, ``, `true`)
+	f(`{"include\u005fusage":false}`, ``, `false`)
+	f(`{"include_obfuscation":false,"include_usage":null,"x":{ }}`, `stream_options.include_obfuscation=false; stream_options.x={ } empty`, `null`)
+	f(`{"x":1,"x":2,"a b":3}`, `stream_options.x=1; stream_options.x=2; stream_options.(unprintable)=3`, ``)
 }
 
 func TestLooseOfAConversation(t *testing.T) {
@@ -122,10 +156,33 @@ func TestLooseIsBounded(t *testing.T) {
 		}
 	}
 	const reason = ": has one of more than 32768 fields that not every provider takes"
+	var d Document
+	if err := d.Parse([]byte(`{"model":"m","messages":[{"role":"user"` + strings.Repeat(`,"x":1`, MaxLoose) + `}]}`)); err != nil || cap(d.Loose) != MaxLoose {
+		t.Errorf("%v, room for %d loose, want %d", err, cap(d.Loose), MaxLoose)
+	}
 	f(MaxLoose, "", "m")
 	f(MaxLoose, `,{"role":"user","content":[{"type":"text","text":"a"}]}`, `m "a"`)
 	f(MaxLoose+1, "", "invalid_value messages[0]@196648"+reason)
 	f(MaxLoose, `,{"role":"user","content":[{"type":"text","text":"a","image_url":null}]}`, "invalid_value messages[1].content[0]@196701"+reason)
 	f(MaxLoose, `,{"role":"developer"}`, "invalid_value messages[1]@196650"+reason)
 	f(MaxLoose, `,{"role":"user","tool_calls":[]}`, "invalid_value messages[1]@196664"+reason)
+}
+
+func TestLooseIsAsLargeAsItSays(t *testing.T) {
+	if got := reflect.TypeFor[Loose]().Size(); got != LooseBytes {
+		t.Errorf("a Loose has %d bytes, want %d", got, LooseBytes)
+	}
+}
+
+// A list in the making must not leave much more behind than it ends with.
+func TestLooseGrowsInFewSteps(t *testing.T) {
+	body := looseBody()
+	if got := testing.AllocsPerRun(3, func() {
+		var d Document
+		if err := d.Parse(body); err != nil {
+			t.Fatal(err)
+		}
+	}); got > 20 {
+		t.Errorf("%v allocations, want at most 20", got)
+	}
 }

@@ -28,7 +28,7 @@ func (d *Document) readMessage(l *lexer) *Error {
 	if _, err := l.want(anObject, ""); err != nil {
 		return err
 	}
-	keys := keys{in: inMessage}
+	keys, calls := keys{in: inMessage}, false
 	err := l.object(func(key Span) *Error {
 		found, err := keys.take(l, key)
 		if err != nil {
@@ -40,6 +40,7 @@ func (d *Document) readMessage(l *lexer) *Error {
 		case keyContent:
 			return d.readContent(l)
 		case keyToolCalls:
+			calls = l.kind() != Null
 			return d.readToolCalls(l, key)
 		case keyToolCallID:
 			return d.readLoose(l, LooseToolCallID, key)
@@ -52,6 +53,10 @@ func (d *Document) readMessage(l *lexer) *Error {
 	})
 	if err == nil && !keys.has(keyRole) {
 		return missing("role", start)
+	}
+	if !keys.has(keyContent) {
+		d.EmptyContent = d.EmptyContent || calls
+		d.NoContent = d.NoContent || !calls
 	}
 	return err
 }
@@ -67,7 +72,7 @@ func (d *Document) readRole(l *lexer, key Span) *Error {
 	if role != RoleDeveloper {
 		return nil
 	}
-	return d.addLoose(Loose{Kind: LooseDeveloper, Key: quoted(key), Value: quoted(content)})
+	return d.addLoose(looseAt(LooseDeveloper, key, quoted(content)))
 }
 
 // readContent reads a message's content: text, parts, or null where tool calls stand instead.
@@ -99,7 +104,7 @@ func (d *Document) readContent(l *lexer) *Error {
 // them as prompt tokens. What is not a list of objects is the provider's to judge.
 func (d *Document) readToolCalls(l *lexer, key Span) *Error {
 	start, at := l.at, len(d.Loose)
-	if err := d.addLoose(Loose{Kind: LooseToolCalls, Key: quoted(key)}); err != nil {
+	if err := d.addLoose(looseAt(LooseToolCalls, key, Span{})); err != nil {
 		return err
 	}
 	kind := l.kind()

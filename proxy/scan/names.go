@@ -11,6 +11,21 @@ const MaxName = 64
 // maxEscape is by how much escaping can lengthen a name: one byte becomes \u006d.
 const maxEscape = 6
 
+// nameBuf holds one name unescaped.
+type nameBuf [MaxName * maxEscape]byte
+
+// name unescapes a string that is a name or a word to show. What is longer than MaxName is none: nothing.
+func (d *Document) name(buf *nameBuf, content Span) []byte {
+	if content.Len() > len(buf) {
+		return nil
+	}
+	name := appendUnescaped(buf[:0], d.slice(content))
+	if len(name) > MaxName {
+		return nil
+	}
+	return name
+}
+
 // isFolded says that a raw name is its own folded form: ASCII without capitals and escapes.
 func isFolded(raw []byte) bool {
 	for _, b := range raw {

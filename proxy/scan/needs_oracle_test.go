@@ -24,8 +24,8 @@ func checkNeeds(t failer, d *Document) {
 	if d.Stops > 0 && string(d.slice(d.FirstStop)) != firstStop {
 		t.Fatalf("%q: the first stop is %s, want %s", d.Body, d.slice(d.FirstStop), firstStop)
 	}
-	got := fmt.Sprintln(d.ReasoningEffort, d.Extensions, d.OtherTools, d.OtherStreamOptions, d.EmptyContent)
-	want := fmt.Sprintln(v.effort(), v.extensions(), v.otherTools(), v.otherStreamOptions(), v.emptyContent())
+	got := fmt.Sprintln(d.ReasoningEffort, d.Extensions, d.OtherTools, d.OtherStreamOptions, d.EmptyContent, d.NoContent, string(d.slice(d.IncludeUsageAt)))
+	want := fmt.Sprintln(v.effort(), v.extensions(), v.otherTools(), v.otherStreamOptions(), v.emptyContent(), v.noContent(), v.includeUsage())
 	if got != want {
 		t.Fatalf("%q: scan needs %s, encoding/json %s", d.Body, got, want)
 	}
@@ -37,10 +37,10 @@ func checkLoose(t failer, d *Document, v *tree) {
 	var got, want []string
 	for i, l := range d.Loose {
 		var name string
-		if err := json.Unmarshal(d.slice(l.Key), &name); err != nil {
+		if err := json.Unmarshal(d.slice(l.Key()), &name); err != nil {
 			t.Fatalf("%q: the key of loose %d: %v", d.Body, i, err)
 		}
-		got = append(got, fmt.Sprintf("%d %q=%s %v", l.Kind, name, d.slice(l.Value), l.Empty))
+		got = append(got, fmt.Sprintf("%d %q=%s %v", l.Kind, name, d.slice(l.Value()), l.Empty))
 		if shown := d.LooseName(&l); !looseNameForm.MatchString(shown) {
 			t.Fatalf("%q: unsafe name %q", d.Body, shown)
 		}
@@ -48,7 +48,7 @@ func checkLoose(t failer, d *Document, v *tree) {
 	for _, l := range v.loose() {
 		want = append(want, fmt.Sprintf("%d %q=%s %v", l.kind, l.name, l.value.raw, l.value.isEmpty()))
 	}
-	inOrder := slices.IsSortedFunc(d.Loose, func(a, b Loose) int { return a.Key.Start - b.Key.Start })
+	inOrder := slices.IsSortedFunc(d.Loose, func(a, b Loose) int { return a.Key().Start - b.Key().Start })
 	if !slices.Equal(got, want) || !inOrder {
 		t.Fatalf("%q\nloose in scan          %q\nloose in encoding/json %q", d.Body, got, want)
 	}
@@ -56,25 +56,17 @@ func checkLoose(t failer, d *Document, v *tree) {
 
 var (
 	looseNameForm = regexp.MustCompile(`^[a-z_.]+\.([A-Za-z0-9_.-]{1,64}|\(unprintable\))$`)
-	wordForm      = regexp.MustCompile(`^[a-z_]{1,32}$`)
+	wordForm      = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 )
 
 func (v *tree) effort() string {
-	word := v.get("reasoning_effort")
-	switch {
-	case word.isNull():
-		return ""
-	case !wordForm.MatchString(word.text()):
-		return "other"
-	}
-	return word.text()
+	return wordForm.FindString(v.get("reasoning_effort").text())
 }
 
 func (v *tree) extensions() Extensions {
 	var out Extensions
 	for _, m := range v.get("extra_body").members {
 		switch {
-		case m.value.isNull():
 		case m.name == "google" && m.value.raw[0] == '{':
 			out |= m.value.googleExtensions()
 		default:
@@ -89,6 +81,7 @@ func (v *tree) googleExtensions() Extensions {
 	for _, m := range v.members {
 		switch {
 		case m.value.isNull():
+			out |= ExtensionOther
 		case m.name == "cached_content":
 			out |= ExtensionCachedContent
 		case m.name == "thinking_config":
@@ -101,9 +94,10 @@ func (v *tree) googleExtensions() Extensions {
 }
 
 func (v *tree) otherTools() bool {
-	isOther := func(tool *tree) bool { return tool.get("type").text() != "function" }
+	isOther := func(tool *tree) bool { return !tool.isFunction() }
+	hasOther := func(message *tree) bool { return slices.ContainsFunc(message.get("tool_calls").elements, isOther) }
 	choice := v.get("tool_choice")
-	return slices.ContainsFunc(v.get("tools").elements, isOther) || len(choice.members) > 0 && isOther(choice)
+	return slices.ContainsFunc(v.get("tools").elements, isOther) || slices.ContainsFunc(v.get("messages").elements, hasOther) || len(choice.members) > 0 && isOther(choice)
 }
 
 func (v *tree) otherStreamOptions() bool {
@@ -112,6 +106,20 @@ func (v *tree) otherStreamOptions() bool {
 
 func (v *tree) emptyContent() bool {
 	return slices.ContainsFunc(v.get("messages").elements, func(message *tree) bool {
-		return slices.ContainsFunc(message.members, func(m *branch) bool { return m.name == "content" && m.value.isNull() })
+		return message.get("content").isNull() && (message.has("content") || !message.get("tool_calls").isNull())
 	})
+}
+
+func (v *tree) noContent() bool {
+	return slices.ContainsFunc(v.get("messages").elements, func(message *tree) bool {
+		return !message.has("content") && message.get("tool_calls").isNull()
+	})
+}
+
+// includeUsage is the value of stream_options.include_usage, nothing when there is none.
+func (v *tree) includeUsage() string {
+	if options := v.get("stream_options"); options.has("include_usage") {
+		return options.get("include_usage").String()
+	}
+	return ""
 }

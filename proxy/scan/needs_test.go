@@ -22,15 +22,17 @@ func needs(d *Document) string {
 	add(d.OtherTools, "other tools")
 	add(d.OtherStreamOptions, "other stream options")
 	add(d.EmptyContent, "empty content")
+	add(d.NoContent, "no content")
 	return strings.Join(out, ", ")
 }
 
 func TestParseReadsTheNeeds(t *testing.T) {
 	f := func(members, want string) {
 		t.Helper()
-		got := outcome(`{"model":"m",` + members + `,"messages":[{"role":"user"}]}`)
+		body := `{"model":"m",` + members + `,"messages":[{"role":"user","content":""}]}`
+		got := outcome(body)
 		var d Document
-		if d.Parse([]byte(`{"model":"m",`+members+`,"messages":[{"role":"user"}]}`)) == nil {
+		if d.Parse([]byte(body)) == nil {
 			got = needs(&d)
 		}
 		if got != want {
@@ -42,21 +44,25 @@ func TestParseReadsTheNeeds(t *testing.T) {
 	f(`"stop":[]`, ``)
 	f(`"stop":null`, ``)
 
-	for _, word := range strings.Fields("none minimal low medium high xhigh max default auto very_high " + strings.Repeat("x", 32)) {
+	for _, word := range strings.Fields("none minimal low medium high xhigh max default auto very_high Low x1 v1.5-Beta_2 other - . " + strings.Repeat("x", 64)) {
 		f(`"reasoning_effort":"`+word+`"`, "effort="+word)
 	}
 	f(`"reasoning_effort":"l\u006fw"`, `effort=low`)
-	for _, word := range []string{"", "Low", "x1", "a b", "é", `\n`, strings.Repeat("x", 33), strings.Repeat("x", 999)} {
-		f(`"reasoning_effort":"`+word+`"`, "effort=other")
+	f(`"reasoning_effort":"`+strings.Repeat(`\u0078`, 64)+`"`, "effort="+strings.Repeat("x", 64))
+	for _, word := range []string{"", " ", "a b", "low,high", "é", `\n`, "[x]", strings.Repeat("x", 65), strings.Repeat(`\u0078`, 65), strings.Repeat("x", 999)} {
+		f(`"reasoning_effort":"`+word+`"`, "")
 	}
 	f(`"reasoning_effort":null`, ``)
 	f(`"reasoning_effort":3`, `invalid_type reasoning_effort@32: must be a string or null`)
 
 	f(`"extra_body":{}`, ``)
 	f(`"extra_body":null`, ``)
-	f(`"extra_body":{"x":null,"google":null}`, ``)
+	f(`"extra_body":{"x":null}`, `other extensions`)
+	f(`"extra_body":{"google":null}`, `other extensions`)
 	f(`"extra_body":{"google":{}}`, ``)
-	f(`"extra_body":{"google":{"x":null,"cached_content":null,"thinking_config":null}}`, ``)
+	f(`"extra_body":{"google":{"x":null}}`, `other extensions`)
+	f(`"extra_body":{"google":{"cached_content":null}}`, `other extensions`)
+	f(`"extra_body":{"google":{"thinking_config":null,"cached_content":"c"}}`, `cached_content, other extensions`)
 	f(`"extra_body":{"google":{"cached_content":""}}`, `cached_content`)
 	f(`"extra_body":{"goo\u0067le":{"thinking_config":{"a":1},"cached_content":"c"}}`, `cached_content, thinking_config`)
 	f(`"extra_body":{"x":0,"google":{"cached_content":"c"}}`, `cached_content, other extensions`)
@@ -82,7 +88,7 @@ func TestParseReadsTheNeeds(t *testing.T) {
 	f(`"stream_options":{"x":null,"include_usage":true}`, `other stream options`)
 }
 
-func TestParseReadsEmptyContent(t *testing.T) {
+func TestParseReadsMissingContent(t *testing.T) {
 	f := func(message, want string) {
 		t.Helper()
 		var d Document
@@ -94,9 +100,41 @@ func TestParseReadsEmptyContent(t *testing.T) {
 		}
 	}
 	f(`{"role":"assistant","content":null}`, "empty content")
-	f(`{"role":"assistant"}`, "")
 	f(`{"role":"assistant","content":""}`, "")
 	f(`{"role":"assistant","content":[]}`, "")
+	f(`{"role":"assistant","tool_calls":[],"content":null}`, "empty content")
+	f(`{"role":"assistant","tool_calls":[{"type":"function"}],"c\u006fntent":""}`, "")
+	// Without content, calls make the difference.
+	f(`{"role":"assistant","tool_calls":[{"type":"function"}]}`, "empty content")
+	f(`{"tool_calls":[],"role":"assistant"}`, "empty content")
+	f(`{"role":"assistant"}`, "no content")
+	f(`{"role":"assistant","tool_calls":null}`, "no content")
+	f(`{"role":"assistant","function_call":{},"audio":{}}`, "no content")
+	f(`{"role":"assistant"},{"role":"assistant","content":null},{"role":"assistant","content":"a"}`, "empty content, no content")
+}
+
+func TestParseReadsTheTypesOfToolCalls(t *testing.T) {
+	f := func(calls, want string) {
+		t.Helper()
+		var d Document
+		if err := d.Parse([]byte(`{"model":"m","messages":[{"role":"assistant","content":"","tool_calls":` + calls + `}]}`)); err != nil {
+			t.Fatal(err)
+		}
+		if got := needs(&d); got != want {
+			t.Errorf("%s: got %q, want %q", calls, got, want)
+		}
+	}
+	f(`[{"type":"function","id":"a","function":{"type":"x"}}]`, "")
+	f(`[{"type":"f\u0075nction"}]`, "")
+	f(`[]`, "")
+	f(`null`, "")
+	f(`{"type":"custom"}`, "")
+	f(`[{"type":"function"},{"type":"custom"},{"type":"function"}]`, "other tools")
+	f(`[{"id":"a","function":{}}]`, "other tools")
+	f(`[{"type":null}]`, "other tools")
+	f(`[{"type":{}}]`, "other tools")
+	f(`[{"type":"Function"}]`, "other tools")
+	f(`[7]`, "other tools")
 }
 
 func TestParseReadsNumbers(t *testing.T) {
@@ -153,6 +191,7 @@ func TestParseRefusesWhatReadersOfTheNeedsDisagreeOn(t *testing.T) {
 	message(`"Tool_call_id":1`, "unknown_spelling messages[0].tool_call_id@14: "+spell)
 	message(`"function_Call":1`, "unknown_spelling messages[0].function_call@14: "+spell)
 	message(`"audio":null,"AUDIO":1`, "duplicate_field messages[0].audio@27: "+twice)
+	message(`"tool_calls":[{"type":"function","t\u0079pe":"custom"}]`, "duplicate_field messages[0].tool_calls[0].type@47: "+twice)
 	message(`"tool_calls":[{"id":1,"ID":2}]`, "duplicate_field messages[0].tool_calls[0].id@36: "+twice)
 }
 
@@ -165,14 +204,14 @@ func TestParseForgetsThePreviousNeeds(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	parse(`{"model":"m","messages":[{"role":"user","content":null,"name":"x"}],"stop":"x","reasoning_effort":"low",` +
-		`"extra_body":{"x":1},"tools":[{}],"stream_options":{"x":1}}`)
-	const full = `stops=1 "x", effort=low, other extensions, other tools, other stream options, empty content`
-	if got := needs(&d); got != full || len(d.Loose) != 1 {
-		t.Errorf("got %s and %d loose, want %s and 1", got, len(d.Loose), full)
+	parse(`{"model":"m","messages":[{"role":"user","content":null,"name":"x"},{"role":"user"}],"stop":"x","reasoning_effort":"low",` +
+		`"extra_body":{"x":1},"tools":[{}],"stream_options":{"x":1,"include_usage":true}}`)
+	const full = `stops=1 "x", effort=low, other extensions, other tools, other stream options, empty content, no content`
+	if got := needs(&d); got != full || len(d.Loose) != 2 {
+		t.Errorf("got %s and %d loose, want %s and 2", got, len(d.Loose), full)
 	}
-	parse(`{"model":"m","messages":[{"role":"user"}]}`)
-	if got := needs(&d); got != "" || d.FirstStop != (Span{}) || len(d.Loose) != 0 {
+	parse(`{"model":"m","messages":[{"role":"user","content":""}]}`)
+	if got := needs(&d); got != "" || d.FirstStop != (Span{}) || d.IncludeUsageAt != (Span{}) || len(d.Loose) != 0 {
 		t.Errorf("got %s, first stop %v and %d loose, want none", got, d.FirstStop, len(d.Loose))
 	}
 	parse(`{"model":"m","messages":[{"role":"user"` + strings.Repeat(`,"x":1`, 5000) + `}]}`)

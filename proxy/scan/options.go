@@ -8,16 +8,24 @@ func (d *Document) readStreamOptions(l *lexer) *Error {
 		switch {
 		case err != nil:
 		case found == keyIncludeUsage:
-			_, err = l.want(aBool|orNull, "include_usage")
-			d.IncludeUsage = l.cur() == 't'
+			return d.readIncludeUsage(l)
 		default:
 			d.OtherStreamOptions = true
-		}
-		if err == nil {
-			_, err = l.value()
+			err = d.readLoose(l, LooseStreamOption, key)
 		}
 		return err
 	})
+}
+
+func (d *Document) readIncludeUsage(l *lexer) *Error {
+	start := l.at
+	if _, err := l.want(aBool|orNull, "include_usage"); err != nil {
+		return err
+	}
+	d.IncludeUsage = l.cur() == 't'
+	err := l.literal()
+	d.IncludeUsageAt = Span{start, l.at}
+	return err
 }
 
 // readResponseFormat reads the type of response_format, of which the rest is the provider's to judge.
@@ -89,31 +97,24 @@ func (d *Document) readReasoningEffort(l *lexer) *Error {
 	if err != nil {
 		return err
 	}
-	var buf wordBuf
-	d.ReasoningEffort = effort(d.word(&buf, content))
+	var buf nameBuf
+	d.ReasoningEffort = effort(d.name(&buf, content))
 	return nil
 }
 
 // effort is string(word) without an allocation for the words that occur; what
-// is no plain word is "other", for the name may be shown.
+// is not safe to show is nothing.
 func effort(word []byte) string {
 	for _, known := range [...]string{"none", "minimal", "low", "medium", "high", "xhigh", "max", "default", "auto"} {
 		if string(word) == known {
 			return known
 		}
 	}
-	if len(word) == 0 || len(word) > 32 {
-		return "other"
-	}
-	for _, b := range word {
-		if b != '_' && (b < 'a' || b > 'z') {
-			return "other"
-		}
-	}
-	return string(word)
+	return safeParam(word)
 }
 
-// readExtraBody notes which extensions are asked for. A null asks for nothing.
+// readExtraBody notes which extensions are asked for. A null asks for nothing,
+// but strict providers refuse its name with it.
 func (d *Document) readExtraBody(l *lexer) *Error {
 	keys := keys{in: inExtraBody}
 	return l.object(func(key Span) *Error {
@@ -149,9 +150,10 @@ func (d *Document) readGoogle(l *lexer) *Error {
 
 func (d *Document) readExtension(l *lexer, extension Extensions) *Error {
 	kind, err := l.value()
-	if kind != Null {
-		d.Extensions |= extension
+	if kind == Null {
+		extension = ExtensionOther
 	}
+	d.Extensions |= extension
 	return err
 }
 

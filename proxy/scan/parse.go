@@ -16,7 +16,7 @@ const (
 
 // Parse validates body and fills d with what it says, dropping what d held
 // before. A refusal is always an *Error, after which d's contents mean nothing.
-// The body is not copied: it must not change while d is in use.
+// The body is not copied: it must not change while d is in use. It has at most 2^31 bytes.
 //
 // A Document that has grown to the size of its bodies costs one allocation for
 // Model, and one for each of these, which no SDK writes by itself: a top-level
@@ -74,8 +74,9 @@ func (d *Document) member(l *lexer, key Span) *Error {
 		// The lexer has refused what a float64 cannot hold.
 		m.Number, _ = strconv.ParseFloat(string(d.Raw(m)), 64)
 	}
+	// JSON Schema counts 2.0 and 1e2 as integers, but many readers do not.
 	if kind == Number && f.takes&anInteger == anInteger && !isInteger(d.Raw(m)) {
-		return &Error{Code: CodeInvalidType, Param: f.name, Offset: start, Reason: "must be " + f.takes.String()}
+		return &Error{Code: CodeInvalidType, Param: f.name, Offset: start, Reason: "must be an integer, written without fraction and exponent"}
 	}
 	d.Members = append(d.Members, m)
 	return nil

@@ -60,7 +60,7 @@ func (d *Document) settlePart(p *part, own nested, name string, start int) *Erro
 		foreign = true
 	}
 	if foreign {
-		slices.SortFunc(d.Loose[p.loose:], func(a, b Loose) int { return a.Key.Start - b.Key.Start })
+		slices.SortFunc(d.Loose[p.loose:], func(a, b Loose) int { return a.Key().Start - b.Key().Start })
 	}
 	return nil
 }
@@ -97,7 +97,7 @@ func (d *Document) readPayload(l *lexer, p *part, load payload, key Span) *Error
 		return err
 	}
 	member := &p.payloads[load.key-keyText]
-	*member = Loose{Kind: LoosePartMember, Key: quoted(key)}
+	*member = looseAt(LoosePartMember, key, Span{})
 	member.end(d, Span{start, l.at})
 	return nil
 }

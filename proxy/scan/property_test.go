@@ -26,6 +26,8 @@ func topPieces() pieces {
 		`"seed":-12345678901234567890`, `"x":[{"a":1,"a":2}]`, `"x\n":"\u00e9\b\f\r\t"`, `"reasoning_effort":"low"`, `"reasoning_effort":"ultra"`, `"reasoning_effort":""`,
 		`"tool_choice":{"type":"function","function":{}}`, `"tool_choice":{"type":"custom"}`, `"tool_choice":{}`,
 		`"extra_body":{"google":{"cached_content":"c"}}`, `"extra_body":{"google":{"thinking_config":{},"x":null}}`, `"extra_body":{"google":null,"x":null}`, `"extra_body":{"google":[1]}`,
+		`"stream_options":{ "x" : 1 , "include_us\u0061ge" : null , "y":"" }`, `"extra_body":{"google":{"cached_content":null}}`, `"reasoning_effort":"V1.5-b"`,
+		`"tools":[{"x":1,"function":{"strict":true},"type":"custom"},{"y":1,"type":"function"}]`,
 		`"tools":[{"type":"function","function":{"name":"f","strict":true,"parameters":{"type":1,"type":2}}}]`, `"tools":[ ]`, `"tools":[{"type":"function"} , {"type":"x"}]`,
 		`"tools":[{ "strict" : true , "type" : "functio\u006e" , "function" : { "x" : [ ] , "y" : 1 } , "z" : 1 } ]`,
 	}, []string{
@@ -50,6 +52,7 @@ func messagePieces() pieces {
 	return pieces{[]string{
 		`"content":null`, `"content":"hi"`, `"content":"\ud83d\ude00"`, `"tool_calls":[{"id":"a\"b"}]`, `"name":"n"`, `"tool_call_id":"i"`, `"function_call": {}`, `"audio":{"id":1}`,
 		`"na\u006de" : ""`, `"refusal":null`, `"refusal":[ ]`, `"tool_calls":[{"x":1,"id":"a","index":0,"type":"function","function":{"strict":1}}, 7]`, `"tool_calls":null`,
+		`"tool_calls":[{"x":1,"type":"custom","custom":{}},{"x":1,"type":"function"}]`, `"tool_calls":[ ]`,
 	}, []string{`"content":7`, `"content":"a","content":"b"`, `"ROLE":"system"`, `"tool_c\u0061lls":"x"`, `"Audio":1`, `"tool_calls":[{"id":1,"id":2}]`}}
 }
 

@@ -66,7 +66,7 @@ func chooseSplices(d *Document, want *tree, choose *chooser) []Splice {
 	actions := map[Span]LooseAction{}
 	for i, l := range want.loose() {
 		action := LooseAction(choose.below(3))
-		actions[d.Loose[i].Key] = action
+		actions[d.Loose[i].Key()] = action
 		switch {
 		case l.kind == LooseDeveloper && action == LooseAsSystem:
 			l.value.raw = json.RawMessage(`"system"`)
@@ -74,7 +74,7 @@ func chooseSplices(d *Document, want *tree, choose *chooser) []Splice {
 			l.gone = true
 		}
 	}
-	return d.AppendSplices(nil, func(l *Loose) LooseAction { return actions[l.Key] })
+	return d.AppendSplices(nil, func(l *Loose) LooseAction { return actions[l.Key()] })
 }
 
 // chooseEdit leaves one member alone, removes it, or gives it another value or name or both.

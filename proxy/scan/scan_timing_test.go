@@ -27,6 +27,11 @@ func conversation(size int, text string) []byte {
 	return []byte(b.String())
 }
 
+// looseBody is a request with nearly as many loose members as are taken, each as short as can be.
+func looseBody() []byte {
+	return []byte(`{"model":"m","messages":[{"role":"user"` + strings.Repeat(`,"x":1`, 32760) + `}]}`)
+}
+
 const (
 	english = `The quick brown fox jumps over the lazy dog.\nIt said: \"well\", and left. `
 	korean  = `빠른 갈색 여우가 게으른 개를 뛰어넘었다.\n`
@@ -53,6 +58,7 @@ func BenchmarkParse(b *testing.B) {
 	f("english", conversation(1<<20, english))
 	f("image", []byte(`{"model":"m","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,`+
 		strings.Repeat("iVBORw0KGgo", 100<<10)+`"}}]}]}`))
+	f("loose", looseBody())
 	tools := strings.Repeat(`{"type":"function","function":{"name":"get_weather","description":"The weather in a city.","parameters":{"type":"object","properties":{"city":{"type":"string"},"days":{"type":"integer","minimum":1,"maximum":14}},"required":["city"]}}},`, 400)
 	f("tools", []byte(`{"model":"m","messages":[{"role":"user","content":"x"}],"tools":[`+strings.TrimSuffix(tools, ",")+`]}`))
 }
@@ -75,4 +81,21 @@ func BenchmarkRewrite(b *testing.B) {
 	}
 	f("small", []byte(small))
 	f("english", conversation(100<<10, english))
+}
+
+func BenchmarkAppendSplices(b *testing.B) {
+	f := func(name string, body []byte) {
+		b.Run(fmt.Sprintf("%s/%dB", name, len(body)), func(b *testing.B) {
+			var d Document
+			if err := d.Parse(body); err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				_ = d.AppendSplices(nil, func(*Loose) LooseAction { return LooseRemove })
+			}
+		})
+	}
+	f("agent", []byte(toolUse))
+	f("loose", looseBody())
 }

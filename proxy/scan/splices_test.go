@@ -72,15 +72,22 @@ func TestSplicesWithinOthers(t *testing.T) {
 			t.Errorf("%s without %s\n got %s\nwant dst:%s", body, names, got, want)
 		}
 	}
-	// Nothing stays of an object but its braces, and a removed member takes along what is inside of it.
-	const calls = `{"messages":[{"tool_calls":[{"x":1,"y":2},{"id":"a" , "x":1 }] , "role":"developer"}],"model":"m"}`
-	f(calls, `messages.tool_calls.x`, `{"messages":[{"tool_calls":[{"y":2},{"id":"a" }] , "role":"developer"}],"model":"m"}`)
-	f(calls, `messages.tool_calls.x messages.tool_calls.y developer`, `{"messages":[{"tool_calls":[{},{"id":"a" }] , "role":"system"}],"model":"m"}`)
+	// A removed member takes along what is inside of it.
+	const calls = `{"messages":[{"tool_calls":[{"x":1,"y":2,"type":"function"},{"type":"function" , "x":1 }] , "role":"developer"}],"model":"m"}`
+	f(calls, `messages.tool_calls.x`, `{"messages":[{"tool_calls":[{"y":2,"type":"function"},{"type":"function" }] , "role":"developer"}],"model":"m"}`)
+	f(calls, `messages.tool_calls.x messages.tool_calls.y developer`, `{"messages":[{"tool_calls":[{"type":"function"},{"type":"function" }] , "role":"system"}],"model":"m"}`)
 	f(calls, `messages.tool_calls.x messages.tool_calls`, `{"messages":[{"role":"developer"}],"model":"m"}`)
 
 	const part = `{"messages":[{"content":[{"image_url":{"url":"x" ,"detail":"low"},"text":"a","type":"text", "z":1}],"role":"user"}],"model":"m"}`
 	f(part, `messages.content.image_url.detail`, `{"messages":[{"content":[{"image_url":{"url":"x"},"text":"a","type":"text", "z":1}],"role":"user"}],"model":"m"}`)
 	f(part, `messages.content.image_url messages.content.image_url.detail messages.content.z`, `{"messages":[{"content":[{"text":"a","type":"text"}],"role":"user"}],"model":"m"}`)
+
+	// Nothing stays of an object but its braces.
+	const options = `{"stream_options":{ "x":1 , "include_usage" : true,"y":{}},"messages":[{"role":"user"}],"model":"m"}`
+	f(options, `stream_options.x`, `{"stream_options":{ "include_usage" : true,"y":{}},"messages":[{"role":"user"}],"model":"m"}`)
+	f(options, `stream_options.x stream_options.y`, `{"stream_options":{ "include_usage" : true},"messages":[{"role":"user"}],"model":"m"}`)
+	f(`{"stream_options":{"x":1,"y":2},"messages":[{"role":"user"}],"model":"m"}`, `stream_options.x stream_options.y`,
+		`{"stream_options":{},"messages":[{"role":"user"}],"model":"m"}`)
 
 	const tools = `{"tools":[{"a":1,"type":"function","function":{"strict":true,"name":"f"}}],"messages":[{"role":"user"}],"model":"m"}`
 	f(tools, `tools.a`, `{"tools":[{"type":"function","function":{"strict":true,"name":"f"}}],"messages":[{"role":"user"}],"model":"m"}`)
@@ -89,7 +96,7 @@ func TestSplicesWithinOthers(t *testing.T) {
 
 // The splices of the caller stay, and AppendSplices goes on behind them.
 func TestSplicesWithEdits(t *testing.T) {
-	const body = `{"max_tokens": 5,"messages":[{"name":"x","role":"user"}],"tools":[{"a":1}],"model":"m"}`
+	const body = `{"max_tokens": 5,"messages":[{"name":"x","role":"user"}],"tools":[{"a":1,"type":"function"}],"model":"m"}`
 	f := func(edits []Edit, want string) {
 		t.Helper()
 		var d Document
@@ -102,12 +109,12 @@ func TestSplicesWithEdits(t *testing.T) {
 			t.Errorf("\n got %s\nwant %s", got, want)
 		}
 	}
-	f(nil, `{"max_tokens": 77,"messages":[{"role":"user"}],"tools":[{}],"model":"m","n":1}`)
+	f(nil, `{"max_tokens": 77,"messages":[{"role":"user"}],"tools":[{"type":"function"}],"model":"m","n":1}`)
 	// An edited member keeps what it has, whatever its edit is, and the others' splices are made.
-	f([]Edit{{Member: 1, Key: []byte(`"prompt"`)}}, `{"max_tokens": 77,"prompt":[{"name":"x","role":"user"}],"tools":[{}],"model":"m","n":1}`)
-	f([]Edit{{Member: 1}}, `{"max_tokens": 77,"tools":[{}],"model":"m","n":1}`)
-	f([]Edit{{Member: 0}}, `{"messages":[{"role":"user"}],"tools":[{}],"model":"m","n":1}`)
-	f([]Edit{{Member: 0}, {Member: 1, Value: []byte(`[]`)}}, `{"messages":[],"tools":[{}],"model":"m","n":1}`)
+	f([]Edit{{Member: 1, Key: []byte(`"prompt"`)}}, `{"max_tokens": 77,"prompt":[{"name":"x","role":"user"}],"tools":[{"type":"function"}],"model":"m","n":1}`)
+	f([]Edit{{Member: 1}}, `{"max_tokens": 77,"tools":[{"type":"function"}],"model":"m","n":1}`)
+	f([]Edit{{Member: 0}}, `{"messages":[{"role":"user"}],"tools":[{"type":"function"}],"model":"m","n":1}`)
+	f([]Edit{{Member: 0}, {Member: 1, Value: []byte(`[]`)}}, `{"messages":[],"tools":[{"type":"function"}],"model":"m","n":1}`)
 	f([]Edit{{Member: 2}, {Member: 0, Key: []byte(`"max"`)}}, `{"max": 5,"messages":[{"role":"user"}],"model":"m","n":1}`)
 }
 
@@ -130,6 +137,22 @@ func TestRewriteRenames(t *testing.T) {
 	f(`{"max_tokens" :	5 ,`+rest+`}`, "max_tokens", `"max_completion_tokens"`, "", `{"max_completion_tokens" :	5 ,`+rest+`}`)
 	f(`{`+rest+`, "max_tok\u0065ns":5 }`, "max_tokens", `"x"`, "", `{`+rest+`, "x":5 }`)
 	f(`{`+rest+` , "stop" : "a" }`, "stop", `"stops"`, `["a"]`, `{`+rest+` , "stops" : ["a"] }`)
+}
+
+func TestAppendSplicesGrowsOnce(t *testing.T) {
+	var d Document
+	if err := d.Parse(looseBody()); err != nil {
+		t.Fatal(err)
+	}
+	var splices []Splice
+	if n := testing.AllocsPerRun(3, func() {
+		splices = d.AppendSplices(nil, func(*Loose) LooseAction { return LooseRemove })
+	}); n > 2 || len(splices) != 32760 {
+		t.Errorf("%v allocations for %d splices, want at most 2 for 32760", n, len(splices))
+	}
+	if splices = d.AppendSplices(nil, func(*Loose) LooseAction { return LooseKeep }); splices != nil {
+		t.Errorf("%d splices, want none", len(splices))
+	}
 }
 
 func TestAppendSplicesAllocatesNothingWithRoom(t *testing.T) {

@@ -16,7 +16,13 @@ func (d *Document) readTool(l *lexer) *Error {
 	if _, err := l.want(anObject, ""); err != nil {
 		return err
 	}
-	keys, isFunction := keys{in: inTool}, false
+	return d.readToolObject(l, inTool, LooseToolMember)
+}
+
+// readToolObject reads a tool or a call of one. Only what a function's members
+// are about is known: those of another type are left alone, wherever the type stands.
+func (d *Document) readToolObject(l *lexer, in object, beside LooseKind) *Error {
+	keys, isFunction, loose := keys{in: in}, false, len(d.Loose)
 	err := l.object(func(key Span) *Error {
 		found, err := keys.take(l, key)
 		switch {
@@ -25,15 +31,18 @@ func (d *Document) readTool(l *lexer) *Error {
 		case found == keyType:
 			isFunction, err = d.readToolType(l)
 			return err
-		case found == keyFunction:
-			if err := d.readKnown(l, inFunction, LooseFunctionMember); err != nil {
-				return err.within("function")
-			}
-			return nil
+		case found == keyFunction && in == inTool:
+			return d.readFunction(l)
+		case found == unread:
+			return d.readLoose(l, beside, key)
 		}
-		return d.readLoose(l, LooseToolMember, key)
+		_, err = l.value()
+		return err
 	})
-	d.OtherTools = d.OtherTools || !isFunction
+	if !isFunction {
+		d.OtherTools = true
+		d.Loose = d.Loose[:loose]
+	}
 	return err
 }
 
@@ -75,31 +84,41 @@ func (d *Document) readToolType(l *lexer) (bool, *Error) {
 	return string(d.word(&buf, content)) == typeFunction, nil
 }
 
-// readToolCall reads one call that an assistant made earlier.
+// readToolCall reads one call that an assistant made earlier. What is no object
+// is no call of a function either, and otherwise the provider's to judge.
 func (d *Document) readToolCall(l *lexer, i int) *Error {
-	if err := d.readKnown(l, inToolCall, LooseToolCallMember); err != nil {
+	if l.kind() != Object {
+		d.OtherTools = true
+		_, err := l.value()
+		return err
+	}
+	if err := d.readToolObject(l, inToolCall, LooseToolCallMember); err != nil {
 		return err.withinElement(i).within("tool_calls")
 	}
 	return nil
 }
 
-// readKnown notes the members of an object beside those that every provider
-// knows there. A value of another kind is the provider's to judge.
-func (d *Document) readKnown(l *lexer, in object, beside LooseKind) *Error {
+// readFunction notes the members of a tool's function beside those that every
+// provider knows there. A value of another kind is the provider's to judge.
+func (d *Document) readFunction(l *lexer) *Error {
 	if l.kind() != Object {
 		_, err := l.value()
 		return err
 	}
-	keys := keys{in: in}
-	return l.object(func(key Span) *Error {
+	keys := keys{in: inFunction}
+	err := l.object(func(key Span) *Error {
 		found, err := keys.take(l, key)
 		switch {
 		case err != nil:
 			return err
 		case found == unread:
-			return d.readLoose(l, beside, key)
+			return d.readLoose(l, LooseFunctionMember, key)
 		}
 		_, err = l.value()
 		return err
 	})
+	if err != nil {
+		return err.within("function")
+	}
+	return nil
 }

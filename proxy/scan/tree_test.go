@@ -3,6 +3,7 @@ package scan
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -84,6 +85,13 @@ func (v *tree) get(name string) *tree {
 	return &tree{raw: json.RawMessage("null")}
 }
 
+func (v *tree) has(name string) bool {
+	return slices.ContainsFunc(v.members, func(m *branch) bool { return m.name == name })
+}
+
+// isFunction says whether a tool, or a call of one, is of a function.
+func (v *tree) isFunction() bool { return v.get("type").text() == "function" }
+
 func (v *tree) text() string {
 	var s string
 	if json.Unmarshal(v.raw, &s) != nil {
@@ -119,8 +127,10 @@ func (v *tree) loose() []looseBranch {
 			}
 		case "tools":
 			for _, tool := range m.value.elements {
-				out = append(out, tool.beside(LooseToolMember, "type", "function")...)
+				out = append(out, tool.besideFunction(LooseToolMember, "type", "function")...)
 			}
+		case "stream_options":
+			out = append(out, m.value.beside(LooseStreamOption, "include_usage")...)
 		}
 	}
 	return out
@@ -147,7 +157,7 @@ func (v *tree) looseInMessage() []looseBranch {
 		}
 		if kind == LooseToolCalls {
 			for _, call := range m.value.elements {
-				out = append(out, call.beside(LooseToolCallMember, "id", "type", "function")...)
+				out = append(out, call.besideFunction(LooseToolCallMember, "id", "type", "function")...)
 			}
 		}
 	}
@@ -161,6 +171,14 @@ func (v *tree) looseInPart() []looseBranch {
 		return v.beside(LoosePartMember, "type", own)
 	}
 	return nil
+}
+
+// besideFunction is beside for what belongs to a function, and nothing else.
+func (v *tree) besideFunction(kind LooseKind, names ...string) []looseBranch {
+	if !v.isFunction() {
+		return nil
+	}
+	return v.beside(kind, names...)
 }
 
 // beside is the members that have none of the names, and those within members
