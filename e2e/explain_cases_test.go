@@ -43,12 +43,12 @@ func mediumOf(url string) string {
 }
 
 // everyone is all three, without any changes.
-const everyone = "starmagic, theturbo, evolink"
+const everyone = "evolink, starmagic, theturbo"
 
 // sentCases are requests that somebody answers.
 func sentCases() []foretold {
 	const (
-		alias, star, turbo, evo = "gemini-flash", "gemini-2.5-flash-lite", "gemini-2.0-flash", "gemini-3-pro-preview"
+		alias, star, turbo, evo = "anyone", "gemini-2.5-flash-lite", "gemini-2.0-flash", "gemini-3-pro-preview"
 		toolTurn                = `{"role":"user","content":"PROMPT"},{"role":"assistant","content":null,"tool_calls":[{"id":"c1","type":"function","function":{"name":"get_weather","arguments":"{}"}}]},{"role":"tool","tool_call_id":"c1","content":"rain"}`
 	)
 	return []foretold{
@@ -56,6 +56,7 @@ func sentCases() []foretold {
 		{name: "stream", model: alias, members: `,"stream":true`, want: everyone},
 		{name: "stream with usage", model: alias, members: `,"stream":true,"stream_options":{"include_usage":true}`, want: everyone},
 		{name: "stream of theturbo", model: turbo, members: `,"stream":true,"stream_options":{"include_usage":true}`, want: "theturbo"},
+		{name: "by load", model: "gemini-flash", members: `,"n":2`, want: "starmagic, theturbo"},
 		{name: "in turn", model: "in-turn", want: "theturbo, starmagic"},
 		{name: "in turn with a need", model: "in-turn", members: `,"seed":7`, want: "starmagic"},
 		{name: "a narrow key", key: "narrow", model: turbo, want: "theturbo"},
@@ -77,20 +78,20 @@ func sentCases() []foretold {
 		{name: "extra_body", model: alias, members: `,"extra_body":{"google":{"thinking_config":{"include_thoughts":true}}}`, want: "starmagic"},
 		{
 			name: "max_completion_tokens", model: alias, members: `,"max_completion_tokens":6`, most: 6,
-			want: "starmagic, theturbo (max_completion_tokens as max_tokens), evolink (max_completion_tokens as max_tokens)",
+			want: "evolink (max_completion_tokens as max_tokens), starmagic, theturbo (max_completion_tokens as max_tokens)",
 		},
 		{name: "both limits", model: turbo, members: `,"max_tokens":9,"max_completion_tokens":6`, most: 6, want: "theturbo (max_completion_tokens as max_tokens)"},
 		{
 			name: "developer", model: alias, messages: `{"role":"developer","content":"Be brief."},{"role":"user","content":"PROMPT"}`,
-			want: "starmagic (role developer as system), theturbo (role developer as system), evolink (role developer as system)",
+			want: "evolink (role developer as system), starmagic (role developer as system), theturbo (role developer as system)",
 		},
 		{name: "temperature", model: alias, members: `,"temperature":1.50,"top_p":0.9`, want: everyone},
 		{name: "a high temperature", model: alias, members: `,"temperature":2.5`, want: "starmagic"},
-		{name: "an image by address", model: alias, messages: mediumOf("https://images.example/cat.png"), want: "starmagic, evolink"},
+		{name: "an image by address", model: alias, messages: mediumOf("https://images.example/cat.png"), want: "evolink, starmagic"},
 		{name: "an image", model: alias, messages: mediumOf("data:image/png;base64," + pixel), want: everyone},
-		{name: "a rare image", model: alias, messages: mediumOf("data:image/bmp;base64," + pixel), want: "starmagic, evolink"},
+		{name: "a rare image", model: alias, messages: mediumOf("data:image/bmp;base64," + pixel), want: "evolink, starmagic"},
 		{name: "a film", model: alias, messages: mediumOf("data:video/mp4;base64," + pixel), want: "theturbo"},
-		{name: "unknown fields", model: alias, members: `,"user":"somebody","metadata":{"a":"b"}`, want: "starmagic -user -metadata, theturbo -user -metadata, evolink -user -metadata"},
+		{name: "unknown fields", model: alias, members: `,"user":"somebody","metadata":{"a":"b"}`, want: "evolink -user -metadata, starmagic -user -metadata, theturbo -user -metadata"},
 		{name: "a name", model: star, messages: `{"role":"user","name":"ann","content":"PROMPT"}`, want: "starmagic -messages.name"},
 		{name: "a harmless field", model: "lenient", members: `,"seed":7,"top_k":4`, want: "lenient -seed -top_k"},
 		{name: "defaults", model: evo, members: `,"n":1,"presence_penalty":0,"seed":null`, silent: []string{"n", "presence_penalty", "seed"}, want: "evolink"},
@@ -104,7 +105,7 @@ func sentCases() []foretold {
 
 // refusedCases are requests that nobody is asked.
 func refusedCases() []foretold {
-	const alias, turbo, evo = "gemini-flash", "gemini-2.0-flash", "gemini-3-pro-preview"
+	const alias, turbo, evo = "anyone", "gemini-2.0-flash", "gemini-3-pro-preview"
 	return []foretold{
 		{name: "a revoked key", key: "revoked", model: alias, want: "authenticate: 401 invalid_api_key"},
 		{name: "an expired key", key: "expired", model: alias, want: "authenticate: 401 invalid_api_key"},
@@ -117,7 +118,7 @@ func refusedCases() []foretold {
 		{name: "no messages", whole: `{"model":"gemini-flash"}`, want: "read: 400 missing_field messages"},
 		{name: "no model", whole: `{"messages":[{"role":"user","content":"hello"}]}`, want: "read: 400 missing_field model"},
 		{name: "a number in words", model: alias, members: `,"temperature":"hot"`, want: "read: 400 invalid_type temperature"},
-		{name: "a field twice", model: alias, members: `,"model":"gemini-2.0-flash"`, want: "read: 400 duplicate_field model"},
+		{name: "a field twice", model: alias, members: `,"model":"gemini-flash"`, want: "read: 400 duplicate_field model"},
 		{name: "another spelling", model: alias, members: `,"Stream":true`, want: "read: 400 unknown_spelling stream"},
 		{name: "seed of theturbo", model: turbo, members: `,"seed":7`, want: "route: 400 unsupported_parameter seed"},
 		{name: "tools of evolink in a stream", model: evo, members: `,"stream":true` + weatherTool, want: "route: 400 unsupported_parameter tools"},

@@ -14,8 +14,31 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// answered holds an answer against the explanation.
-func (c *foresight) answered(t *testing.T, e explained, one foretold, r reply, asked simulator.Entry) {
+// sent sends the request until everyone has answered whose turn it may be.
+func (c *foresight) sent(t *testing.T, e explained, one foretold) {
+	t.Helper()
+	const most = 9
+	first := e.able()
+	first = slices.DeleteFunc(first, func(o outlook) bool { return o.Tier != first[0].Tier })
+	answered := map[string]bool{}
+	for n := 0; n < most && len(answered) < len(first); n++ {
+		r := c.client.send(t.Context(), wish{secret: c.keys[one.key].Secret, body: one.bytes()})
+		if r.status != http.StatusOK || r.err != nil {
+			t.Fatalf("it was not to be refused: %s", r)
+		}
+		asked := c.attempts(t, one.prompt())
+		if len(asked) != n+1 {
+			t.Fatalf("%d requests were sent upstream for %d", len(asked), n+1)
+		}
+		answered[c.answered(t, e, one, r, asked[n])] = true
+	}
+	if len(answered) < len(first) && one.model == "anyone" { // by load it may be one's turn every time
+		t.Errorf("%v have answered, foretold was %s", answered, e.outcome())
+	}
+}
+
+// answered holds an answer against the explanation, and returns who gave it.
+func (c *foresight) answered(t *testing.T, e explained, one foretold, r reply, asked simulator.Entry) string {
 	t.Helper()
 	bill := c.record(t, r.header.Get("X-Request-Id"))
 	at := slices.IndexFunc(e.Candidates, func(o outlook) bool { return o.Provider == bill.Provider })
@@ -38,6 +61,7 @@ func (c *foresight) answered(t *testing.T, e explained, one foretold, r reply, a
 	if e.Charge != nil && (e.Charge.Least <= 0 || one.most == 0 && e.Charge.Most != nil) {
 		t.Errorf("a charge of %+v was foretold for a request that allows any length", e.Charge)
 	}
+	return bill.Provider
 }
 
 // sent is the client's body as it is foretold that this candidate gets it,
