@@ -68,7 +68,21 @@ func (x *exchange) read(ctx *fasthttp.RequestCtx) error {
 	}
 	x.bodyRead = true
 	x.document, _ = x.gateway.documents.Get().(*scan.Document)
-	return x.document.Parse(*x.body)
+	if err := x.document.Parse(*x.body); err != nil {
+		return err
+	}
+	return x.holdLoose()
+}
+
+// holdLoose counts what a body with very many nested members takes beside its
+// bytes: a place for each, and a splice where it is removed.
+func (x *exchange) holdLoose() error {
+	const freely = 256
+	n := len(x.document.Loose)
+	if n > freely && !x.reserve(int64(n)*scan.LooseBytes, x.gateway.roomOfBodies()) {
+		return errBodyMemory
+	}
+	return nil
 }
 
 // fill reads the body into memory that grows with what has arrived: a declared

@@ -61,8 +61,8 @@ func plainWords(names []string) []string {
 // What is kept of a trail, in bytes. Attempts are few: all are kept, their words as long as there is
 // room, and of those who were passed over as many as there is room for.
 const (
-	wordBytes  = 3 << 10
-	trailBytes = 6 << 10
+	wordBytes  = 2 << 10
+	trailBytes = 7 << 10
 )
 
 // encode is the trail as it is kept in a record, a Trail in JSON; empty when
@@ -80,17 +80,17 @@ func (t *trail) encode() usage.JSON {
 		b = t.attempts[i].append(b)
 	}
 	b = append(b, ']')
-	for i, p := range t.passed {
-		if len(b) > trailBytes {
-			b = append(b, `],"more_excluded":`...)
-			b = strconv.AppendInt(b, int64(len(t.passed)-i), 10)
-			return usage.JSON(append(b, '}'))
-		}
-		b = append(b, separator(i, `,"excluded":[`)...)
-		b = appendPassed(b, p)
+	named := 0
+	for named < len(t.passed) && len(b) < trailBytes {
+		b = append(b, separator(named, `,"excluded":[`)...)
+		b = appendPassed(b, t.passed[named])
+		named++
 	}
-	if len(t.passed) > 0 {
+	if named > 0 {
 		b = append(b, ']')
+	}
+	if more := len(t.passed) - named; more > 0 {
+		b = appendInteger(b, "more_excluded", int64(more))
 	}
 	return usage.JSON(append(b, '}'))
 }
