@@ -189,7 +189,7 @@ func (r *relay) endOfBody(end error) error {
 	case said == verdictEnd:
 		r.s.ended = true
 		return r.complete(last)
-	case said == verdictBroken, !r.s.attempt.Provider.Contract.DoneOptional, !r.s.tap.Finished(r.s.choices):
+	case said == verdictBroken, !r.s.mayEndBare():
 		return r.interrupt(end)
 	}
 	if open && said == verdictForward {

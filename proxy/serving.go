@@ -159,6 +159,12 @@ func (s *serving) release() {
 	s.cancel(errFinished)
 }
 
+// mayEndBare reports whether a stream that ends cleanly is whole without [DONE].
+func (s *serving) mayEndBare() bool {
+	c := s.attempt.Candidate
+	return c != nil && c.Provider.Contract.DoneOptional && s.tap.Finished(s.choices)
+}
+
 // outcomeOf classifies an error by why the attempt was cancelled, if it was.
 func (s *serving) outcomeOf(err error) upstream.Outcome {
 	switch cause := context.Cause(s.ctx); {
