@@ -61,37 +61,16 @@ func compareBool(a, b bool) int {
 	return 1
 }
 
-// shares is about how likely each of those who can be asked is to be the first.
-func (r *Route) shares(open set, now instant) (each [maxCandidates]float64) {
-	m := r.model
-	for _, tier := range m.tiers {
-		if open&tier == 0 {
-			continue
-		}
-		p := pool{model: m, set: open & tier, kind: r.kind, now: now}
-		if r.anchor != 0 {
-			each[pickByAnchor(p, r.anchor)] = 1
-			return each
-		}
-		m.policy.shares(p, &each)
-		break
+// closed is a predicate that says why a candidate with the right contract cannot be asked.
+func (c *Candidate) closed(now instant, by asker) string {
+	state, why, _ := c.standing(now)
+	switch {
+	case state == StateReady && c.lane != nil && !c.isTrusted(now, by.tenant):
+		return "forbids what this tenant asks"
+	case state == StateReady, why == "":
+		return "cannot take a request at this moment"
 	}
-	total := 0.0
-	for rest := open; rest != 0; rest &= rest - 1 {
-		i := rest.first()
-		each[i] *= m.candidates[i].ramp(now, r.kind)
-		total += each[i]
-	}
-	for i := range each {
-		each[i] /= max(total, 1e-9)
-	}
-	return each
-}
-
-// closure is why a candidate with the right contract cannot be asked.
-type closure struct {
-	state State
-	why   string
+	return "is " + string(state) + ": " + why
 }
 
 func (c *Candidate) closed(now instant, by asker) closure {

@@ -6,8 +6,9 @@ type policy interface {
 	// pick returns the position of a candidate in a pool that is not empty. It is
 	// called concurrently.
 	pick(p pool) int
-	// shares adds to each position of a pool how likely the next pick is to be it.
-	shares(p pool, each *[maxCandidates]float64)
+	// shares adds to each position of a pool how likely a pick is to be it, times weight:
+	// over many picks, for a policy that takes turns.
+	shares(p pool, weight float64, each *shares)
 }
 
 // pool is what a policy chooses from.

@@ -25,7 +25,7 @@ func (leastPending) pick(p pool) int {
 	return best
 }
 
-func (leastPending) shares(p pool, each *[maxCandidates]float64) {
+func (leastPending) shares(p pool, weight float64, each *shares) {
 	least, equals := math.Inf(1), set(0)
 	for rest := p.set; rest != 0; rest &= rest - 1 {
 		i := rest.first()
@@ -37,6 +37,6 @@ func (leastPending) shares(p pool, each *[maxCandidates]float64) {
 		}
 	}
 	for rest := equals; rest != 0; rest &= rest - 1 {
-		each[rest.first()] += 1 / float64(bits.OnesCount64(uint64(equals)))
+		each[rest.first()] += weight / float64(bits.OnesCount64(uint64(equals)))
 	}
 }

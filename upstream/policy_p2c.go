@@ -19,16 +19,17 @@ func (p2c) pick(p pool) int {
 	return p.better(one, other)
 }
 
-func (p2c) shares(p pool, each *[maxCandidates]float64) {
+func (p2c) shares(p pool, weight float64, each *shares) {
 	size := bits.OnesCount64(uint64(p.set))
 	if size == 1 {
-		each[p.set.first()]++
+		each[p.set.first()] += weight
 		return
 	}
-	pairs := float64(size*(size-1)) / 2
-	for i := range size {
-		for k := range i {
-			each[p.better(p.set.nth(i), p.set.nth(k))] += 1 / pairs
+	weight /= float64(size * (size - 1))
+	for ones := p.set; ones != 0; ones &= ones - 1 {
+		one := ones.first()
+		for others := p.set &^ (1 << one); others != 0; others &= others - 1 {
+			each[p.better(one, others.first())] += weight // of two equals each comes first once
 		}
 	}
 }

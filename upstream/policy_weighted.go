@@ -30,12 +30,12 @@ func (w *weighted) pick(p pool) int {
 	return best
 }
 
-func (w *weighted) shares(p pool, each *[maxCandidates]float64) {
+func (w *weighted) shares(p pool, weight float64, each *shares) {
 	var total float64
 	for rest := p.set; rest != 0; rest &= rest - 1 {
 		total += p.model.candidates[rest.first()].weight
 	}
 	for rest := p.set; rest != 0; rest &= rest - 1 {
-		each[rest.first()] += p.model.candidates[rest.first()].weight / total
+		each[rest.first()] += weight * p.model.candidates[rest.first()].weight / total
 	}
 }
