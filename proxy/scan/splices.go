@@ -16,7 +16,7 @@ const (
 // the order of the body and ready for a Revision. Decide is not asked about
 // what stands inside of a removed member, and must not keep its argument.
 func (d *Document) AppendSplices(dst []Splice, decide func(*Loose) LooseAction) []Splice {
-	dst = slices.Grow(dst, d.decide(decide))
+	dst = slices.Grow(dst, d.mark(decide))
 	var system []byte
 	for i := range d.Loose {
 		switch l := &d.Loose[i]; l.action {
@@ -32,8 +32,8 @@ func (d *Document) AppendSplices(dst []Splice, decide func(*Loose) LooseAction) 
 	return dst
 }
 
-// decide notes what becomes of each Loose, and returns how many are not kept.
-func (d *Document) decide(decide func(*Loose) LooseAction) (changed int) {
+// mark notes what becomes of each Loose, and returns how many are not kept.
+func (d *Document) mark(decide func(*Loose) LooseAction) (changed int) {
 	var removed uint32 // where the last removed member ended
 	for i := range d.Loose {
 		l := &d.Loose[i]

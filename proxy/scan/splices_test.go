@@ -1,6 +1,7 @@
 package scan
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -116,6 +117,21 @@ func TestSplicesWithEdits(t *testing.T) {
 	f([]Edit{{Member: 0}}, `{"messages":[{"role":"user"}],"tools":[{"type":"function"}],"model":"m","n":1}`)
 	f([]Edit{{Member: 0}, {Member: 1, Value: []byte(`[]`)}}, `{"messages":[],"tools":[{"type":"function"}],"model":"m","n":1}`)
 	f([]Edit{{Member: 2}, {Member: 0, Key: []byte(`"max"`)}}, `{"max": 5,"messages":[{"role":"user"}],"model":"m","n":1}`)
+}
+
+// The value of include_usage is never part of what goes with its neighbours.
+func TestSplicesAroundIncludeUsage(t *testing.T) {
+	const body = `{"model":"m","stream_options":{"x":1 , "include_usage" : false , "y":2},"messages":[{"name":"n","role":"user"}]}`
+	var d Document
+	if err := d.Parse([]byte(body)); err != nil {
+		t.Fatal(err)
+	}
+	splices := append(d.AppendSplices(nil, func(*Loose) LooseAction { return LooseRemove }), Splice{Span: d.IncludeUsageAt, Value: []byte("true")})
+	slices.SortFunc(splices, func(a, b Splice) int { return a.Span.Start - b.Span.Start })
+	const want = `{"model":"m","stream_options":{"include_usage" : true},"messages":[{"role":"user"}]}`
+	if got := string(d.Rewrite(nil, Revision{Splices: splices})); got != want {
+		t.Errorf("\n got %s\nwant %s", got, want)
+	}
 }
 
 func TestRewriteRenames(t *testing.T) {
