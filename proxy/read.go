@@ -79,7 +79,7 @@ func (x *exchange) read(ctx *fasthttp.RequestCtx) error {
 func (x *exchange) holdLoose() error {
 	const freely = 256
 	n := len(x.document.Loose)
-	if n > freely && !x.reserve(int64(n)*scan.LooseBytes, x.gateway.roomOfBodies()) {
+	if n > freely && !x.reserve(int64(n)*2*scan.LooseBytes, x.gateway.roomOfBodies()) {
 		return errBodyMemory
 	}
 	return nil

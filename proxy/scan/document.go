@@ -49,8 +49,6 @@ type Document struct {
 	// OtherTools says that an element of tools or of a message's tool_calls, or
 	// the object of tool_choice, has another type than "function", or none.
 	OtherTools bool
-	// OtherStreamOptions says that stream_options has more members than include_usage.
-	OtherStreamOptions bool
 	// EmptyContent says that a message's content is null, or absent beside tool_calls that are not null.
 	EmptyContent bool
 	// NoContent says that a message has neither the member content nor tool_calls that are not null.

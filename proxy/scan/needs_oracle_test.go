@@ -24,8 +24,8 @@ func checkNeeds(t failer, d *Document) {
 	if d.Stops > 0 && string(d.slice(d.FirstStop)) != firstStop {
 		t.Fatalf("%q: the first stop is %s, want %s", d.Body, d.slice(d.FirstStop), firstStop)
 	}
-	got := fmt.Sprintln(d.ReasoningEffort, d.Extensions, d.OtherTools, d.OtherStreamOptions, d.EmptyContent, d.NoContent, string(d.slice(d.IncludeUsageAt)))
-	want := fmt.Sprintln(v.effort(), v.extensions(), v.otherTools(), v.otherStreamOptions(), v.emptyContent(), v.noContent(), v.includeUsage())
+	got := fmt.Sprintln(d.ReasoningEffort, d.Extensions, d.OtherTools, d.EmptyContent, d.NoContent, string(d.slice(d.IncludeUsageAt)))
+	want := fmt.Sprintln(v.effort(), v.extensions(), v.otherTools(), v.emptyContent(), v.noContent(), v.includeUsage())
 	if got != want {
 		t.Fatalf("%q: scan needs %s, encoding/json %s", d.Body, got, want)
 	}
@@ -98,10 +98,6 @@ func (v *tree) otherTools() bool {
 	hasOther := func(message *tree) bool { return slices.ContainsFunc(message.get("tool_calls").elements, isOther) }
 	choice := v.get("tool_choice")
 	return slices.ContainsFunc(v.get("tools").elements, isOther) || slices.ContainsFunc(v.get("messages").elements, hasOther) || len(choice.members) > 0 && isOther(choice)
-}
-
-func (v *tree) otherStreamOptions() bool {
-	return slices.ContainsFunc(v.get("stream_options").members, func(m *branch) bool { return m.name != "include_usage" })
 }
 
 func (v *tree) emptyContent() bool {

@@ -10,7 +10,6 @@ func (d *Document) readStreamOptions(l *lexer) *Error {
 		case found == keyIncludeUsage:
 			return d.readIncludeUsage(l)
 		default:
-			d.OtherStreamOptions = true
 			err = d.readLoose(l, LooseStreamOption, key)
 		}
 		return err
