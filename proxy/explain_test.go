@@ -89,7 +89,7 @@ func TestExplainRefusals(t *testing.T) {
 	f(r.key, `{"model":"nobody's",`+text+`}`, "authenticate, read, authorize REFUSED: no model of this name is configured", 404, "model_not_found", "model")
 	f(narrow, `{"model":"gemini-flash",`+text+`}`,
 		"authenticate, read, authorize REFUSED: the model is configured, but the key may not use it: its models are any", 404, "model_not_found", "model")
-	const lacking = `no provider of this model can serve this request: theturbo takes at most 4 stop sequences, not 5; of the configured providers these would take "stop" so: other, starmagic`
+	const lacking = `no provider of this model can serve this request: theturbo takes at most 4 stop sequences, not 5; configured providers that would take "stop" as sent: other, starmagic`
 	f(r.key, `{"model":"gemini-2.0-flash","stop":["1","2","3","4","5"],`+text+`}`, "authenticate, read, authorize, route REFUSED: "+lacking, 400, "unsupported_parameter", "stop")
 	for range 60 {
 		r.ask(`{"model":"any",` + text + `}`)

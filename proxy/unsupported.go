@@ -52,7 +52,7 @@ func (e *unsupportedError) detailed() string {
 		b.WriteString(p.Provider + " " + p.Why)
 	}
 	if len(e.Takers) > 0 {
-		fmt.Fprintf(&b, "; of the configured providers these would take %q so: %s", e.Param, strings.Join(e.Takers[:min(len(e.Takers), most)], ", "))
+		fmt.Fprintf(&b, "; configured providers that would take %q as sent: %s", e.Param, strings.Join(e.Takers[:min(len(e.Takers), most)], ", "))
 	}
 	return b.String()
 }
