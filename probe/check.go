@@ -16,7 +16,10 @@ type check struct {
 	// prompt is the prompt tokens of each at most (0: usualPrompt), and choices how many answers
 	// each wants (0: one).
 	prompt, choices int64
-	run             func(ctx context.Context, s *session) result
+	// seen says that each looks for an effect, and followed that later checks learn which option
+	// says what deviates.
+	seen, followed bool
+	run            func(ctx context.Context, s *session) result
 }
 
 // result is what a check found.
@@ -56,7 +59,7 @@ func checks(o Options) []check {
 	var all []check
 	all = append(all, answerChecks(o.Candidate)...)
 	all = append(all, streamChecks(o.Candidate.Provider)...)
-	all = append(all, errorChecks()...)
+	all = append(all, errorChecks(c)...)
 	all = append(all, paramChecks(c)...)
 	all = append(all, messageChecks(c, o.ImageURL)...)
 	return append(all, firstTokenCheck())

@@ -38,13 +38,17 @@ func messageChecks(c *upstream.Contract, imageURL string) []check {
 		}
 		all = append(all, check{name: "role " + v.name, expected: expected, requests: 1, prompt: toolPrompt, run: v.run})
 	}
-	all = append(all, imageCheck(c, "image by data: URL", upstream.MediaData, pixel))
-	web := imageCheck(c, "image by http address", upstream.MediaHTTP, imageURL)
+	all = append(all, mediaCheck(c, "image by data: URL", upstream.MediaData, pictureMessages(pixel)))
+	web := mediaCheck(c, "image by http address", upstream.MediaHTTP, pictureMessages(imageURL))
 	if imageURL == "" {
 		web.requests = 0
 		web.run = func(context.Context, *session) result { return notTried("give --image-url") }
 	}
-	return append(all, web)
+	all = append(all, web)
+	if c.Media&upstream.MediaInputAudio != 0 {
+		all = append(all, mediaCheck(c, "input_audio", upstream.MediaInputAudio, soundMessages()))
+	}
+	return all
 }
 
 func (v conversation) run(ctx context.Context, s *session) result {
@@ -62,20 +66,40 @@ func (v conversation) run(ctx context.Context, s *session) result {
 		return asDocumented(seenRefused)
 	case got.reception != accepted:
 		return undecided(got.why)
-	case documented:
+	case documented && s.strict:
 		return asDocumented(seenTaken)
+	case documented:
+		r, _ := s.judgeControl(ctx, &s.noRole, asDocumented(seenTaken))
+		return r
 	}
-	s.takeRole(v.role)
-	return deviates(seenTaken, "")
+	r, meant := s.judgeControl(ctx, &s.noRole, deviates(seenTaken, ""))
+	if meant {
+		s.takeRole(v.role)
+	}
+	return r
 }
 
-func imageCheck(c *upstream.Contract, name string, form upstream.MediaSet, address string) check {
+// pictureMessages ask about the picture at this address.
+func pictureMessages(address string) string {
+	return partMessages("Name the colour in one word.", `{"type":"image_url","image_url":{"url":`+quoted(address)+`}}`)
+}
+
+// soundMessages ask about a sound of silence: one sample.
+func soundMessages() string {
+	const wav = "UklGRiYAAABXQVZFZm10IBAAAAABAAEAQB8AAIA+AAACABAAZGF0YQIAAAAAAA=="
+	return partMessages("Say in one word what you hear.", `{"type":"input_audio","input_audio":{"data":"`+wav+`","format":"wav"}}`)
+}
+
+func partMessages(text, part string) string {
+	return `[{"role":"user","content":[{"type":"text","text":` + quoted(text) + `},` + part + `]}]`
+}
+
+// mediaCheck tries one form in which media come.
+func mediaCheck(c *upstream.Contract, name string, form upstream.MediaSet, messages string) check {
 	expected := notDocumented
 	if c.Media&form != 0 {
 		expected = seenTaken
 	}
-	messages := `[{"role":"user","content":[{"type":"text","text":"Name the colour in one word."},{"type":"image_url","image_url":{"url":` +
-		quoted(address) + `}}]}]`
 	return check{name: name, expected: expected, requests: 1, prompt: imagePrompt, run: func(ctx context.Context, s *session) result {
 		got := s.ask(ctx, request{messages: messages, prompt: imagePrompt})
 		documented := s.documented().Media&form != 0
@@ -87,10 +111,16 @@ func imageCheck(c *upstream.Contract, name string, form upstream.MediaSet, addre
 			return asDocumented(seenRefused)
 		case got.reception != accepted:
 			return undecided(got.why)
-		case documented:
+		case documented && s.strict:
 			return asDocumented(seenTaken)
+		case documented:
+			r, _ := s.judgeControl(ctx, &s.noPicture, asDocumented(seenTaken))
+			return r
 		}
-		s.observed.Media |= form
-		return deviates(seenTaken, "")
+		r, meant := s.judgeControl(ctx, &s.noPicture, deviates(seenTaken, ""))
+		if meant {
+			s.observed.Media |= form
+		}
+		return r
 	}}
 }

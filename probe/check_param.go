@@ -14,7 +14,8 @@ import (
 type effect uint8
 
 const (
-	effectUnseen effect = iota // it cannot be seen
+	effectNone   effect = iota // it has none that could be seen
+	effectUnseen               // this answer does not tell
 	effectShown
 	effectMissing
 )
@@ -78,10 +79,11 @@ func paramChecks(c *upstream.Contract) []check {
 			all = append(all, check{name: t.param.String(), expected: ends.String(), requests: len(ends.tried), run: ends.run})
 			continue
 		}
-		all = append(all, check{name: t.param.String(), expected: documentedAs(c, t.param), requests: 1, choices: t.choices, run: t.run})
+		all = append(all, check{name: t.param.String(), expected: documentedAs(c, t.param), requests: 1, choices: t.choices, seen: t.effect != nil && !t.limit, run: t.run})
 	}
 	all = append(all, stopCheck(c))
-	return append(all, toolChecks(c)...)
+	all = append(all, toolChecks(c)...)
+	return append(all, otherChecks(c)...)
 }
 
 // wordOf is the value that a field is tried with: where the contract lists some and
@@ -100,14 +102,18 @@ func (t trial) request(value string) request {
 	if t.limit {
 		return request{limit: member(t.param.String(), shortLimit)}
 	}
-	return request{messages: t.messages, more: "," + quoted(t.param.String()) + ":" + value + t.with, choices: t.choices}
+	return request{messages: t.messages, more: "," + quoted(t.param.String()) + ":" + value + t.with, choices: t.choices, seen: t.effect != nil}
 }
 
 func (t trial) run(ctx context.Context, s *session) result {
 	got := s.ask(ctx, t.request(t.value))
-	seen := effectUnseen
+	seen := effectNone
 	if got.reception == accepted && t.effect != nil {
 		seen = t.effect(s, got.answer)
+	}
+	if t.limit && seen == effectMissing && s.documented().Takes(t.param) {
+		// That answers are too long is no reason to keep the field from it, nor requests.
+		return deviates(seenIgnored, "the answer is longer: nothing bounds what it costs")
 	}
 	return s.judgeParam(t.param, got, seen)
 }
@@ -129,12 +135,20 @@ func (s *session) judgeParam(p upstream.Param, got reply, e effect) result {
 	case e == effectMissing:
 		return asDocumented(seenIgnored)
 	case documented:
-		return asDocumented(seenTaken)
-	case e == effectUnseen && !s.strict:
+		return asDocumented(seenTaken).but(e.remark())
+	case e != effectShown && !s.strict:
 		return asDocumented("accepted").but("so is a field that does not exist")
 	}
 	s.take(p)
-	return deviates(seenTaken, "")
+	return deviates(seenTaken, e.remark())
+}
+
+// remark says what a field leaves open that was taken.
+func (e effect) remark() string {
+	if e == effectUnseen {
+		return "its effect could not be seen"
+	}
+	return ""
 }
 
 // boundsTokens looks whether the answer is as short as it was told to be.

@@ -75,7 +75,7 @@ func (e ends) run(ctx context.Context, s *session) result {
 	}
 	got := s.ask(ctx, e.request(e.value))
 	if got.reception != accepted {
-		return s.judgeParam(e.Param, got, effectUnseen)
+		return s.judgeParam(e.Param, got, effectNone)
 	}
 	seen := e.Range
 	for _, end := range bad {
@@ -93,15 +93,61 @@ func (e ends) run(ctx context.Context, s *session) result {
 	return deviates(rangeText(seen), why)
 }
 
-// closest returns a value that is taken, as close to a refused end as one more
-// request tells: half of the end, or the value from the middle.
+const (
+	// mostSteps is how many values are tried at most between a refused end and one that is taken.
+	mostSteps = 5
+	// maxCloser is how many are tried in a run: a provider with ranges of its own must not use it up.
+	maxCloser = 12
+)
+
+// closest returns a value that is taken, as close to a refused end as a few requests
+// tell: most ranges leave out the end alone, or are half as wide. The middle is taken.
 func (s *session) closest(ctx context.Context, e ends, end float64) float64 {
-	middle, _ := strconv.ParseFloat(e.value, 64) // a literal of trials
-	half := end / 2
-	if between := (half-middle)*(half-end) < 0; between && half == math.Trunc(half) {
-		if s.ask(ctx, e.request(number(half))).reception == accepted {
-			return half
+	taken, _ := strconv.ParseFloat(e.value, 64) // a literal of trials
+	bad := end
+	for step := range mostSteps {
+		next, found := e.next(step, taken, bad)
+		if !found || s.closer == maxCloser {
+			break
+		}
+		s.closer++
+		switch s.ask(ctx, e.request(number(next))).reception {
+		case accepted:
+			taken = next
+		case refused:
+			bad = next
+		default:
+			return taken
 		}
 	}
-	return middle
+	return taken
+}
+
+// next is what is tried between a value that is taken and one that is not: first the
+// neighbour of the end, then half of the end, then what halves the distance. It is false
+// where nothing is left between.
+func (e ends) next(step int, taken, bad float64) (float64, bool) {
+	perUnit := 100.0 // a hundredth is near enough
+	if e.Whole {
+		perUnit = 1
+	}
+	unit := 1 / perUnit
+	between := func(v float64) bool {
+		return math.Abs(v-taken) > unit/2 && math.Abs(v-bad) > unit/2 && (v-taken)*(v-bad) < 0
+	}
+	round := func(v float64) float64 { return math.Round(v*perUnit) / perUnit }
+	halved := round((taken + bad) / 2)
+	v := halved
+	switch step {
+	case 0:
+		v = round(bad + math.Copysign(unit, taken-bad))
+	case 1: // bad is the end's neighbour
+		if half := round(bad / 2); bad != 0 && between(half) {
+			v = half
+		}
+	}
+	if !between(v) {
+		v = halved
+	}
+	return v, between(v)
 }

@@ -18,7 +18,7 @@ func stopCheck(c *upstream.Contract) check {
 	if c.Takes(upstream.ParamStop) {
 		expected = stopsText(c)
 	}
-	return check{name: "stop", expected: expected, requests: 2, run: checkStop}
+	return check{name: "stop", expected: expected, requests: 2, seen: true, run: checkStop}
 }
 
 // takesStopString and takesStopArray report whether stop sequences are sent in this form.
@@ -98,7 +98,7 @@ func (s *session) fewerStops(ctx context.Context, word, why string) result {
 }
 
 func (s *session) askStop(ctx context.Context, word string) reply {
-	return s.ask(ctx, request{more: `,"stop":` + quoted(word)})
+	return s.ask(ctx, request{more: `,"stop":` + quoted(word), seen: true})
 }
 
 // askStops asks with so many sequences, the last of which matters.
@@ -107,7 +107,7 @@ func (s *session) askStops(ctx context.Context, word string, n int) reply {
 	for i := range n - 1 {
 		stops.WriteString(quoted(fmt.Sprintf("never-said-%d", i+1)) + ",")
 	}
-	return s.ask(ctx, request{more: `,"stop":[` + stops.String() + quoted(word) + `]`})
+	return s.ask(ctx, request{more: `,"stop":[` + stops.String() + quoted(word) + `]`, seen: true})
 }
 
 // stopWord is a word from the middle of the usual answer.

@@ -43,7 +43,7 @@ func checkStream(ctx context.Context, s *session) result {
 }
 
 func (s *session) judgeStream(st *streamed) result {
-	reasons := strings.Join(st.tap.FinishReasons(), ", ")
+	reasons := strings.Join(st.tap.FinishReasons(), ", ") // of those that clients know
 	switch {
 	case !st.isEvents():
 		return deviates("Content-Type "+s.quote(cmp.Or(st.contentType, "is missing")), "")
@@ -51,6 +51,8 @@ func (s *session) judgeStream(st *streamed) result {
 		return deviates("invalid events", st.bad)
 	case !st.tap.Finished(1):
 		return deviates("no finish_reason", "")
+	case reasons == "":
+		return unknownReason("")
 	case st.tap.ContentBytes() == 0 && slices.Contains(st.tap.FinishReasons(), "length"):
 		return asDocumented("finish_reason " + reasons).but("no text: the model has used all of its tokens for thinking")
 	case st.tap.ContentBytes() == 0:
@@ -88,7 +90,7 @@ func checkUnasked(_ context.Context, s *session) result {
 	case st.tap.Usage() == nil:
 		return asDocumented("none")
 	}
-	judged := judgeUsage(st.tap.Usage())
+	judged := st.judgeUsage()
 	switch {
 	case judged.verdict == Deviates:
 		return judged
@@ -124,12 +126,14 @@ func checkAsked(ctx context.Context, s *session) result {
 	case !wanted && s.unasked.tap.Usage() != nil:
 		return asDocumented("accepted").but("it comes without being asked for as well")
 	}
-	if judged := judgeUsage(st.tap.Usage()); judged.verdict == Deviates {
+	if judged := st.judgeUsage(); judged.verdict == Deviates {
 		s.observed.StreamUsage = upstream.StreamUsageNever
 		return judged
 	}
 	return s.judgePlace(st, wanted)
 }
+
+func (st *streamed) judgeUsage() result { return judgeUsage(st.tap.Usage(), st.tap.ContentBytes()) }
 
 // unless is a deviation where something was to be expected.
 func (s *session) unless(expected bool, seen, remark string) result {
@@ -143,7 +147,10 @@ func (s *session) unless(expected bool, seen, remark string) result {
 // before [DONE] can be left out for a client that did not ask.
 func (s *session) judgePlace(st *streamed, wanted bool) result {
 	switch {
-	case st.lateUsage || !st.ownChunk:
+	case st.lateUsage:
+		s.observed.StreamUsage = min(s.observed.StreamUsage, upstream.StreamUsagePass)
+		return s.unless(wanted, "behind [DONE]", "where nobody looks for it any more")
+	case !st.ownChunk:
 		s.observed.StreamUsage = min(s.observed.StreamUsage, upstream.StreamUsagePass)
 		return s.unless(wanted, "in a chunk with choices", "it cannot be kept from clients that did not ask for it")
 	case wanted:

@@ -37,7 +37,7 @@ func toolChecks(c *upstream.Contract) []check {
 		var both, alone reply
 		all = append(all,
 			check{
-				name: p.offer.String(), expected: documentedAs(c, p.offer), requests: requests, prompt: toolPrompt,
+				name: p.offer.String(), expected: documentedAs(c, p.offer), requests: requests, prompt: toolPrompt, seen: true,
 				run: func(ctx context.Context, s *session) result {
 					both, alone = p.ask(ctx, s)
 					return p.judgeOffer(s, both, alone)
@@ -53,16 +53,16 @@ func toolChecks(c *upstream.Contract) []check {
 func (p pair) ask(ctx context.Context, s *session) (both, alone reply) {
 	offer := "," + quoted(p.offer.String()) + ":" + p.offered
 	choice := "," + quoted(p.choice.String()) + ":" + p.chosen
-	both = s.ask(ctx, request{messages: toolMessages, more: offer + choice, prompt: toolPrompt})
+	both = s.ask(ctx, request{messages: toolMessages, more: offer + choice, prompt: toolPrompt, seen: true})
 	if both.reception != refused {
 		return both, reply{}
 	}
-	return both, s.ask(ctx, request{messages: toolMessages, more: offer, prompt: toolPrompt})
+	return both, s.ask(ctx, request{messages: toolMessages, more: offer, prompt: toolPrompt, seen: true})
 }
 
 func (p pair) judgeOffer(s *session, both, alone reply) result {
 	if both.reception == refused {
-		return s.judgeParam(p.offer, alone, effectUnseen)
+		return s.judgeParam(p.offer, alone, effectNone)
 	}
 	return s.judgeParam(p.offer, both, called(both))
 }

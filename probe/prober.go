@@ -2,8 +2,10 @@ package probe
 
 import (
 	"context"
+	"reflect"
 	"time"
 
+	"tollgate/telemetry"
 	"tollgate/upstream"
 	"tollgate/usage"
 )
@@ -21,8 +23,11 @@ type Options struct {
 	Candidate *upstream.Candidate
 	// Prices tell what the provider charges; nil: nobody knows.
 	Prices *usage.PriceBook
-	// MaxCost bounds what the run may cost, where a price is known. 0: nothing does.
+	// MaxCost bounds what the run may cost, where a price is known. 0: nothing does. No request is
+	// made that is expected to go beyond it; one whose answer is longer than any before may.
 	MaxCost usage.NanoUSD
+	// Credential is what the candidate is asked with. No text that holds a piece of it is shown.
+	Credential telemetry.Secret
 	// Timeout bounds each request, its answer included. 0 means 60s.
 	Timeout time.Duration
 	// Pause is left between two requests. 0 means 200ms, less than 0 none.
@@ -39,8 +44,8 @@ const (
 	// runTimeout bounds a whole run, however slow each answer is.
 	runTimeout = 15 * time.Minute
 	// spare is how many requests may be made beyond the plan: repeated ones, and
-	// those that look closer at a refusal.
-	spare = 10
+	// those that look closer at what was refused or taken.
+	spare = maxRepeated + maxCloser + 10
 )
 
 // Prober checks one candidate. It may run several times, one run after the other.
@@ -63,7 +68,7 @@ func New(o Options) *Prober {
 	return &Prober{options: o, checks: checks(o)}
 }
 
-// Estimate is the most that a run asks for.
+// Estimate is the most that a run asks for, of a model that keeps to its limit.
 type Estimate struct {
 	Requests           int
 	Prompt, Completion int64 // tokens
@@ -78,7 +83,11 @@ func (p *Prober) Estimate() Estimate {
 	for _, c := range p.checks {
 		e.Requests += c.requests
 		e.Prompt += int64(c.requests) * max(c.prompt, usualPrompt)
-		e.Completion += int64(c.requests) * usualLimit * max(c.choices, 1)
+		limit := int64(usualLimit)
+		if c.seen {
+			limit = roomyLimit
+		}
+		e.Completion += int64(c.requests) * limit * max(c.choices, 1)
 	}
 	e.Cost, e.Priced = p.price(usage.Tokens{Prompt: e.Prompt, Completion: e.Completion})
 	return e
@@ -104,7 +113,7 @@ func (p *Prober) Run(ctx context.Context) Report {
 	var findings []Finding
 	for _, c := range p.checks {
 		f := Finding{Name: c.name, Expected: c.expected}
-		r, began := notTried(s.stopped), s.stopped == ""
+		r, began, before := notTried(s.stopped), s.stopped == "", *s.observed
 		if began {
 			r = c.run(bounded, s)
 		}
@@ -112,6 +121,7 @@ func (p *Prober) Run(ctx context.Context) Report {
 			r = notTried(s.stopped)
 		}
 		f.Seen, f.Verdict, f.Remark = r.seen, r.verdict, r.remark
+		f.NoOption = r.verdict == Deviates && !c.followed && reflect.DeepEqual(before, *s.observed)
 		findings = append(findings, f)
 		if began {
 			p.options.Progress(f)
@@ -120,6 +130,6 @@ func (p *Prober) Run(ctx context.Context) Report {
 	_, priced := p.price(usage.Tokens{})
 	return Report{
 		Findings: findings, Stopped: s.stopped, Spent: s.spent, Priced: priced,
-		FirstToken: latencyOf(s.firstTokens), Observed: s.observed,
+		FirstToken: latencyOf(s.firstTokens), Observed: s.observed, Learned: s.plain != nil,
 	}
 }

@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"slices"
 	"time"
 
 	"tollgate/upstream"
@@ -14,7 +15,7 @@ type Verdict string
 const (
 	AsDocumented Verdict = "as documented"
 	Deviates     Verdict = "deviates"
-	Undecided    Verdict = "undecided" // it had no answer that tells, twice
+	Undecided    Verdict = "undecided" // it had no answer that tells
 	NotTried     Verdict = "not tried"
 )
 
@@ -29,13 +30,16 @@ type Finding struct {
 	Verdict Verdict `json:"verdict"`
 	// Remark says why, or what else was seen; empty: nothing.
 	Remark string `json:"remark"`
+	// NoOption says that it deviates in a way that no option of a contract can say.
+	NoOption bool `json:"no_option,omitempty"`
 }
 
 // Spent is what a run has asked for.
 type Spent struct {
 	// Requests counts those that were sent, repeated ones included.
 	Requests int
-	// Prompt and Completion are tokens: as reported, and the most that can be where nothing was.
+	// Prompt and Completion are tokens: as reported, and the most that is to be expected where
+	// nothing was, or nothing that can be true.
 	Prompt, Completion int64
 	// Cost is what these cost by the configuration; 0 where no price is known.
 	Cost usage.NanoUSD
@@ -59,6 +63,8 @@ type Report struct {
 	FirstToken Latency
 	// Observed is the provider's contract with every difference that was seen.
 	Observed *upstream.Contract
+	// Learned says that a request was answered, so that Observed means something.
+	Learned bool
 }
 
 // Count is how many findings have this verdict.
@@ -69,6 +75,11 @@ func (r Report) Count(v Verdict) (n int) {
 		}
 	}
 	return n
+}
+
+// NoOption returns the deviations that no option of a contract can say.
+func (r Report) NoOption() []Finding {
+	return slices.DeleteFunc(slices.Clone(r.Findings), func(f Finding) bool { return !f.NoOption })
 }
 
 // Conforms reports whether the run came to its end and everything tried was as documented.

@@ -9,6 +9,9 @@ import (
 const (
 	// usualLimit bounds the completion tokens of a request, for each choice.
 	usualLimit = 64
+	// roomyLimit bounds those whose effect must be seen, of a model that has used up usualLimit
+	// before it had said all: most do that by thinking.
+	roomyLimit = 512
 	// shortLimit is what the fields that bound completion tokens are tried with: less than the
 	// answer to usualMessages takes.
 	shortLimit = 16
@@ -28,6 +31,8 @@ type request struct {
 	messages string // JSON; empty: usualMessages
 	// limit is the field that bounds the answer, with its value, in JSON; empty: the usual one.
 	limit string
+	// seen says that the answer must come to its end, so that an effect can be seen.
+	seen bool
 	// more are further members in JSON, each with a comma before it.
 	more   string
 	stream bool
@@ -44,14 +49,29 @@ func (r request) body(s *session) []byte {
 	if r.stream {
 		body = append(body, `,"stream":true`...)
 	}
-	body = append(body, ","...)
-	body = append(body, cmp.Or(r.limit, member(s.limitField, usualLimit))...)
+	limit := r.limit
+	if limit == "" && s.limitField != "" {
+		limit = member(s.limitField, s.limitOf(r))
+	}
+	if limit != "" {
+		body = append(body, ","+limit...)
+	}
 	body = append(body, r.more...)
 	return append(body, '}')
 }
 
+// limitOf is what bounds each choice of the answer, in tokens.
+func (s *session) limitOf(r request) int64 {
+	if s.roomy && r.seen {
+		return roomyLimit
+	}
+	return usualLimit
+}
+
 // member is a member of a JSON object whose value is a number.
-func member(name string, value int) string { return quoted(name) + ":" + strconv.Itoa(value) }
+func member(name string, value int64) string {
+	return quoted(name) + ":" + strconv.FormatInt(value, 10)
+}
 
 func quoted(text string) string {
 	quoted, _ := json.Marshal(text) // a string always encodes

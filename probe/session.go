@@ -3,10 +3,7 @@ package probe
 import (
 	"cmp"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"time"
 
@@ -21,14 +18,19 @@ type session struct {
 	observed *upstream.Contract
 	stopped  string // why nothing more is asked; empty: more is
 	spent    Spent
-	most     int // requests
-	silent   int // requests in a row without any answer
-	repeated int // requests that were made again
+	most     int          // requests
+	silent   int          // requests in a row without any answer
+	repeated int          // requests that were made again
+	closer   int          // requests that looked closer at a refusal
+	largest  usage.Tokens // the longest usual prompt, and of each choice that went beyond its limit
 
-	limitField string // the field that bounds an answer
+	limitField string // the field that bounds an answer; empty: none is taken
+	roomy      bool   // an answer of the usual length was cut short: effects need more
 	plain      *answer
 	unasked    *streamed // the stream that was not asked for usage
 	strict     bool      // a field that does not exist was refused
+	noRole     control
+	noPicture  control
 
 	firstTokens []time.Duration
 }
@@ -36,9 +38,15 @@ type session struct {
 func (p *Prober) begin(ctx context.Context) *session {
 	observed := *p.options.Candidate.Provider.Contract
 	observed.StreamUsage = p.options.Candidate.Provider.StreamUsage
-	s := &session{Prober: p, caller: ctx, observed: &observed, most: p.Estimate().Requests, limitField: "max_tokens"}
-	if !observed.Takes(upstream.ParamMaxTokens) {
-		s.limitField = "max_completion_tokens"
+	s := &session{
+		Prober: p, caller: ctx, observed: &observed, most: p.Estimate().Requests,
+		noRole: nonsenseRole(), noPicture: nonsensePicture(),
+	}
+	for _, field := range [...]upstream.Param{upstream.ParamMaxTokens, upstream.ParamMaxCompletionTokens} {
+		if observed.Takes(field) {
+			s.limitField = field.String()
+			break
+		}
 	}
 	return s
 }
@@ -72,6 +80,7 @@ type reply struct {
 	stream *streamed // of a streamed one
 	raw    []byte    // the body of a refusal
 	why    string    // what was said, or went wrong: safe to show
+	silent bool      // nothing came, or not its end
 	// retryIn is how long to leave it alone; 0: it named no time.
 	retryIn time.Duration
 }
@@ -148,8 +157,7 @@ func (s *session) once(ctx context.Context, r request) reply {
 		s.wait(ctx, s.options.Pause)
 	}
 	s.stopAtEnd(ctx)
-	worst := usage.Tokens{Prompt: max(r.prompt, usualPrompt), Completion: usualLimit * max(r.choices, 1)}
-	s.stopAtBounds(worst)
+	s.stopAtBounds(s.worst(r))
 	if s.stopped != "" {
 		return reply{}
 	}
@@ -161,130 +169,27 @@ func (s *session) once(ctx context.Context, r request) reply {
 	if err != nil {
 		s.stopAtEnd(ctx)
 		if upstream.OutcomeOfError(err).Cost() != upstream.CostNone {
-			s.pay(nil, worst)
+			s.pay(reply{}, r)
 		}
-		return s.broken(err)
+		return s.heard(s.broken(err))
 	}
 	defer func() { _ = response.Body.Close() }()
-	silent := s.silent
 	got := s.hear(response, r, began)
 	s.stopAtEnd(ctx)
-	if s.silent == silent {
-		s.silent = 0
-	}
 	if response.Status == http.StatusOK { // nobody charges for a refusal
-		s.pay(got.usage(), worst)
+		s.pay(got, r)
 	}
-	return got
+	return s.heard(got)
 }
 
-// broken is what came of a request without an answer, or without its end.
-func (s *session) broken(err error) reply {
+// heard stops the run where too many requests in a row had no answer.
+func (s *session) heard(got reply) reply {
+	if !got.silent {
+		s.silent = 0
+		return got
+	}
 	if s.silent++; s.silent == tooSilent {
 		s.stop(fmt.Sprintf("%d requests in a row had no answer", tooSilent))
 	}
-	return reply{why: s.failure(err)}
-}
-
-// stopAtBounds stops the run where another request might go beyond a bound.
-func (s *session) stopAtBounds(worst usage.Tokens) {
-	if s.spent.Requests >= s.most {
-		s.stop(fmt.Sprintf("%d requests were made, which is the most", s.most))
-	}
-	next, priced := s.price(worst)
-	if most := s.options.MaxCost; priced && most > 0 && s.spent.Cost+next > most {
-		s.stop(fmt.Sprintf("$%s are spent, and the next request might go beyond the $%s of --max-cost", s.spent.Cost, most))
-	}
-}
-
-// hear reads what came back.
-func (s *session) hear(response *upstream.Response, r request, began time.Time) reply {
-	outcome := upstream.OutcomeOfStatus(response.Status)
-	if outcome == upstream.OutcomeOK && r.stream {
-		return s.hearStream(response, began)
-	}
-	raw, err := io.ReadAll(io.LimitReader(response.Body, mostStreamed))
-	if err != nil {
-		return s.broken(err)
-	}
-	if outcome == upstream.OutcomeOK {
-		return s.hearPlain(response, raw)
-	}
-	got := reply{status: response.Status, retryIn: response.RetryIn, raw: raw, why: s.said(raw)}
-	switch {
-	case outcome == upstream.OutcomeThrottled:
-		got.reception = throttled
-	case outcome == upstream.OutcomeRequestRefused, outcome == upstream.OutcomeForbidden && r.forbidden:
-		got.reception = refused
-	case outcome == upstream.OutcomeCredentialRefused:
-		s.stop("it refuses the credential (401): look after the endpoint's api_keys")
-	case outcome == upstream.OutcomeForbidden:
-		s.stop("it forbids the request (403): the credential may not use this model, or the address is not allowed")
-	case outcome == upstream.OutcomeQuota:
-		s.stop("it wants to be paid (402): the account's quota is used up")
-	default:
-		got.why = cmp.Or(got.why, fmt.Sprintf("status %d", response.Status))
-	}
 	return got
-}
-
-// hearPlain reads a plain answer. An error under status 200 refuses the request as well.
-func (s *session) hearPlain(response *upstream.Response, raw []byte) reply {
-	var a answer
-	switch err := json.Unmarshal(raw, &a); {
-	case err != nil:
-		return reply{status: response.Status, why: "200, but the body is not an answer in JSON"}
-	case isObject(a.Error):
-		return reply{reception: refused, status: response.Status, raw: raw, why: s.said(raw)}
-	case len(a.Choices) == 0:
-		return reply{status: response.Status, why: "200, but the answer has no choices"}
-	}
-	a.contentType = response.ContentType
-	return reply{reception: accepted, status: response.Status, answer: &a}
-}
-
-func (s *session) hearStream(response *upstream.Response, began time.Time) reply {
-	st := readStream(response.Body, began)
-	st.contentType = response.ContentType
-	if st.end != nil && st.events == 0 || errors.Is(st.end, context.DeadlineExceeded) {
-		return s.broken(st.end)
-	}
-	if st.spoke {
-		s.firstTokens = append(s.firstTokens, st.firstToken)
-	}
-	return reply{reception: accepted, status: response.Status, stream: st}
-}
-
-// usage is what was reported with an answer.
-func (r reply) usage() []byte {
-	switch {
-	case r.answer != nil:
-		return r.answer.Usage
-	case r.stream != nil:
-		return r.stream.tap.Usage()
-	}
-	return nil
-}
-
-// pay adds up what a request has cost. Where nothing is reported, the most is assumed.
-func (s *session) pay(reported []byte, worst usage.Tokens) {
-	tokens, err := usage.ParseTokens(reported)
-	if err != nil {
-		tokens = worst
-	}
-	s.spent.Prompt += tokens.Prompt
-	s.spent.Completion += tokens.Completion
-	cost, _ := s.price(tokens)
-	s.spent.Cost += cost
-}
-
-// failure says what became of a request that had no answer.
-func (s *session) failure(err error) string {
-	switch upstream.OutcomeOfError(err) {
-	case upstream.OutcomeTimeout:
-		return fmt.Sprintf("no answer within %s", s.options.Timeout)
-	case upstream.OutcomeUnreachable, upstream.OutcomeShortage:
-		return s.quote(err.Error())
-	}
-	return "the connection broke"
 }

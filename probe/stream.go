@@ -24,12 +24,8 @@ type streamed struct {
 	end         error // nil: the transfer ended as its framing says
 }
 
-// maxEvent bounds an event of a stream, and mostStreamed the whole of it: the answers asked for
-// here are far shorter.
-const (
-	maxEvent     = 1 << 20
-	mostStreamed = 8 << 20
-)
+// maxEvent bounds an event of a stream.
+const maxEvent = 1 << 20
 
 // readStream reads a stream to its end. began is when it was asked for.
 func readStream(body io.Reader, began time.Time) *streamed {
@@ -49,8 +45,8 @@ func readStream(body io.Reader, began time.Time) *streamed {
 		case err != nil:
 			st.end = err
 			return st
-		case read > mostStreamed:
-			st.end = fmt.Errorf("it is longer than %d bytes", mostStreamed)
+		case read > mostHeard:
+			st.end = errTooLong
 			return st
 		}
 	}

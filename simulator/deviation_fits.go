@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// fits reports an option that changes nothing, since the provider's page says
-// the same or another option hides it.
+// fits reports an option that has nothing to change: names that the provider's
+// page has already, or has not, or that another option hides.
 func (d *deviation) fits(option string) error {
 	if field, ok := strings.CutPrefix(option, "range."); ok {
 		return d.fitsRange(field)

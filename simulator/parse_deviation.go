@@ -15,8 +15,10 @@ import (
 //	provider=theturbo,takes=seed+top_k,range.temperature=0..1,no_done
 //
 // The options are the fields of Deviations in snake case; DeviationHelp lists
-// them. An option that is unknown, given twice, out of its range, or that
-// changes nothing at the provider is an error that names the option and its value.
+// them. An option that is unknown, given twice, out of its range, or that names
+// what the provider does not have to change is an error that names the option and
+// its value. Values are not held against the page: a range that is the documented
+// one is taken, and changes nothing.
 func ParseDeviation(text string) (Provider, Deviations, error) {
 	var (
 		d     deviation

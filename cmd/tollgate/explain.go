@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"strings"
 
+	"tollgate/admin"
 	"tollgate/proxy"
 
 	"github.com/spf13/cobra"
@@ -51,6 +53,10 @@ and the last line says what the tenant would be charged.`,
 				return err
 			}
 			explained, err := client.Explain(cmd.Context(), key, body)
+			if tooLarge, ok := errors.AsType[*admin.Error](err); ok && tooLarge.Status == http.StatusRequestEntityTooLarge {
+				// A client would be told the same: that is an answer, and no failure.
+				explained, err = refusedBy(tooLarge), nil
+			}
 			if err != nil {
 				return err
 			}
@@ -63,16 +69,32 @@ and the last line says what the tenant would be charged.`,
 	return cmd
 }
 
+// refusedBy is the explanation of what the operators' API refuses as the gateway would.
+func refusedBy(e *admin.Error) proxy.Explanation {
+	return proxy.Explanation{
+		Stages:  []proxy.Stage{{Name: "read", Result: "refused", Detail: e.Message}},
+		Refusal: &proxy.Refusal{Status: e.Status, Type: "invalid_request_error", Code: e.Code, Message: e.Message},
+	}
+}
+
 func checkExplain(file, key string) error {
 	switch {
 	case file == "":
 		return errors.New("--file: name the file with the request's body, or - for standard input")
 	case key == "":
 		return errors.New("--key: name the key that the request would come with by its id: tollgate keys list shows it")
-	case strings.HasPrefix(key, "tg_"): // which must not travel as part of a URL
+	case holdsSecret(key):
 		return errors.New("--key: this is a key's secret: name its id, as tollgate keys list shows it")
 	}
 	return nil
+}
+
+// holdsSecret reports whether a text that is to be an id holds the secret of a key, such as
+// one with "Bearer " before it: that must not travel as part of a URL.
+func holdsSecret(text string) bool {
+	const prefix, enough = "tg_", 6
+	_, secret, found := strings.Cut(text, prefix)
+	return found && len(secret) >= enough
 }
 
 // readExplained reads the body from the file, or from standard input.

@@ -186,7 +186,36 @@ func TestExplainCommand(t *testing.T) {
 	if err := os.WriteFile(path, make([]byte, 1<<20+1), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	f("the request body must be at most 1MiB: server.max_request_body holds for clients, too", key)
+	const tooLarge = "the request body must be at most 1MiB: server.max_request_body holds for clients, too"
+	wantOutput(t, "It would be refused: 413 request_too_large: "+tooLarge+"\n\nSTAGE  RESULT   DETAIL\nread   refused  "+tooLarge+"\n",
+		g.args("explain", "-f", path, "--key", key)...)
+	printed = tollgate(t, g.args("explain", "-f", path, "--key", key, "-o", "json")...)
+	if err := json.Unmarshal([]byte(printed.stdout), &got); err != nil || printed.code != exitDone || got.Sent || got.Refusal == nil || got.Refusal.Status != 413 {
+		t.Errorf("%v: %+v", err, printed)
+	}
+}
+
+// TestSecretsStayHere refuses the secret of a key where an id belongs, before it is sent
+// anywhere: here, nobody could be asked.
+func TestSecretsStayHere(t *testing.T) {
+	const secret = "tg_BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB"
+	path := writeFile(t, "{}")
+	f := func(want string, args ...string) {
+		t.Helper()
+		if got := tollgate(t, append(args, "--admin", "http://127.0.0.1:1", "--data-dir", t.TempDir())...); got != (outcome{exitUsage, "", "tollgate: " + want + "\n"}) {
+			t.Errorf("%q: %+v", args, got)
+		}
+	}
+	for _, text := range []string{secret, " " + secret, "Bearer " + secret, "\t'" + secret + "'", "tg_mistyped"} {
+		f("--key: this is a key's secret: name its id, as tollgate keys list shows it", "explain", "-f", path, "--key", text)
+		f("ID: this holds a key's secret: name the request by the x-request-id of its answer", "request", text)
+	}
+	f("ID: name the request by the x-request-id of its answer", "request", "")
+	for _, id := range []string{"key_Xy12Zab34Cde", "tg_1", "0199-a"} {
+		if holdsSecret(id) {
+			t.Errorf("%s is no secret", id)
+		}
+	}
 }
 
 func TestExplainReadsStandardInput(t *testing.T) {

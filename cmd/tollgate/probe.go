@@ -13,6 +13,7 @@ import (
 
 	"tollgate/config"
 	"tollgate/probe"
+	"tollgate/telemetry"
 	"tollgate/upstream"
 	"tollgate/usage"
 
@@ -31,7 +32,8 @@ type probing struct {
 	yes                                         bool
 	output                                      outputFormat
 
-	streamUsage string // the option of the provider, which stands above its contract's
+	streamUsage string           // the option of the provider, which stands above its contract's
+	credential  telemetry.Secret // of the endpoint that is asked
 }
 
 func newProbe(stdout, stderr io.Writer) *cobra.Command {
@@ -45,11 +47,12 @@ every known field of a request, the roles of messages, pictures. Providers chang
 without notice; what was seen is printed as a contract to paste into config.yaml.
 
 This costs what the provider charges for these requests: the most that can be is
-shown first, and nothing is asked before you agree. The verdicts:
+shown first, and nothing is asked before you agree. A model that does not keep to
+max_tokens may go beyond --max-cost, by one answer. The verdicts:
 
   as documented  it does what the contract says
   deviates       it does not
-  undecided      it had no answer that tells, twice
+  undecided      it had no answer that tells
   not tried      another flag is needed, or the run ended before
 
 The exit code is 0 when everything tried was as documented, else 1.`,
@@ -110,7 +113,7 @@ func (p *probing) run(ctx context.Context) error {
 func (p *probing) options() (probe.Options, error) {
 	most, err := usage.ParseUSD(p.maxCost)
 	if err != nil || most <= 0 {
-		return probe.Options{}, fmt.Errorf("--max-cost: must be an amount of dollars above 0 such as 0.05, got %q", p.maxCost)
+		return probe.Options{}, fmt.Errorf("--max-cost: must be at least 0.000000001 dollars, such as 0.05, got %q", p.maxCost)
 	}
 	if p.timeout < time.Second {
 		return probe.Options{}, fmt.Errorf("--timeout: must be at least 1s, got %s", p.timeout)
@@ -134,7 +137,7 @@ func (p *probing) options() (probe.Options, error) {
 		return probe.Options{}, err
 	}
 	return probe.Options{
-		Candidate: candidate, Prices: prices, MaxCost: most, Timeout: p.timeout, Pause: p.pause, ImageURL: p.imageURL,
+		Candidate: candidate, Credential: p.credential, Prices: prices, MaxCost: most, Timeout: p.timeout, Pause: p.pause, ImageURL: p.imageURL,
 	}, nil
 }
 
@@ -148,7 +151,7 @@ func (p *probing) announce(o probe.Options, e probe.Estimate) {
 			c.Provider.Name, c.Model)
 		return
 	}
-	_, _ = fmt.Fprintf(p.stderr, "at most $%s by costs of the configuration; the run ends before it goes beyond --max-cost, $%s\n", min(e.Cost, o.MaxCost), o.MaxCost)
+	_, _ = fmt.Fprintf(p.stderr, "at most $%s by costs of the configuration, if it keeps to max_tokens; else at most --max-cost, $%s, and one answer more\n", min(e.Cost, o.MaxCost), o.MaxCost)
 }
 
 var errNotAgreed = errors.New("nothing was asked: answer y to go on")
@@ -158,9 +161,8 @@ func (p *probing) agree(ctx context.Context) error {
 	if p.yes {
 		return nil
 	}
-	unattended := &usageError{errors.New("nobody can be asked, because standard input is no terminal: give --yes to spend this without being asked")}
 	if f, ok := p.stdin.(*os.File); ok && !isTerminal(f) {
-		return unattended
+		return &usageError{errors.New("nobody can be asked, because standard input is no terminal: give --yes to spend this without being asked")}
 	}
 	_, _ = fmt.Fprint(p.stderr, "Go on? [y/N] ")
 	type typed struct {
@@ -182,9 +184,9 @@ func (p *probing) agree(ctx context.Context) error {
 		switch answer := strings.ToLower(strings.TrimSpace(got.line)); {
 		case answer == "y", answer == "yes":
 			return nil
-		case got.err != nil && answer == "": // such as /dev/null, which passes for a terminal
+		case got.err != nil && answer == "": // Ctrl-D, or /dev/null, which passes for a terminal
 			_, _ = fmt.Fprintln(p.stderr)
-			return unattended
+			return &usageError{errors.New("no answer came, and nothing was asked: answer y to go on, or give --yes to spend this without being asked")}
 		}
 		return errNotAgreed
 	}

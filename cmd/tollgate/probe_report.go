@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"text/tabwriter"
 
 	"tollgate/probe"
@@ -22,18 +23,15 @@ type probed struct {
 	CompletionTokens int64           `json:"completion_tokens"`
 	CostUSD          *usage.USD      `json:"cost_usd"` // null: not known
 	FirstTokenMS     int64           `json:"first_token_ms"`
-	// Stanza is YAML for config.yaml.
+	// Stanza is YAML for config.yaml; empty: nothing was answered.
 	Stanza string `json:"stanza"`
 }
 
 // print writes what was found to standard output.
 func (p *probing) print(o probe.Options, r probe.Report) error {
-	stanza, err := r.Stanza()
+	stanza, err := p.stanza(r)
 	if err != nil {
 		return err
-	}
-	if p.streamUsage != "" {
-		stanza += "stream_usage: " + r.Observed.StreamUsage.String() + "\n"
 	}
 	if p.output == outputJSON {
 		return p.printJSON(o, r, stanza)
@@ -49,11 +47,37 @@ func (p *probing) print(o probe.Options, r probe.Report) error {
 	if err := p.printSummary(o, r); err != nil {
 		return err
 	}
+	return p.printStanza(r, stanza)
+}
+
+// stanza is what was seen as YAML for config.yaml; empty: nothing was answered.
+func (p *probing) stanza(r probe.Report) (string, error) {
+	if !r.Learned {
+		return "", nil
+	}
+	stanza, err := r.Stanza()
+	if p.streamUsage != "" {
+		stanza += "stream_usage: " + r.Observed.StreamUsage.String() + "\n"
+	}
+	return stanza, err
+}
+
+func (p *probing) printStanza(r probe.Report, stanza string) error {
+	if stanza == "" {
+		return nil
+	}
 	seen := "What was seen"
 	if r.Stopped != "" {
 		seen = "What was seen so far"
 	}
-	_, err = fmt.Fprintf(p.stdout, "\n%s, to paste under providers.%s:\n\n%s", seen, p.provider, stanza)
+	_, err := fmt.Fprintf(p.stdout, "\n%s, to paste under providers.%s in place of its contract:\n\n%s", seen, p.provider, stanza)
+	if unsaid := r.NoOption(); err == nil && len(unsaid) > 0 {
+		var all []string
+		for _, f := range unsaid {
+			all = append(all, f.Name+" ("+f.Seen+")")
+		}
+		_, err = fmt.Fprintf(p.stdout, "\nno option says: %s\n", strings.Join(all, ", "))
+	}
 	return err
 }
 

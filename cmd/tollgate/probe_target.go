@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"tollgate/telemetry"
 	"tollgate/upstream"
 )
 
@@ -26,6 +27,7 @@ func (p *probing) candidate(c upstream.Config) (*upstream.Candidate, error) {
 		return nil, err
 	}
 	provider.Endpoints = []upstream.EndpointConfig{endpoint}
+	p.credential = firstKey(endpoint)
 	// A table with nothing else, so that the candidate is asked just as the gateway would.
 	table, err := upstream.NewTable(upstream.Config{
 		Providers: map[string]upstream.ProviderConfig{p.provider: provider},
@@ -69,11 +71,14 @@ func (p *probing) chooseEndpoint(endpoints []upstream.EndpointConfig) (upstream.
 	return upstream.EndpointConfig{}, fmt.Errorf("providers.%s.endpoints: none has a credential: set api_keys of one", p.provider)
 }
 
-func hasKey(e upstream.EndpointConfig) bool {
+func hasKey(e upstream.EndpointConfig) bool { return firstKey(e) != "" }
+
+// firstKey is the credential that is asked with; empty: there is none.
+func firstKey(e upstream.EndpointConfig) telemetry.Secret {
 	for _, key := range e.APIKeys {
 		if key != "" {
-			return true
+			return key
 		}
 	}
-	return false
+	return ""
 }

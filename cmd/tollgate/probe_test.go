@@ -123,9 +123,9 @@ image by data: URL            taken                              taken          
 image by http address         not documented                     -                         not tried      give --image-url
 first token                   not documented                     min 1ms of one stream     as documented  -
 
-theturbo, gemini-1.5-pro: 36 as documented, 2 deviate, 0 undecided, 1 not tried; 39 requests, 1084 tokens, for $0.0002566
+theturbo, gemini-1.5-pro: 36 as documented, 2 deviate, 0 undecided, 1 not tried; 43 requests, 1084 tokens, for $0.0002566
 
-What was seen, to paste under providers.theturbo:
+What was seen, to paste under providers.theturbo in place of its contract:
 
 contract: {base: theturbo, allow: [seed], ranges: {temperature: {least: 0, most: 1}}}
 `
@@ -133,8 +133,8 @@ contract: {base: theturbo, allow: [seed], ranges: {temperature: {least: 0, most:
 		t.Errorf("exit code %d, printed\n%s\nwant\n%s", got.code, asSteady(got.stdout), want)
 	}
 	const complaint = `theturbo at http://127.0.0.1:40000/theturbo/v1 key #2 ...BBBB with the model gemini-1.5-pro:
-at most 48 requests, 8100 prompt tokens, 3136 completion tokens
-at most $0.0020644 by costs of the configuration; the run ends before it goes beyond --max-cost, $0.05
+at most 66 requests, 9900 prompt tokens, 8768 completion tokens
+at most $0.0044972 by costs of the configuration, if it keeps to max_tokens; else at most --max-cost, $0.05, and one answer more
 Go on? [y/N] as documented  plain answer
 as documented  usage
 as documented  model echo
@@ -188,7 +188,7 @@ tollgate: theturbo does not do what its contract says: 2 of 39 checks deviate, 0
 func TestProbeConforming(t *testing.T) {
 	sim, path := probeable(t, simulator.Behaviour{})
 	got := runProbe(t, probing{config: path, yes: true}, "")
-	if got.code != exitDone || !strings.Contains(got.stdout, "\n\nWhat was seen, to paste under providers.theturbo:\n\ncontract: theturbo\n") {
+	if got.code != exitDone || !strings.Contains(got.stdout, "\n\nWhat was seen, to paste under providers.theturbo in place of its contract:\n\ncontract: theturbo\n") {
 		t.Errorf("%+v", got)
 	}
 	got = runProbe(t, probing{config: path, yes: true, output: outputJSON, imageURL: "http://pictures.example/1.png", endpoint: "#2"}, "")
@@ -242,7 +242,7 @@ func TestProbeAsksFirst(t *testing.T) {
 	f("n\n", "tollgate: nothing was asked: answer y to go on", exitFailed)
 	f("\n", "tollgate: nothing was asked: answer y to go on", exitFailed)
 	f("yay\n", "tollgate: nothing was asked: answer y to go on", exitFailed)
-	f("", "\ntollgate: "+unattended, exitUsage)
+	f("", "\ntollgate: no answer came, and nothing was asked: answer y to go on, or give --yes to spend this without being asked", exitUsage)
 
 	file, err := os.Open(path) // no terminal, whatever is in it
 	if err != nil {
@@ -279,7 +279,7 @@ func TestProbeAnnounces(t *testing.T) {
 	const head = "theturbo at http://127.0.0.1:40000/theturbo/v1 key #2 ...BBBB with the model "
 	const most = ":\nat most N requests, N prompt tokens, N completion tokens\n"
 	f(probing{maxCost: "0.001"}, head+"gemini-1.5-pro"+most+
-		"at most $0.001 by costs of the configuration; the run ends before it goes beyond --max-cost, $0.001\n")
+		"at most $0.001 by costs of the configuration, if it keeps to max_tokens; else at most --max-cost, $0.001, and one answer more\n")
 	f(probing{model: "gemini-2.0-flash"}, head+"gemini-2.0-flash"+most+
 		"costs of the configuration have no price for theturbo/gemini-2.0-flash: what this costs is not known, and --max-cost bounds nothing\n")
 }
@@ -300,8 +300,8 @@ func TestProbeUsage(t *testing.T) {
 	f(probing{endpoint: "#1"}, "providers.theturbo.endpoints[0] has no credential: set one of its api_keys")
 	f(probing{endpoint: "#3"}, `--endpoint: must be #1 to #2, or the url of one of the provider's endpoints, got "#3"`)
 	f(probing{model: "a b"}, `--model: models: "a b" is not a model name: use 1 to 128 letters, digits and any of . _ - : / @ +, beginning with a letter or a digit`)
-	f(probing{maxCost: "free"}, `--max-cost: must be an amount of dollars above 0 such as 0.05, got "free"`)
-	f(probing{maxCost: "0"}, `--max-cost: must be an amount of dollars above 0 such as 0.05, got "0"`)
+	f(probing{maxCost: "free"}, `--max-cost: must be at least 0.000000001 dollars, such as 0.05, got "free"`)
+	f(probing{maxCost: "0"}, `--max-cost: must be at least 0.000000001 dollars, such as 0.05, got "0"`)
 	f(probing{timeout: time.Millisecond}, "--timeout: must be at least 1s, got 1ms")
 	f(probing{imageURL: "one.png"}, "--image-url: must be an address such as https://example.com/one.png")
 
@@ -335,7 +335,7 @@ func TestProbeEnds(t *testing.T) {
 	got = runProbeUntil(ctx, probing{config: path, yes: true}, strings.NewReader(""))
 	if got.code != exitFailed || !strings.HasSuffix(got.stderr, "tollgate: theturbo was not probed to the end: interrupted\n") ||
 		!strings.Contains(got.stdout, "\nplain answer ") || !strings.Contains(got.stdout, "not tried      interrupted\n") ||
-		!strings.HasSuffix(got.stdout, "\nWhat was seen so far, to paste under providers.theturbo:\n\ncontract: theturbo\n") || strings.Contains(got.stderr, "temperature") {
+		!strings.HasSuffix(got.stdout, "\nWhat was seen so far, to paste under providers.theturbo in place of its contract:\n\ncontract: theturbo\n") || strings.Contains(got.stderr, "temperature") {
 		t.Errorf("interrupted: %+v", got)
 	}
 }

@@ -68,18 +68,7 @@ provider's fault. What is shown is the view of one replica: each has its own.`,
 			if cmd.Flags().Changed("every") && !u.watch {
 				return &usageError{errors.New("--every: says how often --watch looks: give --watch too")}
 			}
-			if u.every < shortestEvery {
-				return &usageError{fmt.Errorf("--every: must be at least %s, got %s", shortestEvery, u.every)}
-			}
-			client, err := u.client()
-			if err != nil {
-				return err
-			}
-			u.look, u.clear = client.Upstreams, isTerminal(stdout) && u.output != outputJSON
-			if u.watch {
-				return u.repeat(cmd.Context())
-			}
-			return u.once(cmd.Context())
+			return u.run(cmd.Context())
 		},
 	}
 	u.flags(cmd)
@@ -89,6 +78,22 @@ provider's fault. What is shown is the view of one replica: each has its own.`,
 	f.BoolVar(&u.watch, "watch", false, "look again and again, until interrupted")
 	f.DurationVar(&u.every, "every", 2*time.Second, "how often --watch looks")
 	return cmd
+}
+
+// run is the command.
+func (u *upstreams) run(ctx context.Context) error {
+	if u.every < shortestEvery {
+		return &usageError{fmt.Errorf("--every: must be at least %s, got %s", shortestEvery, u.every)}
+	}
+	client, err := u.client()
+	if err != nil {
+		return err
+	}
+	u.look, u.clear = client.Upstreams, isTerminal(u.stdout) && u.output != outputJSON
+	if u.watch {
+		return u.repeat(ctx)
+	}
+	return u.once(ctx)
 }
 
 // once looks and prints. An answer without what was asked for is no failure.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -128,6 +129,9 @@ to it; and who had been passed over when the request began, and why.`,
   tollgate request 019a2b3c-4d5e-7f60-8123-456789abcdef -o json`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkRequestID(args[0]); err != nil {
+				return &usageError{err}
+			}
 			client, err := o.client()
 			if err != nil {
 				return err
@@ -150,4 +154,14 @@ to it; and who had been passed over when the request began, and why.`,
 	}
 	o.flags(cmd)
 	return cmd
+}
+
+func checkRequestID(id string) error {
+	switch {
+	case id == "":
+		return errors.New("ID: name the request by the x-request-id of its answer")
+	case holdsSecret(id):
+		return errors.New("ID: this holds a key's secret: name the request by the x-request-id of its answer")
+	}
+	return nil
 }
