@@ -16,7 +16,8 @@ func (c *Contract) Explain(l Lack, n *Needs) string {
 	case lackRange:
 		r := c.numberRange(l.Param)
 		if !c.Takes(l.Param) {
-			r = c.numberRange(twin(l.Param))
+			twin, _ := l.Param.Twin()
+			r = c.numberRange(twin)
 		}
 		r.Param = l.Param // by the name that the client used
 		return r.predicate(n.Numbers[l.Param])
@@ -45,6 +46,8 @@ func (c *Contract) explainMessage(l Lack, n *Needs, field string) string {
 		return "does not take " + strconv.Quote((n.MessageFields &^ c.MessageFields).Names()[0]) + " in messages"
 	case lackContent:
 		return "does not take messages without content"
+	case lackAnyContent:
+		return "takes no message without content"
 	}
 	return "does not take " + field
 }
@@ -87,7 +90,7 @@ func ofType(mime string) string {
 	switch {
 	case mime == "":
 		return "without a type"
-	case !plainWord.MatchString(mime):
+	case !plainType.MatchString(mime):
 		return "of another type"
 	}
 	return "of type " + mime
@@ -101,8 +104,12 @@ func roleIn(s RoleSet) string {
 	return "another role"
 }
 
-// plainWord is what a word of a request must look like to be shown to others.
-var plainWord = regexp.MustCompile(`^[A-Za-z0-9][\w./+-]{0,63}$`)
+// plainType is what a MIME type of a request must look like to be shown to others.
+var plainType = regexp.MustCompile(`^[A-Za-z0-9][\w./+-]{0,63}$`)
+
+// plainWord is what the scan keeps of a word of a request, and what may be shown to
+// others; every other word is empty to contracts.
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
 // shown is the word, if it is one.
 func shown(word string) string {

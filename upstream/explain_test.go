@@ -36,6 +36,10 @@ func TestExplain(t *testing.T) {
 	f(starMagic(), effort, `takes "reasoning_effort" of none, low, medium or high, not minimal`)
 	effort.ReasoningEffort = "low, or else: my secret"
 	f(starMagic(), effort, `takes "reasoning_effort" of none, low, medium or high, not another`)
+	effort.ReasoningEffort = "very/high"
+	f(starMagic(), effort, `takes "reasoning_effort" of none, low, medium or high, not another`)
+	effort.ReasoningEffort = "-.max_2"
+	f(starMagic(), effort, `takes "reasoning_effort" of none, low, medium or high, not -.max_2`)
 	effort.ReasoningEffort = strings.Repeat("x", 65)
 	f(starMagic(), effort, `takes "reasoning_effort" of none, low, medium or high, not another`)
 	f(starMagic(), Needs{Params: Params(ParamResponseFormat), ResponseFormat: "xml"}, `takes "response_format" of text, json_object or json_schema, not xml`)
@@ -69,6 +73,10 @@ func TestExplainMessages(t *testing.T) {
 	f(evolink(), Needs{Roles: Roles(RoleUser, RoleOther)}, `does not take messages of another role`)
 	f(evolink(), Needs{MessageFields: FieldToolCalls}, `does not take "tool_calls" in messages`)
 	f(evolink(), Needs{EmptyContent: true}, `does not take messages without content`)
+	f(starMagic(), Needs{EmptyContent: true, NoContent: true}, `takes no message without content`)
+	denied := openAI()
+	denied.EmptyContent = false
+	f(denied, Needs{NoContent: true}, `takes no message without content`)
 }
 
 func TestNeedsNames(t *testing.T) {
@@ -86,8 +94,8 @@ func TestNeedsNames(t *testing.T) {
 	f(n, "temperature=0.5", "n=2", "5 stop sequences", "response_format=json_object", "tools", "reasoning_effort=another",
 		"extra_body", "google.cached_content", "tools that are not functions")
 	f(Needs{
-		Roles: Roles(RoleSystem, RoleUser, RoleTool, RoleOther), MessageFields: FieldToolCalls | FieldToolCallID, EmptyContent: true,
+		Roles: Roles(RoleSystem, RoleUser, RoleTool, RoleOther), MessageFields: FieldToolCalls | FieldToolCallID, EmptyContent: true, NoContent: true,
 		Media: MediaHTTP | MediaData | MediaInputAudio, MediaTypes: []string{"image/png", "audio/wav", "image/png", "%"},
-	}, "role system", "role tool", "another role", "tool_calls", "tool_call_id", "messages without content",
+	}, "role system", "role tool", "another role", "tool_calls", "tool_call_id", "messages without content", "messages without content or tool_calls",
 		"media by http or https address", "media as input_audio", "media of type image/png", "media of type audio/wav", "media of another type")
 }

@@ -27,6 +27,7 @@ const (
 	lackRole
 	lackMessageField
 	lackContent
+	lackAnyContent
 )
 
 // Lacks reports the first reason by which this contract cannot serve n; false
@@ -86,19 +87,8 @@ func (c *Contract) outside(r Range, n *Needs) (Param, bool) {
 	if n.Params.Has(r.Param) && !r.takes(n.Numbers[r.Param]) {
 		return r.Param, true
 	}
-	other := twin(r.Param) // itself, and in the range by now, for all but these two
-	return other, n.Params.Has(other) && !c.Takes(other) && !r.takes(n.Numbers[other])
-}
-
-// twin is the other name of a field that has two, or p itself.
-func twin(p Param) Param {
-	switch p {
-	case ParamMaxTokens:
-		return ParamMaxCompletionTokens
-	case ParamMaxCompletionTokens:
-		return ParamMaxTokens
-	}
-	return p
+	other, has := r.Param.Twin()
+	return other, has && n.Params.Has(other) && !c.Takes(other) && !r.takes(n.Numbers[other])
 }
 
 // lacksMessage looks at the messages.
@@ -115,6 +105,8 @@ func (c *Contract) lacksMessage(n *Needs) (Lack, bool) {
 		lack.kind = lackMessageField
 	case n.EmptyContent && !c.EmptyContent:
 		lack.kind = lackContent
+	case n.NoContent && (!c.Open || !c.EmptyContent):
+		lack.kind = lackAnyContent
 	default:
 		return Lack{}, false
 	}

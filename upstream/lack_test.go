@@ -100,6 +100,7 @@ func TestLacksOfMessages(t *testing.T) {
 	f(Needs{MessageFields: FieldFunctionCall}, "messages messages messages -")
 	f(Needs{MessageFields: FieldAudio}, "messages messages messages -")
 	f(Needs{EmptyContent: true}, "- messages messages -")
+	f(Needs{NoContent: true}, "messages messages messages -")
 }
 
 // TestRanges tries each end of each range, and what lies beyond it.
@@ -212,7 +213,7 @@ func TestLacksEach(t *testing.T) {
 	all := Needs{
 		Params: 1<<paramCount - 1, OtherTools: true, Stops: 9, Extensions: ExtensionOther,
 		Media: setOfAll[MediaSet](mediaNames()), MediaTypes: []string{"text/plain"}, Roles: 1<<(RoleOther+1) - 1,
-		MessageFields: setOfAll[MessageFieldSet](messageFieldNames()), EmptyContent: true,
+		MessageFields: setOfAll[MessageFieldSet](messageFieldNames()), EmptyContent: true, NoContent: true,
 	}
 	got := (&Provider{Contract: evolink()}).lacksEach(&all)
 	want := Params(ParamMessages, ParamN, ParamStop, ParamFrequencyPenalty, ParamPresencePenalty, ParamSeed, ParamLogprobs,

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"math/bits"
+	"slices"
 	"sync/atomic"
 )
 
@@ -76,11 +77,16 @@ func (m *Model) unsupported(n *Needs) *UnsupportedError {
 	}
 	e.Param = param.String()
 	for _, p := range m.known {
-		if !p.lacksEach(n).Has(param) {
+		if !m.asks(p) && !p.lacksEach(n).Has(param) {
 			e.Takers = append(e.Takers, p.Name)
 		}
 	}
 	return e
+}
+
+// asks reports whether a provider is one of the model's.
+func (m *Model) asks(p *Provider) bool {
+	return slices.ContainsFunc(m.providers, func(own provided) bool { return own.provider == p })
 }
 
 // siblings returns every candidate whose provider has one in s.

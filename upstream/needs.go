@@ -27,6 +27,8 @@ type Needs struct {
 	MessageFields MessageFieldSet
 	// EmptyContent says that a message's content is null.
 	EmptyContent bool
+	// NoContent says that a message has neither content nor tool_calls.
+	NoContent bool
 }
 
 // without is the needs of a request that leaves a field out.
@@ -34,7 +36,7 @@ func (n Needs) without(p Param) Needs {
 	n.Params = n.Params.Without(p)
 	switch p {
 	case ParamMessages:
-		n.Media, n.MediaTypes, n.Roles, n.MessageFields, n.EmptyContent = 0, nil, 0, 0, false
+		n.Media, n.MediaTypes, n.Roles, n.MessageFields, n.EmptyContent, n.NoContent = 0, nil, 0, 0, false, false
 	case ParamExtraBody:
 		n.Extensions = 0
 	case ParamTools:
@@ -99,6 +101,9 @@ func (n *Needs) messageNames() []string {
 	names = append(names, n.MessageFields.Names()...)
 	if n.EmptyContent {
 		names = append(names, "messages without content")
+	}
+	if n.NoContent {
+		names = append(names, "messages without content or tool_calls")
 	}
 	// Base64 data: URLs are told by their types.
 	for form := MediaHTTP; form <= MediaOther; form <<= 1 {

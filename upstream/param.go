@@ -2,10 +2,11 @@ package upstream
 
 import "math/bits"
 
-// Param is a top-level field of a chat completion request that at least one
-// contract documents and whose loss would change the answer. Bookkeeping fields
-// (user, metadata, store, service_tier, ...) are deliberately none: a provider
-// that does not know them answers just as well without them.
+// Param is a top-level field of a chat completion request that decides who can serve
+// it. Other fields (user, metadata, store, service_tier, parallel_tool_calls, ...) are
+// deliberately none, or hardly anybody could serve a request that has one: where the
+// contract does not pass them they are left out and named, and what they would have
+// done is then missing.
 type Param uint8
 
 // The documented request fields, in the order in which an unsupported one is reported.
@@ -45,6 +46,19 @@ func (p Param) String() string {
 		return "unknown"
 	}
 	return paramNames()[p]
+}
+
+// Twin returns the other name of a field that has two: the limit on an answer's tokens,
+// of which max_tokens is the older one (https://platform.openai.com/docs/api-reference/chat/create).
+// It reports false for every other field.
+func (p Param) Twin() (Param, bool) {
+	switch p {
+	case ParamMaxTokens:
+		return ParamMaxCompletionTokens, true
+	case ParamMaxCompletionTokens:
+		return ParamMaxTokens, true
+	}
+	return p, false
 }
 
 // ParamByName finds the Param of a top-level field. It reports false for a field

@@ -132,6 +132,10 @@ func (m *matrix) messages() {
 			return cell(slices.Contains(c.MessageFields.Names(), name), "yes", no)
 		})
 	}
+	m.row("neither content nor `tool_calls`", func(c *upstream.Contract) string {
+		_, lacks := c.Lacks(&upstream.Needs{NoContent: true})
+		return cell(!lacks, "yes", no)
+	})
 	m.row("content of null", func(c *upstream.Contract) string { return cell(c.EmptyContent, "yes", no) })
 	for _, form := range []struct {
 		name string
