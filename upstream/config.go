@@ -19,7 +19,7 @@ type Config struct {
 type ProviderConfig struct {
 	// Contract says what this provider takes: the name of a contract, or one with what the provider does differently.
 	Contract ContractConfig `yaml:"contract"`
-	// StreamUsage says whether stream_options.include_usage may be sent: inject (always ask for it), pass (only when the client did), never. Empty: as the contract documents.
+	// StreamUsage says whether stream_options.include_usage may be sent: inject (always ask for it), pass (only when the client did), never. The first two need a contract that takes stream_options; contract.stream_usage says so of one that does not document it. Empty: as the contract documents.
 	StreamUsage string `yaml:"stream_usage"`
 	// Unsupported says what becomes of a harmless tuning field (temperature, top_p, top_k, frequency_penalty, presence_penalty, seed) that the contract does not know: skip (this provider is not asked), drop (the field is left out, and named in x-tollgate-dropped). Empty: skip.
 	Unsupported string `yaml:"unsupported"`

@@ -95,9 +95,9 @@ func TestConfigErrors(t *testing.T) {
 		`providers.p.drain_time: must be between 0s and 24h0m0s, got -1s`,
 		`providers.p.drain_tokens: must be between 0 and 10000000, got -1`)
 	f(`providers: {p: {contract: theturbo, stream_usage: inject, endpoints: [{url: "https://h/v1"}]}}`,
-		`providers.p.stream_usage: must not be inject: the theturbo contract does not document stream_options; use never, or leave it out`)
+		`providers.p.stream_usage: must not be inject: the theturbo contract does not document stream_options; use never, or leave it out and say that the provider takes it: contract: {base: theturbo, stream_usage: inject}`)
 	f(`providers: {p: {contract: evolink, stream_usage: inject, endpoints: [{url: "https://h/v1"}]}}`,
-		`providers.p.stream_usage: must not be inject: the evolink contract does not document stream_options; use never, or leave it out`)
+		`providers.p.stream_usage: must not be inject: the evolink contract does not document stream_options; use never, or leave it out and say that the provider takes it: contract: {base: evolink, stream_usage: inject}`)
 	f(`providers: {p: {contract: openai, endpoints: [{url: "https://h/v1", weight: -1}, {url: "https://g/v1", weight: 1000001}]}}`,
 		`providers.p.endpoints[0].weight: must be between 0 and 1000000, got -1`,
 		`providers.p.endpoints[1].weight: must be between 0 and 1000000, got 1000001`)

@@ -103,6 +103,12 @@ func contractNames() []string {
 // Takes reports whether the field may be sent to a provider with this contract.
 func (c *Contract) Takes(p Param) bool { return c.Params.Has(p) || c.Open && !c.Denied.Has(p) }
 
+// takesAs reports whether the field may be sent, by its own name or by its other one.
+func (c *Contract) takesAs(p Param) bool {
+	other, hasTwin := p.Twin()
+	return c.Takes(p) || hasTwin && c.Takes(other)
+}
+
 // Passes reports whether a field that is no Param, such as "user", is passed on
 // to a provider with this contract. One that is not is left out.
 func (c *Contract) Passes(name string) bool {

@@ -102,8 +102,11 @@ func (c ContractConfig) applyMessages(made *Contract) {
 }
 
 // applyStreamUsage sets what becomes of the usage of streams: what may be asked
-// for is taken, and what is not taken is not asked for.
+// for is taken, what is not taken is not asked for, and what is allowed is passed on.
 func (c ContractConfig) applyStreamUsage(made *Contract) {
+	if made.StreamUsage == StreamUsageNever && slices.Contains(c.Allow, ParamStreamOptions.String()) {
+		made.StreamUsage = StreamUsagePass
+	}
 	if usage, ok := StreamUsageByName(c.StreamUsage); ok {
 		made.StreamUsage = usage
 		if usage != StreamUsageNever {

@@ -11,11 +11,12 @@ import (
 
 // ContractConfig says what a provider takes: a contract, and what the provider
 // does differently. In the file it is the name of a contract, or a mapping of
-// these options. An option that is left out, or an empty list, changes nothing.
+// these options. An option that is left out changes nothing, nor does an empty list;
+// only an empty list in words, or an empty range in ranges, lifts what the base says.
 type ContractConfig struct {
 	// Base names the document that says what this provider takes: starmagic, theturbo, evolink, or openai for any other OpenAI-compatible service.
 	Base string `yaml:"base,short"`
-	// Allow lists request fields that the provider takes beside those of the base.
+	// Allow lists request fields that the provider takes beside those of the base. With stream_options and no stream_usage, where the base has never, it is passed on when the client sends it.
 	Allow []string `yaml:"allow,omitempty"`
 	// Deny lists request fields that the provider does not take. A request that needs one goes to others.
 	Deny []string `yaml:"deny,omitempty"`
@@ -23,9 +24,9 @@ type ContractConfig struct {
 	Forward []string `yaml:"forward,omitempty"`
 	// Drop lists such fields that this provider must not get, for openai: they are left out, and named in x-tollgate-dropped. All other bases get none.
 	Drop []string `yaml:"drop,omitempty"`
-	// Ranges are the ranges of numbers, by field. An empty one lifts that of the base.
+	// Ranges are the ranges of numbers, by field that the contract takes. An empty one, {}, lifts that of the base.
 	Ranges map[string]RangeConfig `yaml:"ranges,omitempty"`
-	// Words are the values that reasoning_effort and response_format may have, by field. An empty list lifts that of the base.
+	// Words are the values that reasoning_effort and response_format may have, by field that the contract takes: words of 1 to 64 letters, digits and any of . _ -. An empty list, [], lifts that of the base: any value may be sent.
 	Words map[string][]string `yaml:"words,omitempty"`
 	// MaxStops is the largest number of stop sequences, -1 for any. Left out or 0: as the base.
 	MaxStops int `yaml:"max_stops,omitempty"`
@@ -45,7 +46,7 @@ type ContractConfig struct {
 	MessageFields []string `yaml:"message_fields,omitempty"`
 	// EmptyContent says whether the content of a message may be null, as beside tool_calls: allow, deny.
 	EmptyContent string `yaml:"empty_content,omitempty"`
-	// StreamUsage says whether stream_options.include_usage may be sent: inject, pass, never. With inject and pass the provider takes stream_options.
+	// StreamUsage says whether stream_options.include_usage may be sent: inject, pass, never. With inject and pass the provider takes stream_options, whether the base documents it or not.
 	StreamUsage string `yaml:"stream_usage,omitempty"`
 	// Done says whether streams end with [DONE]: required (one that ends without it has broken off), optional (it is whole without it if every choice has its finish_reason and the transfer ends cleanly; clients are sent a [DONE] all the same).
 	Done string `yaml:"done,omitempty"`

@@ -35,6 +35,13 @@ func TestExtendedContracts(t *testing.T) {
 	f("{base: theturbo, allow: [seed], stream_usage: pass}", theTurbo(), func(c *Contract) {
 		c.Params, c.StreamUsage = c.Params.With(ParamSeed).With(ParamStreamOptions), StreamUsagePass
 	})
+	f("{base: evolink, allow: [stream_options]}", evolink(), func(c *Contract) {
+		c.Params, c.StreamUsage = c.Params.With(ParamStreamOptions), StreamUsagePass
+	})
+	f("{base: theturbo, allow: [stream_options], stream_usage: never}", theTurbo(), func(c *Contract) {
+		c.Params = c.Params.With(ParamStreamOptions)
+	})
+	f("{base: starmagic, allow: [stream_options]}", starMagic(), func(*Contract) {})
 	f("{base: theturbo, deny: [tools, tool_choice], forward: [user, metadata]}", theTurbo(), func(c *Contract) {
 		c.Params, c.OtherFields = c.Params.Without(ParamTools).Without(ParamToolChoice), []string{"user", "metadata"}
 	})
@@ -138,8 +145,8 @@ func TestContractMistakes(t *testing.T) {
 		`contract.ranges.temperature: least must not be above most, got 2 and 1`,
 		`contract.ranges: "tools" is none of `+numbers)
 	f(`contract: {base: evolink, words: {reasoning_effort: [low, "very high", ""], tools: [x]}}`,
-		`contract.words.reasoning_effort[1]: must be a word such as "low", got "very high"`,
-		`contract.words.reasoning_effort[2]: must be a word such as "low", got ""`,
+		`contract.words.reasoning_effort[1]: must be a word such as "low", of 1 to 64 letters, digits and any of . _ -, got "very high"`,
+		`contract.words.reasoning_effort[2]: must be a word such as "low", of 1 to 64 letters, digits and any of . _ -, got ""`,
 		`contract.words: "tools" is none of reasoning_effort, response_format`)
 	f(`contract: {base: evolink, max_stops: -2, stop: list, other_tools: true_, empty_content: perhaps}`,
 		`contract.max_stops: must be between 1 and 1000000, or -1 for any number, got -2`,
@@ -157,31 +164,6 @@ func TestContractMistakes(t *testing.T) {
 		`contract.media_types[0]: must be a MIME type in lower case such as image/png or image/*, or any alone, got "image"`,
 		`contract.media_types[1]: must be a MIME type in lower case such as image/png or image/*, or any alone, got "image/PNG"`,
 		`contract.media_types[2]: "any" must stand alone`)
-}
-
-func TestStreamUsageMistakes(t *testing.T) {
-	f := func(options, want string) {
-		t.Helper()
-		got := ""
-		if err := parse(t, "providers: {p: {"+options+", endpoints: [{url: 'https://h/v1'}]}}").Validate(); err != nil {
-			got = err.Error()
-		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("%s\n%s", options, diff)
-		}
-	}
-	f(`contract: {base: theturbo, stream_usage: inject}`, "")
-	f(`contract: {base: theturbo, done: never}`, `providers.p.contract.done: must be required or optional, got "never"`)
-	f(`contract: {base: theturbo, allow: [stream_options]}, stream_usage: inject`, "")
-	f(`contract: {base: theturbo, stream_usage: always}`,
-		`providers.p.contract.stream_usage: must be inject, pass or never, got "always"`)
-	f(`contract: {base: starmagic, stream_usage: pass, deny: [stream_options]}`,
-		`providers.p.contract.stream_usage: must not be pass: stream_options is in deny`)
-	f(`contract: {base: starmagic, stream_usage: pass}, stream_usage: inject`,
-		`providers.p.stream_usage: is inject, and contract.stream_usage is pass; leave one of them out`)
-	f(`contract: {base: openai, deny: [stream_options]}, stream_usage: inject`,
-		`providers.p.stream_usage: must not be inject: the openai contract does not document stream_options; use never, or leave it out`)
-	f(`contract: openai, unsupported: ignore`, `providers.p.unsupported: must be skip or drop, got "ignore"`)
 }
 
 func TestContractYAML(t *testing.T) {

@@ -27,21 +27,24 @@ func Differences(base, c *Contract) ContractConfig {
 			d.Done = doneOptional
 		}
 	}
-	if made := d.contract(); made.Extensions != c.Extensions {
+	if made := d.contract(); made.Extensions != c.Extensions && c.Takes(ParamExtraBody) {
 		d.Extensions = list(c.Extensions, extensionNames())
+	}
+	if c.StreamUsage != StreamUsageNever { // stream_usage says so by itself
+		d.Allow = slices.DeleteFunc(d.Allow, func(name string) bool { return name == ParamStreamOptions.String() })
 	}
 	if made := d.contract(); made.StreamUsage != c.StreamUsage {
 		d.StreamUsage = c.StreamUsage.String()
-		if c.StreamUsage != StreamUsageNever { // which says so by itself
-			d.Allow = slices.DeleteFunc(d.Allow, func(name string) bool { return name == ParamStreamOptions.String() })
-		}
 	}
 	return d
 }
 
-// addValues adds what c says otherwise of the values of fields.
+// addValues adds what c says otherwise of the values of fields, as far as it takes them.
 func (d *ContractConfig) addValues(base, c *Contract) {
 	for p := range paramCount {
+		if !c.takesAs(p) {
+			continue
+		}
 		if r := c.numberRange(p); r != base.numberRange(p) {
 			if d.Ranges == nil {
 				d.Ranges = make(map[string]RangeConfig)
@@ -55,16 +58,18 @@ func (d *ContractConfig) addValues(base, c *Contract) {
 			d.Words[p.String()] = slices.Clone(words)
 		}
 	}
-	if c.MaxStops != base.MaxStops {
+	if c.MaxStops != base.MaxStops && c.Takes(ParamStop) {
 		d.MaxStops = c.MaxStops
 		if d.MaxStops == 0 {
 			d.MaxStops = -1
 		}
 	}
-	if c.StopForm != base.StopForm {
+	if c.StopForm != base.StopForm && c.Takes(ParamStop) {
 		d.Stop = c.StopForm.String()
 	}
-	d.OtherTools = allowing(c.OtherTools, base.OtherTools)
+	if c.Takes(ParamTools) {
+		d.OtherTools = allowing(c.OtherTools, base.OtherTools)
+	}
 }
 
 // addMessages adds what c says otherwise of messages.

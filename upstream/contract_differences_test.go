@@ -50,10 +50,6 @@ func configured(t *rapid.T, base *Contract) ContractConfig {
 		Allow:         some("allow", AllParams().Names()),
 		Words:         map[string][]string{},
 		Ranges:        map[string]RangeConfig{},
-		MaxStops:      rapid.IntRange(-1, 9).Draw(t, "max_stops"),
-		Stop:          word("stop", stopFormNames()...),
-		Extensions:    whole("extensions", extensionNames(), listAny, listNone),
-		OtherTools:    word("other_tools", optionAllow, optionDeny),
 		Media:         whole("media", mediaNames(), listAny, listNone),
 		MediaTypes:    whole("media_types", []string{"image/png", "image/*", "audio/wav"}, listAny),
 		Roles:         whole("roles", roleNames(), listAny),
@@ -73,15 +69,45 @@ func configured(t *rapid.T, base *Contract) ContractConfig {
 	} else {
 		c.Forward = other
 	}
-	for _, name := range some("ranges", numberParams().Names()) {
+	configureValues(t, &c)
+	return c
+}
+
+// configureValues draws what a valid configuration says of the values of fields that it takes.
+func configureValues(t *rapid.T, c *ContractConfig) {
+	some := func(option string, of []string) []string {
+		if len(of) == 0 {
+			return nil
+		}
+		return rapid.SliceOfNDistinct(rapid.SampledFrom(of), 0, len(of), rapid.ID).Draw(t, option)
+	}
+	made := c.contract()
+	takes := func(name string) bool {
+		p, _ := ParamByName(name)
+		return made.takesAs(p)
+	}
+	if takes("stop") {
+		c.MaxStops = rapid.IntRange(-1, 9).Draw(t, "max_stops")
+		c.Stop = rapid.SampledFrom(append(stopFormNames(), "")).Draw(t, "stop")
+	}
+	if takes("extra_body") {
+		c.Extensions = some("extensions", append(extensionNames(), listAny, listNone))
+		if slices.Contains(c.Extensions, listAny) || slices.Contains(c.Extensions, listNone) {
+			c.Extensions = c.Extensions[:1]
+		}
+	}
+	if takes("tools") {
+		c.OtherTools = rapid.SampledFrom([]string{optionAllow, optionDeny, ""}).Draw(t, "other_tools")
+	}
+	notTaken := func(name string) bool { return !takes(name) }
+	for _, name := range some("ranges", slices.DeleteFunc(numberParams().Names(), notTaken)) {
 		ends := rapid.SliceOfN(rapid.Float64Range(-1e30, 1e30), 2, 2).Draw(t, name)
 		slices.Sort(ends)
 		c.Ranges[name] = rapid.SampledFrom([]RangeConfig{
 			{}, {Least: bound(ends[0])}, {Most: bound(ends[1])}, {bound(ends[0]), bound(ends[1])}, {"0", "2"}, {"1", ""},
 		}).Draw(t, name+" ends")
 	}
-	for _, name := range some("words", []string{"reasoning_effort", "response_format"}) {
+	for _, name := range some("words", slices.DeleteFunc([]string{"reasoning_effort", "response_format"}, notTaken)) {
 		c.Words[name] = some(name, []string{"none", "low", "any", "null", "1"})
 	}
-	return c
 }

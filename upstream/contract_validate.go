@@ -20,20 +20,34 @@ func (p ProviderConfig) validateContract(s section) {
 	} else {
 		p.Contract.validate(s.at("contract"), base)
 	}
+	if p.StreamUsage != "" {
+		p.validateStreamUsage(s, known)
+	}
+}
+
+// validateStreamUsage checks what the provider says of stream_usage. Only the contract's
+// own option says that stream_options is taken: here it would contradict the contract.
+func (p ProviderConfig) validateStreamUsage(s section, isContract bool) {
 	usage, named := StreamUsageByName(p.StreamUsage)
 	switch {
-	case p.StreamUsage == "":
 	case !named:
 		s.add("stream_usage", "must be inject, pass or never, got %q", p.StreamUsage)
 	case p.Contract.StreamUsage != "":
 		s.add("stream_usage", "is %s, and contract.stream_usage is %s; leave one of them out", p.StreamUsage, p.Contract.StreamUsage)
-	case known && usage == StreamUsageInject && !p.Contract.contract().Takes(ParamStreamOptions):
-		s.add("stream_usage", "must not be inject: the %s contract does not document stream_options; use never, or leave it out", base.Name)
+	case !isContract, usage == StreamUsageNever, p.Contract.contract().Takes(ParamStreamOptions):
+	case slices.Contains(p.Contract.Deny, ParamStreamOptions.String()):
+		s.add("stream_usage", "must not be %s: stream_options is in contract.deny; leave it out of one of them", usage)
+	default:
+		taking := p.Contract
+		taking.StreamUsage = p.StreamUsage
+		s.add("stream_usage", "must not be %s: the %s contract does not document stream_options; use never, or leave it out and say that the provider takes it: contract: %s",
+			usage, p.Contract.Base, taking.YAML())
 	}
 }
 
 // validate checks the options one by one, and those that contradict each other.
 func (c ContractConfig) validate(s section, base *Contract) {
+	before := len(*s.problems)
 	c.validateFields(s)
 	c.validateOtherFields(s, base)
 	c.validateRanges(s)
@@ -53,7 +67,48 @@ func (c ContractConfig) validate(s section, base *Contract) {
 	s.oneOf("done", c.Done, []string{doneRequired, doneOptional})
 	asks := c.StreamUsage == "inject" || c.StreamUsage == "pass"
 	if asks && slices.Contains(c.Deny, ParamStreamOptions.String()) {
-		s.add("stream_usage", "must not be %s: stream_options is in deny", c.StreamUsage)
+		s.add("stream_usage", "must not be %s: stream_options is in deny; leave it out of one of them", c.StreamUsage)
+	}
+	if len(*s.problems) == before {
+		c.validateTaken(s)
+	}
+}
+
+// validateTaken reports options that are about a field which the contract does not take
+// with all its options: they would change nothing. What lifts something may stand.
+func (c ContractConfig) validateTaken(s section) {
+	made := c.contract()
+	about := func(option, field string) {
+		p, _ := ParamByName(field)
+		switch {
+		case made.takesAs(p):
+		case slices.Contains(c.Deny, field):
+			s.add(option, "is about %q, which is in deny; leave it out of one of them", field)
+		default:
+			s.add(option, "is about %q, which the %s contract does not take; leave it out, or put %q into allow", field, c.Base, field)
+		}
+	}
+	for _, field := range slices.Sorted(maps.Keys(c.Ranges)) {
+		if c.Ranges[field] != (RangeConfig{}) {
+			about("ranges."+field, field)
+		}
+	}
+	for _, field := range slices.Sorted(maps.Keys(c.Words)) {
+		if len(c.Words[field]) > 0 {
+			about("words."+field, field)
+		}
+	}
+	if c.MaxStops != 0 {
+		about("max_stops", ParamStop.String())
+	}
+	if c.Stop != "" {
+		about("stop", ParamStop.String())
+	}
+	if len(c.Extensions) > 0 && c.Extensions[0] != listNone {
+		about("extensions", ParamExtraBody.String())
+	}
+	if c.OtherTools == optionAllow {
+		about("other_tools", ParamTools.String())
 	}
 }
 
@@ -151,7 +206,7 @@ func (c ContractConfig) validateWords(s section) {
 		}
 		for i, word := range c.Words[name] {
 			if !plainWord.MatchString(word) {
-				s.add(fmt.Sprintf("words.%s[%d]", name, i), "must be a word such as \"low\", got %q", word)
+				s.add(fmt.Sprintf("words.%s[%d]", name, i), "must be a word such as \"low\", of 1 to 64 letters, digits and any of . _ -, got %q", word)
 			}
 		}
 	}
