@@ -53,6 +53,7 @@ func sentCases() []foretold {
 	)
 	return []foretold{
 		{name: "plain", model: alias, want: everyone},
+		{name: "an image and a limit", model: turbo, members: `,"max_tokens":5`, messages: mediumOf("data:image/png;base64," + pixel), want: "theturbo"},
 		{name: "stream", model: alias, members: `,"stream":true`, want: everyone},
 		{name: "stream with usage", model: alias, members: `,"stream":true,"stream_options":{"include_usage":true}`, want: everyone},
 		{name: "stream of theturbo", model: turbo, members: `,"stream":true,"stream_options":{"include_usage":true}`, want: "theturbo"},

@@ -30,25 +30,25 @@ func TestUnsupportedMessages(t *testing.T) {
 		}
 	}
 	f(foretold{model: "gemini-2.0-flash", members: `,"seed":7`}, "seed",
-		unable+`theturbo does not take "seed"; of the configured providers these would take "seed" so: fourth, starmagic`,
+		unable+`theturbo does not take "seed"; configured providers that would take "seed" as sent: fourth, starmagic`,
 		`no provider of this model takes "seed" as it was sent`)
 	f(foretold{model: "gemini-flash", members: `,"logit_bias":{"5":-100}`}, "logit_bias",
-		unable+`starmagic does not take "logit_bias", theturbo does not take "logit_bias", evolink does not take "logit_bias"; of the configured providers these would take "logit_bias" so: fourth`,
+		unable+`starmagic does not take "logit_bias", theturbo does not take "logit_bias", evolink does not take "logit_bias"; configured providers that would take "logit_bias" as sent: fourth`,
 		`no provider of this model takes "logit_bias" as it was sent`)
 	f(foretold{model: "gemini-flash", members: `,"seed":7,"top_k":4`}, "top_k",
-		unable+`starmagic does not take "top_k", theturbo does not take "top_k", evolink does not take "seed"; of the configured providers these would take "top_k" so: evolink, fourth`,
+		unable+`starmagic does not take "top_k", theturbo does not take "top_k", evolink does not take "seed"; configured providers that would take "top_k" as sent: evolink, fourth`,
 		`no provider of this model takes "top_k" together with the rest of the request`)
 	f(foretold{model: "gemini-flash", members: `,"temperature":2.5,"n":2,"tools":[{"type":"custom"}]`}, "tools",
-		unable+`starmagic takes functions only in "tools", theturbo takes "temperature" from 0 to 2, not 2.5, evolink does not take "n"; of the configured providers these would take "tools" so: fourth`,
+		unable+`starmagic takes functions only in "tools", theturbo takes "temperature" from 0 to 2, not 2.5, evolink does not take "n"; configured providers that would take "tools" as sent: fourth`,
 		`no provider of this model takes "tools" as it was sent`)
 	f(foretold{model: "in-turn", members: `,"presence_penalty":2.5`}, "presence_penalty",
-		unable+`theturbo takes "presence_penalty" from -2 to 2, not 2.5, starmagic takes "presence_penalty" from -2 to 2, not 2.5; of the configured providers these would take "presence_penalty" so: fourth`,
+		unable+`theturbo takes "presence_penalty" from -2 to 2, not 2.5, starmagic takes "presence_penalty" from -2 to 2, not 2.5; configured providers that would take "presence_penalty" as sent: fourth`,
 		`no provider of this model takes "presence_penalty" as it was sent`)
 	f(foretold{model: "gemini-2.0-flash", messages: mediumOf("https://images.example/cat.png")}, "messages",
-		unable+`theturbo takes no media by http or https address; of the configured providers these would take "messages" so: evolink, fourth, starmagic`,
+		unable+`theturbo takes no media by http or https address; configured providers that would take "messages" as sent: evolink, fourth, starmagic`,
 		`no provider of this model takes "messages" as it was sent`)
 	f(foretold{model: "gemini-3-pro-preview", members: `,"reasoning_effort":"extreme"`}, "reasoning_effort",
-		unable+`evolink does not take "reasoning_effort"; of the configured providers these would take "reasoning_effort" so: fourth`,
+		unable+`evolink does not take "reasoning_effort"; configured providers that would take "reasoning_effort" as sent: fourth`,
 		`no provider of this model takes "reasoning_effort" as it was sent`)
 	if asked := named.providers.Truth(); len(asked) != 0 {
 		t.Errorf("%d requests were sent upstream", len(asked))

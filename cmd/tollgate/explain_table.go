@@ -38,7 +38,7 @@ func explanation(w io.Writer, e proxy.Explanation) {
 	}
 	if e.Charge != nil {
 		line(w, "")
-		line(w, charge(*e.Charge))
+		line(w, charge(*e.Charge, e.Request))
 	} else if e.Sent {
 		line(w, "")
 		line(w, "charge: not known: the model has no price at present")
@@ -143,9 +143,13 @@ func cost(c *proxy.CostRange) string {
 	return span(c.Least, *c.Most, "")
 }
 
-func charge(c proxy.CostRange) string {
+func charge(c proxy.CostRange, r *proxy.RequestSummary) string {
 	if c.Most == nil {
-		return fmt.Sprintf("charge: at least $%s, no upper bound: the request names no max_tokens; by %s", c.Least, c.Price)
+		why := "the request names no max_tokens"
+		if r != nil && r.MaxCompletionTokens > 0 {
+			why = "nobody counts its media beforehand"
+		}
+		return fmt.Sprintf("charge: at least $%s, no upper bound: %s; by %s", c.Least, why, c.Price)
 	}
 	return fmt.Sprintf("charge: %s, by %s", span(c.Least, *c.Most, "$"), c.Price)
 }

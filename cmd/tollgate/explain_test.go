@@ -276,6 +276,10 @@ func TestExplanationSentences(t *testing.T) {
 	f(proxy.Explanation{Sent: true, Candidates: one, Charge: &proxy.CostRange{Least: 12_000, Price: "gemini-flash@2026-01-01"}},
 		"It would be sent to theturbo (turbo-2) first.",
 		"charge: at least $0.000012, no upper bound: the request names no max_tokens; by gemini-flash@2026-01-01")
+	c := charge(proxy.CostRange{Least: 12_000, Price: "p"}, &proxy.RequestSummary{MaxCompletionTokens: 5})
+	if want := "charge: at least $0.000012, no upper bound: nobody counts its media beforehand; by p"; c != want {
+		t.Errorf("got %s, want %s", c, want)
+	}
 	f(proxy.Explanation{Sent: true, Charge: &proxy.CostRange{Least: 12_000, Most: amount(12_000), Price: "p"}},
 		"It would be sent to a provider first.", "charge: $0.000012, by p")
 	f(proxy.Explanation{Sent: true, Candidates: foreseen().Candidates[4:], Charge: &proxy.CostRange{Least: 1, Price: "p"}},
