@@ -47,7 +47,7 @@ func (f *fields) read(d *scan.Document) {
 	}
 	n.ReasoningEffort, n.ResponseFormat = d.ReasoningEffort, d.ResponseFormat
 	n.Extensions = extensionsOf(d.Extensions)
-	n.OtherTools, n.EmptyContent = d.OtherTools, d.EmptyContent
+	n.OtherTools, n.EmptyContent, n.NoContent = d.OtherTools, d.EmptyContent, d.NoContent
 	n.Stops = d.Stops
 	n.Roles = rolesOf(d.Roles)
 	for _, media := range d.Media {

@@ -120,7 +120,7 @@ func memberSamples(c *upstream.Contract, p upstream.Param) []string {
 			`"tool_choice":{"type":"allowed_tools","allowed_tools":{"mode":"auto","tools":[]}}` + tools,
 		}
 	case upstream.ParamExtraBody:
-		return values(`{"google":{"cached_content":"c"}}`, `{"google":{"thinking_config":{"thinking_budget":1}}}`, `{"google":{"other":1}}`, `{"other":1}`, `{}`, "null")
+		return values(`{"google":{"cached_content":"c"}}`, `{"google":{"thinking_config":{"thinking_budget":1}}}`, `{"google":{"other":1}}`, `{"other":1}`, `{}`, "null", `{"google":null}`, `{"google":{"cached_content":null}}`, `{"x":null}`)
 	}
 	return values(`{"some":"thing"}`, "null") // only other services document it
 }
@@ -142,6 +142,10 @@ func messageSamples(c *upstream.Contract) []string {
 		`"messages":[{"role":"user","content":"x"},{"role":"assistant","content":null,"tool_calls":[`+call+`]},{"role":"tool","tool_call_id":"call_1","content":"12"}]`,
 		`"messages":[{"role":"assistant","content":"x","tool_calls":null,"refusal":null},{"role":"user","content":"y","name":"ann"}]`,
 		`"messages":[{"role":"user","content":null}]`,
+		`"messages":[{"role":"user"}]`,
+		`"messages":[{"role":"assistant","refusal":"no"},{"role":"user","content":"y"}]`,
+		`"messages":[{"role":"user","content":"x"},{"role":"assistant","tool_calls":[`+call+`]},{"role":"tool","tool_call_id":"call_1","content":"12"}]`,
+		`"messages":[{"role":"user","content":"x"},{"role":"assistant","content":null,"tool_calls":[{"id":"c","type":"custom","custom":{"name":"n","input":"i"}}]},{"role":"tool","tool_call_id":"c","content":"12"}]`,
 		`"messages":[{"role":"user","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]}]`,
 	)
 	mimes := append([]string{"image/png", "image/jpeg", "image/gif", "audio/wav", "video/mp4", "application/pdf"}, c.MediaTypes...)

@@ -151,7 +151,7 @@ func (r *revision) drop(member int, name string) {
 
 // need sends a parameter that asks for something, in the contract's own dialect.
 func (r *revision) need(i int, p upstream.Param, takes bool) {
-	twin, hasTwin := twinOf(p)
+	twin, hasTwin := p.Twin()
 	switch {
 	case p == upstream.ParamStop && takes:
 		r.stop(i)
@@ -163,18 +163,6 @@ func (r *revision) need(i int, p upstream.Param, takes bool) {
 	default:
 		r.drop(i, p.String()) // its provider's option says so, or it would not have been chosen
 	}
-}
-
-// twinOf is the other name of the limit on an answer's tokens: max_tokens is the
-// older one (https://platform.openai.com/docs/api-reference/chat/create).
-func twinOf(p upstream.Param) (upstream.Param, bool) {
-	switch p {
-	case upstream.ParamMaxTokens:
-		return upstream.ParamMaxCompletionTokens, true
-	case upstream.ParamMaxCompletionTokens:
-		return upstream.ParamMaxTokens, true
-	}
-	return 0, false
 }
 
 // rename calls a limit by the name that the contract knows. Where the client gave
