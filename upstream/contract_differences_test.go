@@ -33,6 +33,21 @@ func TestDifferences(t *testing.T) {
 	})
 }
 
+// TestDifferencesOfRefusals has a probe find that a field is not taken of which it had
+// learned more before: the configuration says only that, and is valid.
+func TestDifferencesOfRefusals(t *testing.T) {
+	c := starMagic()
+	c.Params = c.Params.Without(ParamStop).Without(ParamTopP).Without(ParamReasoningEffort).Without(ParamExtraBody).Without(ParamTools)
+	c.MaxStops, c.StopForm, c.Extensions, c.OtherTools = 2, StopArray, ExtensionOther, true
+	c.Ranges = slices.DeleteFunc(c.Ranges, func(r Range) bool { return r.Param == ParamTopP })
+	c.Words = c.Words[1:]
+	text := Differences(starMagic(), c).YAML()
+	if diff := cmp.Diff("{base: starmagic, deny: [top_p, stop, tools, reasoning_effort, extra_body]}", text); diff != "" {
+		t.Error(diff)
+	}
+	contractOf(t, text)
+}
+
 // configured draws a valid configuration.
 func configured(t *rapid.T, base *Contract) ContractConfig {
 	some := func(option string, of []string) []string {
