@@ -57,7 +57,7 @@ starmagic  gemini-2.5-flash-lite  http://simulator/starmagic/v1  #1 ...8035  1  
 theturbo  gemini-2.0-flash  http://simulator/theturbo/v1  #1 ...8035  1  -  ready  -  -  -  does not take "seed"
 evolink  gemini-3-pro-preview  http://simulator/evolink/v1  #1 ...8035  2  -  ready  -  -  -  does not take "seed"
 
-charge: $0.0000002 to $0.0000802, by gemini-flash@2026-01-01
+charge: $0.00000005 to $0.0000802, by gemini-flash@2026-01-01
 `
 
 // TestExplainCommand asks the way operators do, for readers and for scripts.

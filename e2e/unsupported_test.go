@@ -36,7 +36,7 @@ func TestUnsupportedMessages(t *testing.T) {
 		unable+`starmagic does not take "logit_bias", theturbo does not take "logit_bias", evolink does not take "logit_bias"; configured providers that would take "logit_bias" as sent: fourth`,
 		`no provider of this model takes "logit_bias" as it was sent`)
 	f(foretold{model: "gemini-flash", members: `,"seed":7,"top_k":4`}, "top_k",
-		unable+`starmagic does not take "top_k", theturbo does not take "top_k", evolink does not take "seed"; configured providers that would take "top_k" as sent: evolink, fourth`,
+		unable+`starmagic does not take "top_k", theturbo does not take "top_k", evolink does not take "seed"; configured providers that would take "top_k" as sent: fourth`,
 		`no provider of this model takes "top_k" together with the rest of the request`)
 	f(foretold{model: "gemini-flash", members: `,"temperature":2.5,"n":2,"tools":[{"type":"custom"}]`}, "tools",
 		unable+`starmagic takes functions only in "tools", theturbo takes "temperature" from 0 to 2, not 2.5, evolink does not take "n"; configured providers that would take "tools" as sent: fourth`,

@@ -61,6 +61,15 @@ func (m *Model) able(n *Needs) set {
 	return able
 }
 
+// all returns every candidate.
+func (m *Model) all() set {
+	var all set
+	for _, p := range m.providers {
+		all |= p.candidates
+	}
+	return all
+}
+
 // unsupported says what is in the way of a request that nobody can serve.
 func (m *Model) unsupported(n *Needs) *UnsupportedError {
 	e := new(UnsupportedError)

@@ -22,8 +22,8 @@ type Outlook struct {
 }
 
 // Outlooks tells what a request with these needs would meet with now: those who
-// may be asked come first, in about the order in which they would be, and then those
-// who would not, as they are configured. Nothing is chosen or spent.
+// may be asked come first, the likeliest before the others, and then those who would
+// not, as they are configured. Nothing is chosen or spent.
 func (m *Model) Outlooks(n *Needs, o RouteOptions) []Outlook {
 	now := m.clock.now()
 	r := Route{model: m, able: m.able(n), anchor: o.Anchor, tenant: tenantOf(o.Tenant), kind: o.Kind}
@@ -46,7 +46,7 @@ func (m *Model) Outlooks(n *Needs, o RouteOptions) []Outlook {
 		all[i].LastResort, all[i].Share, all[i].Why = true, 1, ""
 	}
 	slices.SortStableFunc(all, func(a, b Outlook) int {
-		return cmp.Or(compareBool(a.Why != "", b.Why != ""), cmp.Compare(a.Tier, b.Tier), cmp.Compare(b.Share, a.Share))
+		return cmp.Or(compareBool(a.Why != "", b.Why != ""), cmp.Compare(b.Share, a.Share), cmp.Compare(a.Tier, b.Tier))
 	})
 	return all
 }
