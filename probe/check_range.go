@@ -77,6 +77,9 @@ func (e ends) run(ctx context.Context, s *session) result {
 	if got.reception != accepted {
 		return s.judgeParam(e.Param, got, effectNone)
 	}
+	if s.closer += mostSteps * len(bad); s.closer > maxCloser {
+		return undecided("an end is refused, and this run has looked closer often enough: take over what it saw and probe again")
+	}
 	seen := e.Range
 	for _, end := range bad {
 		taken := s.closest(ctx, e, end)
@@ -97,7 +100,8 @@ const (
 	// mostSteps is how many values are tried at most between a refused end and one that is taken.
 	mostSteps = 5
 	// maxCloser is how many are tried in a run: a provider with ranges of its own must not use it up.
-	maxCloser = 12
+	// A range that was looked at too little would be too narrow, and later runs could not tell.
+	maxCloser = 3 * mostSteps
 )
 
 // closest returns a value that is taken, as close to a refused end as a few requests
@@ -107,10 +111,9 @@ func (s *session) closest(ctx context.Context, e ends, end float64) float64 {
 	bad := end
 	for step := range mostSteps {
 		next, found := e.next(step, taken, bad)
-		if !found || s.closer == maxCloser {
+		if !found {
 			break
 		}
-		s.closer++
 		switch s.ask(ctx, e.request(number(next))).reception {
 		case accepted:
 			taken = next

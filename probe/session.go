@@ -21,7 +21,7 @@ type session struct {
 	most     int          // requests
 	silent   int          // requests in a row without any answer
 	repeated int          // requests that were made again
-	closer   int          // requests that looked closer at a refusal
+	closer   int          // requests that may look closer at refused ends
 	largest  usage.Tokens // the longest usual prompt, and of each choice that went beyond its limit
 
 	limitField string // the field that bounds an answer; empty: none is taken

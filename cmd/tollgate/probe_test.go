@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"regexp"
 	"strings"
@@ -133,8 +135,8 @@ contract: {base: theturbo, allow: [seed], ranges: {temperature: {least: 0, most:
 		t.Errorf("exit code %d, printed\n%s\nwant\n%s", got.code, asSteady(got.stdout), want)
 	}
 	const complaint = `theturbo at http://127.0.0.1:40000/theturbo/v1 key #2 ...BBBB with the model gemini-1.5-pro:
-at most 66 requests, 9900 prompt tokens, 8768 completion tokens
-at most $0.0044972 by costs of the configuration, if it keeps to max_tokens; else at most --max-cost, $0.05, and one answer more
+at most 69 requests, 10200 prompt tokens, 8960 completion tokens
+at most $0.004604 by costs of the configuration, if it keeps to max_tokens; else at most --max-cost, $0.05, and one answer more
 Go on? [y/N] as documented  plain answer
 as documented  usage
 as documented  model echo
@@ -210,6 +212,41 @@ func TestProbeConforming(t *testing.T) {
 		if !strings.HasSuffix(e.Path, "/theturbo/v1/chat/completions") {
 			t.Errorf("asked %s", e.Path)
 		}
+	}
+}
+
+// TestProbeNoOption says below the contract what no contract can say.
+func TestProbeNoOption(t *testing.T) {
+	_, path := probeable(t, simulator.Behaviour{Deviations: simulator.Deviations{
+		Takes: []string{"seed"}, Refuses: []string{"stream"}, Model: "gemini-other", Figures: simulator.FiguresAbsent,
+	}})
+	got := runProbe(t, probing{config: path, yes: true}, "")
+	const want = `
+contract: {base: theturbo, allow: [seed]}
+
+no option says: usage (none), model echo (gemini-other), stream (refused)
+`
+	if got.code != exitFailed || !strings.HasSuffix(got.stdout, want) {
+		t.Errorf("%+v", got)
+	}
+}
+
+// TestProbeHidesPieces of the credential, which a provider says in its refusals.
+func TestProbeHidesPieces(t *testing.T) {
+	piece := probeKey[4:20]
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = io.WriteString(w, `{"error":{"message":"the key `+piece+`... is for another model","type":"t"}}`)
+	}))
+	defer server.Close()
+	path := writeFile(t, `
+providers: {theturbo: {contract: theturbo, endpoints: [{url: "`+server.URL+`", api_keys: ["", `+probeKey+`]}]}}
+models: {pro: {targets: [{provider: theturbo}]}}
+`)
+	got := runProbe(t, probing{config: path, yes: true}, "")
+	if !strings.Contains(got.stderr, "it refuses a plain request: status 400: (not shown: it holds the credential)\n") || strings.Contains(got.stdout+got.stderr, piece) {
+		t.Errorf("%+v", got)
 	}
 }
 
@@ -316,6 +353,12 @@ func TestProbeEnds(t *testing.T) {
 	sim, path := probeable(t, simulator.Behaviour{Keys: []string{"another"}})
 	got := runProbe(t, probing{config: path, yes: true}, "")
 	if got.code != exitFailed || !strings.HasSuffix(got.stderr, "tollgate: theturbo was not probed to the end: it refuses the credential (401): look after the endpoint's api_keys\n") {
+		t.Errorf("401: %+v", got)
+	}
+	if strings.Contains(got.stdout, "contract:") || strings.Contains(got.stdout, "to paste") {
+		t.Errorf("nothing was answered, and yet there is something to paste:\n%s", got.stdout)
+	}
+	if got := runProbe(t, probing{config: path, yes: true, output: outputJSON}, ""); !strings.Contains(got.stdout, "\n  \"stanza\": \"\"\n") {
 		t.Errorf("401: %+v", got)
 	}
 
