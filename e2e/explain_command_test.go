@@ -135,7 +135,7 @@ const trailTable = `ATTEMPT  PROVIDER  MODEL  URL  CREDENTIAL  OUTCOME  STATUS  
 0  theturbo  gemini-2.0-flash  http://simulator/theturbo/v1  #1 ...8035  server_error  503  after TIME  TIME  user  max_completion_tokens as max_tokens
 1  starmagic  gemini-2.5-flash-lite  http://simulator/starmagic/v1  #1 ...8035  ok  200  after TIME  TIME  user  -
 
-passed over: evolink (gemini-3-pro-preview) http://simulator/evolink/v1 #1 ...8035: does not take "n"
+passed over: evolink: does not take "n"
 `
 
 // TestTrail fails over, and shows on which way the request was answered.
