@@ -13,7 +13,7 @@ type Needs struct {
 	ReasoningEffort, ResponseFormat string
 	// Extensions are the members of extra_body.
 	Extensions ExtensionSet
-	// OtherTools says that a tool is not a function.
+	// OtherTools says that a tool, the choice of one, or a call of one is not a function.
 	OtherTools bool
 	// Stops is the number of stop sequences.
 	Stops int
@@ -25,7 +25,7 @@ type Needs struct {
 	Roles RoleSet
 	// MessageFields are the fields of messages beside role and content that are present, not null and not empty.
 	MessageFields MessageFieldSet
-	// EmptyContent says that a message's content is null.
+	// EmptyContent says that a message's content is null, or left out beside tool_calls.
 	EmptyContent bool
 	// NoContent says that a message has neither content nor tool_calls.
 	NoContent bool
