@@ -25,10 +25,15 @@ func (s *session) stopAtBounds(worst usage.Tokens) {
 	if s.spent.Requests >= s.most {
 		s.stop(fmt.Sprintf("%d requests were made, which is the most", s.most))
 	}
-	next, priced := s.price(worst)
-	if most := s.options.MaxCost; priced && most > 0 && s.spent.Cost+next > most {
-		s.stop(fmt.Sprintf("$%s are spent, and the next request might go beyond the $%s of --max-cost", s.spent.Cost, most))
+	if !s.affords(worst, s.options.MaxCost) {
+		s.stop(fmt.Sprintf("$%s are spent, and the next request might go beyond the $%s of --max-cost", s.spent.Cost, s.options.MaxCost))
 	}
+}
+
+// affords reports whether a bound on the cost leaves room for so much.
+func (s *session) affords(worst usage.Tokens, most usage.NanoUSD) bool {
+	next, priced := s.price(worst)
+	return !priced || s.options.MaxCost <= 0 || s.spent.Cost+next <= most
 }
 
 // pay adds up what a request has cost. A provider charges for what it does, whatever it

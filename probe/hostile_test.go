@@ -167,6 +167,17 @@ func TestThoughtful(t *testing.T) {
 	f(1000, "logprobs top_logprobs response_format stop tools tool_choice")
 }
 
+// TestThoughtfulAndBounded asks for shorter answers again where the longer ones cost too much.
+func TestThoughtfulAndBounded(t *testing.T) {
+	_, url := simulated(t, simulator.Behaviour{ReasoningTokens: 1000})
+	o := optionsFor(t, simulator.StarMagic, url)
+	o.Prices, o.MaxCost = prices(t, simulator.StarMagic, "1"), 7_000_000 // 0.7 cents: enough for some of the longer answers
+	r := New(o).Run(t.Context())
+	if !r.Conforms() || r.Spent.Completion < 50*usualLimit || r.Spent.Cost > o.MaxCost {
+		t.Errorf("stopped with %q after %+v", r.Stopped, r.Spent)
+	}
+}
+
 // TestNoOption names what no contract can say.
 func TestNoOption(t *testing.T) {
 	sim, url := simulated(t, simulator.Behaviour{})

@@ -157,6 +157,7 @@ func (s *session) once(ctx context.Context, r request) reply {
 		s.wait(ctx, s.options.Pause)
 	}
 	s.stopAtEnd(ctx)
+	r.seen = r.seen && s.affords(s.worst(r), s.options.MaxCost/2) // the rest is for all other checks
 	s.stopAtBounds(s.worst(r))
 	if s.stopped != "" {
 		return reply{}

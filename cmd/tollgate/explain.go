@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"strings"
 
@@ -53,7 +52,7 @@ and the last line says what the tenant would be charged.`,
 				return err
 			}
 			explained, err := client.Explain(cmd.Context(), key, body)
-			if tooLarge, ok := errors.AsType[*admin.Error](err); ok && tooLarge.Status == http.StatusRequestEntityTooLarge {
+			if tooLarge, ok := errors.AsType[*admin.Error](err); ok && tooLarge.Code == "request_too_large" {
 				// A client would be told the same: that is an answer, and no failure.
 				explained, err = refusedBy(tooLarge), nil
 			}
