@@ -45,7 +45,7 @@ attempt  passed  starmagic (gemini-2.5-flash-lite) first; at most 3 attempts wit
 model  gemini-flash
 stream  yes
 body  135 bytes
-prompt  about 1 tokens of text
+prompt  about 1 token of text
 answer  at most 100 tokens
 needs  max_completion_tokens=100, seed=7
 

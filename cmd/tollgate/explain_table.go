@@ -91,13 +91,20 @@ func requestRows(w io.Writer, r proxy.RequestSummary) {
 	row(w, "model", printable(r.Model))
 	row(w, "stream", yesNo(r.Stream))
 	row(w, "body", strconv.Itoa(r.Bytes)+" bytes")
-	row(w, "prompt", fmt.Sprintf("about %d tokens of text", r.PromptTokens))
+	row(w, "prompt", fmt.Sprintf("about %d token%s of text", r.PromptTokens, plural(r.PromptTokens)))
 	if r.MaxCompletionTokens > 0 {
 		row(w, "answer", fmt.Sprintf("at most %d tokens", r.MaxCompletionTokens))
 	} else {
 		row(w, "answer", "any length: the request names no max_tokens")
 	}
 	row(w, "needs", list(r.Needs))
+}
+
+func plural(n int64) string {
+	if n == 1 {
+		return ""
+	}
+	return "s"
 }
 
 func yesNo(b bool) string {

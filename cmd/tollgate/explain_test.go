@@ -208,6 +208,8 @@ func TestSecretsStayHere(t *testing.T) {
 	}
 	for _, text := range []string{secret, " " + secret, "Bearer " + secret, "\t'" + secret + "'", "tg_mistyped"} {
 		f("--key: this is a key's secret: name its id, as tollgate keys list shows it", "explain", "-f", path, "--key", text)
+		f("ID: this is a key's secret: name its id, as tollgate keys list shows it", "keys", "show", text)
+		f("ID: this is a key's secret: name its id, as tollgate keys list shows it", "keys", "revoke", text)
 		f("ID: this holds a key's secret: name the request by the x-request-id of its answer", "request", text)
 	}
 	f("ID: name the request by the x-request-id of its answer", "request", "")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"io"
 	"strconv"
 	"strings"
@@ -89,12 +90,24 @@ func (o *operator) newKeysList() *cobra.Command {
 	}
 }
 
+// oneKeyID takes the id of a key as the only argument, and no secret, which would
+// travel as a part of a URL.
+func oneKeyID(cmd *cobra.Command, args []string) error {
+	if err := cobra.ExactArgs(1)(cmd, args); err != nil {
+		return err
+	}
+	if holdsSecret(args[0]) {
+		return errors.New("ID: this is a key's secret: name its id, as tollgate keys list shows it")
+	}
+	return nil
+}
+
 func (o *operator) newKeysShow() *cobra.Command {
 	return &cobra.Command{
 		Use:     "show ID",
 		Short:   "Show one key",
 		Example: "  tollgate keys show key_Xy12Zab34Cde",
-		Args:    cobra.ExactArgs(1),
+		Args:    oneKeyID,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			client, err := o.client()
 			if err != nil {
@@ -114,7 +127,7 @@ func (o *operator) newKeysRevoke() *cobra.Command {
 		Use:     "revoke ID",
 		Short:   "End a key for good; doing it twice changes nothing",
 		Example: "  tollgate keys revoke key_Xy12Zab34Cde",
-		Args:    cobra.ExactArgs(1),
+		Args:    oneKeyID,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			client, err := o.client()
 			if err != nil {
