@@ -15,8 +15,11 @@ import (
 // ends cleanly, and its client is sent the [DONE] that it waits for.
 func TestBareEnds(t *testing.T) {
 	var stream io.Reader
+	framed := true
 	r := newRig(t, legFunc(func(context.Context, *upstream.Request) (*upstream.Response, error) {
-		return streamAnswer(stream), nil
+		answer := streamAnswer(stream)
+		answer.Framed = framed
+		return answer, nil
 	}), rigOptions{memory: true, upstream: func(c *upstream.Config) {
 		for _, name := range []string{"other", "theturbo"} {
 			provider := c.Providers[name]
@@ -49,6 +52,15 @@ func TestBareEnds(t *testing.T) {
 	f("any", "", strings.NewReader(bare[:strings.Index(bare, `"hi"`)]+`"hi"},"finish_reason":null}]}`+"\n\n"), "", usage.EndUpstreamCut)
 	f("any", "", broken(bare), "", usage.EndUpstreamCut)
 	f("gemini-2.5-flash-lite", "", strings.NewReader(bare), "", usage.EndUpstreamCut)
+	// Nor one that ends in the middle of a line or of a giant event, or before the usage that was asked for.
+	f("any", asked, strings.NewReader(bare+"dat"), "", usage.EndUpstreamCut)
+	f("any", asked, strings.NewReader(bare+"event: error\n"), "", usage.EndUpstreamCut)
+	f("any", asked, strings.NewReader(bare+`data: {"images":["`+strings.Repeat("A", 100<<10)), "", usage.EndUpstreamCut)
+	unpaid := bare[:strings.Index(bare, `data: {"id":"s1","choices":[],"usage"`)]
+	f("any", asked, strings.NewReader(unpaid), "", usage.EndUpstreamCut)
+	f("any", "", strings.NewReader(unpaid), "", usage.EndUpstreamCut)
+	framed = false
+	f("any", asked, strings.NewReader(bare), "", usage.EndUpstreamCut)
 	r.idle()
 }
 

@@ -185,11 +185,12 @@ func (r *relay) endOfBody(end error) error {
 	if open {
 		said, _ = r.s.hear(last)
 	}
+	torn := open && last.Data == nil && len(bytes.TrimSpace(last.Raw)) > 0 // a part of a line
 	switch {
 	case said == verdictEnd:
 		r.s.ended = true
 		return r.complete(last)
-	case said == verdictBroken, !r.s.mayEndBare():
+	case said == verdictBroken, torn, !r.s.mayEndBare():
 		return r.interrupt(end)
 	}
 	if open && said == verdictForward {

@@ -28,29 +28,17 @@ type revised struct {
 	limit int64
 }
 
-// rewriteFor splices the body for a candidate: its own model name, its dialect
-// of stream_options, and without what its contract does not document. All
-// else travels byte for byte.
-func (x *exchange) rewriteFor(c *upstream.Candidate) rewriting {
-	d := x.document
-	var out rewriting
-	edits := make([]scan.Edit, 0, 4)
-	for i := range d.Members {
-		if edit, change := x.edit(c, i, &out); change {
-			edits = append(edits, edit)
-		}
-	}
-	var appended [][]byte
-	if d.Stream && d.Index("stream_options") < 0 && c.Provider.StreamUsage == upstream.StreamUsageInject {
-		out.injected = true
-		appended = append(appended, []byte(`"stream_options":`+includeUsage))
-	}
-	if len(edits) == 0 && len(appended) == 0 {
-		out.body = d.Body
-		return out
-	}
-	out.body = d.Rewrite(make([]byte, 0, len(d.Body)+64), scan.Revision{Edits: edits, Appended: appended})
-	return out
+// revision decides how the body is rewritten for one provider.
+type revision struct {
+	revised
+	document *scan.Document
+	fields   *fields
+	provider *upstream.Provider
+	contract *upstream.Contract
+	model    string // the provider's own name
+	edits    [4]scan.Edit
+	appended [1][]byte
+	changes  scan.Revision
 }
 
 // rewriteFor splices the body for a candidate: its own model name, its dialect

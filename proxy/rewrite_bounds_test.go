@@ -57,12 +57,15 @@ func TestTheLimitThatWasSent(t *testing.T) {
 // call their fields and however many candidates there are.
 func TestTrailIsBounded(t *testing.T) {
 	provider := &upstream.Provider{Name: strings.Repeat("p", 64)}
-	candidate := &upstream.Candidate{Provider: provider, Endpoint: &upstream.Endpoint{URL: "https://" + strings.Repeat("h", 100), Credential: "#1 ...abcd"}, Model: strings.Repeat("m", 128)}
+	candidate := &upstream.Candidate{Provider: provider, Endpoint: &upstream.Endpoint{URL: "https://" + strings.Repeat("h", 3000), Credential: "#1 ...abcd"}, Model: strings.Repeat("m", 128)}
 	var tr trail
 	for range 10 {
 		a := tried{candidate: candidate, status: 503, took: time.Hour}
 		for i := range 100 {
 			a.dropped = append(a.dropped, fmt.Sprintf("%s%02d", strings.Repeat("f", 62), i))
+			if i == 1 {
+				a.dropped = append(a.dropped, "user", "messages.name", "messages.content.tell-me-a.secret")
+			}
 		}
 		tr.attempts = append(tr.attempts, a)
 	}
@@ -75,7 +78,26 @@ func TestTrailIsBounded(t *testing.T) {
 	if err := json.Unmarshal([]byte(text), &view); err != nil || len(text) > most {
 		t.Fatalf("%d bytes, %v", len(text), err)
 	}
-	if len(view.Attempts) != 10 || len(view.Attempts[0].Dropped) != mostDropped+1 || len(view.Excluded) == 0 || len(view.Excluded)+view.MoreExcluded != 64 {
+	if len(view.Attempts) != 10 || strings.Join(view.Attempts[0].Dropped, " ") != "(other) user messages.name messages.content.(other) ..." || len(view.Excluded) == 0 || len(view.Excluded)+view.MoreExcluded != 64 {
 		t.Errorf("%d attempts, %d dropped, %d of %d passed over", len(view.Attempts), len(view.Attempts[0].Dropped), len(view.Excluded), len(view.Excluded)+view.MoreExcluded)
 	}
+}
+
+// TestNestedMembersCount has bodies with very many nested members held against
+// max_body_memory: what they take beside their bytes is counted, and given back.
+func TestNestedMembersCount(t *testing.T) {
+	r := newRig(t, answering(someAnswer), rigOptions{memory: true, server: func(c *Config) { c.MaxBodyMemory = 1 << 20 }})
+	body := func(members int) string {
+		return `{"model":"gemini-flash","messages":[{"role":"user","content":"x"` + strings.Repeat(`,"a":1`, members) + `}]}`
+	}
+	for _, members := range []int{0, 100, 1000, 5000} {
+		if got := r.ask(body(members)); got.status != 200 {
+			t.Errorf("%d members: %d %s", members, got.status, got.body)
+		}
+	}
+	got := r.ask(body(20_000)) // 120 KB of body, and 1.6 MB beside it
+	if _, code, _, _ := errorOf(t, got); got.status != 503 || code != "overloaded" {
+		t.Errorf("got %d %s", got.status, got.body)
+	}
+	r.idle()
 }

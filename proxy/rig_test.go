@@ -302,7 +302,7 @@ func plainAnswer(status int, body string) *upstream.Response {
 
 // streamAnswer is an upstream response with an event stream.
 func streamAnswer(body io.Reader) *upstream.Response {
-	return &upstream.Response{Status: 200, ContentType: "text/event-stream", ContentLength: -1, Body: io.NopCloser(body)}
+	return &upstream.Response{Status: 200, ContentType: "text/event-stream", ContentLength: -1, Framed: true, Body: io.NopCloser(body)}
 }
 
 // errorOf decodes an answer that must be OpenAI's error object with all four fields.

@@ -162,7 +162,11 @@ func (s *serving) release() {
 // mayEndBare reports whether a stream that ends cleanly is whole without [DONE].
 func (s *serving) mayEndBare() bool {
 	c := s.attempt.Candidate
-	return c != nil && c.Provider.Contract.DoneOptional && s.tap.Finished(s.choices)
+	if c == nil || !c.Provider.Contract.DoneOptional || !s.response.Framed || s.midEvent {
+		return false
+	}
+	asked := s.injected || s.asked && c.Provider.StreamUsage != upstream.StreamUsageNever
+	return s.tap.Finished(s.choices) && (!asked || s.tap.Usage() != nil) // or what comes last is missing
 }
 
 // outcomeOf classifies an error by why the attempt was cancelled, if it was.

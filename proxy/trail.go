@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"tollgate/proxy/scan"
@@ -58,6 +59,41 @@ func plainWords(names []string) []string {
 	return words
 }
 
+// keptNames are the names of dropped fields as a record may keep them: those that
+// clients are known to use. Any other may be anything, a piece of a prompt or a secret.
+func keptNames(names []string) []string {
+	var kept []string
+	for _, name := range plainWords(names) {
+		kept = noted(kept, keptName(name))
+	}
+	return kept
+}
+
+func keptName(name string) string {
+	for _, path := range [...]string{"messages.content.image_url", "messages.content", "messages.tool_calls", "messages", "tools.function", "tools", "stream_options"} {
+		if rest, nested := strings.CutPrefix(name, path+"."); nested {
+			return path + "." + commonField(rest)
+		}
+	}
+	return commonField(name)
+}
+
+// commonField is the name of a field that clients of OpenAI's API and of those
+// like it are known to send; "(other)" for any other.
+func commonField(name string) string {
+	if _, known := upstream.ParamByName(name); known {
+		return name
+	}
+	switch name {
+	case "annotations", "audio", "cache_control", "detail", "extra_content", "function_call", "include_obfuscation", "index", "metadata",
+		"modalities", "name", "parallel_tool_calls", "prediction", "prompt_cache_key", "prompt_cache_retention", "reasoning",
+		"reasoning_content", "refusal", "safety_identifier", "service_tier", "store", "strict", "thought_signature", "tool_call_id",
+		"tool_calls", "user", "verbosity", "(unprintable)", "...":
+		return name
+	}
+	return "(other)"
+}
+
 // What is kept of a trail, in bytes. Attempts are few: all are kept, their words as long as there is
 // room, and of those who were passed over as many as there is room for.
 const (
@@ -112,7 +148,7 @@ func (a *tried) append(b []byte) []byte {
 	b = appendInteger(b, "began_ms", a.began.Milliseconds())
 	b = appendInteger(b, "took_ms", roundUp(a.took, time.Millisecond))
 	if len(b) < wordBytes {
-		b = appendWords(b, "dropped", plainWords(a.dropped))
+		b = appendWords(b, "dropped", keptNames(a.dropped))
 		b = appendWords(b, "adapted", a.adapted)
 	}
 	return append(b, '}')
@@ -128,16 +164,25 @@ func appendPassed(b []byte, p upstream.Passed) []byte {
 	if p.Param != "" {
 		b = appendField(b, "param", p.Param)
 	}
-	return append(appendField(b, "why", p.Why()), '}')
+	return append(appendField(b, "why", cut(p.Why())), '}')
 }
 
 // appendCandidate begins an object with who a candidate is.
 func appendCandidate(b []byte, c *upstream.Candidate) []byte {
 	b = append(b, `{"provider":`...)
 	b = scan.AppendString(b, c.Provider.Name)
-	b = appendField(b, "url", c.Endpoint.URL)
+	b = appendField(b, "url", cut(c.Endpoint.URL))
 	b = appendField(b, "credential", c.Endpoint.Credential)
 	return appendField(b, "model", c.Model)
+}
+
+// cut shortens what an operator may have made very long.
+func cut(text string) string {
+	const most = 200
+	if len(text) > most {
+		return text[:most] + "..."
+	}
+	return text
 }
 
 func appendName(b []byte, name string) []byte {

@@ -61,16 +61,10 @@ func compareBool(a, b bool) int {
 	return 1
 }
 
-// closed is a predicate that says why a candidate with the right contract cannot be asked.
-func (c *Candidate) closed(now instant, by asker) string {
-	state, why, _ := c.standing(now)
-	switch {
-	case state == StateReady && c.lane != nil && !c.isTrusted(now, by.tenant):
-		return "forbids what this tenant asks"
-	case state == StateReady, why == "":
-		return "cannot take a request at this moment"
-	}
-	return "is " + string(state) + ": " + why
+// closure is why a candidate with the right contract cannot be asked.
+type closure struct {
+	state State
+	why   string
 }
 
 func (c *Candidate) closed(now instant, by asker) closure {

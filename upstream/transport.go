@@ -45,8 +45,11 @@ type Response struct {
 	ContentEncoding string
 	// RetryIn is how long the provider asked to be left alone; 0: it named no time.
 	RetryIn time.Duration
-	// Body ends with io.EOF only when the transfer ended as its framing says: a
-	// connection that breaks earlier is another error. Closing it before its end
+	// Framed says that the transfer itself tells where the body ends, by a length or in
+	// chunks, and not only by closing the connection, as whoever breaks it does, too.
+	Framed bool
+	// Body ends with io.EOF only when the transfer ended as its framing says, where it is
+	// Framed: a connection that breaks earlier is another error. Closing it before its end
 	// closes the connection.
 	Body io.ReadCloser
 }
@@ -135,6 +138,7 @@ func (t *Transport) Do(ctx context.Context, r *Request) (*Response, error) {
 		ContentType:     answer.Header.Get("Content-Type"),
 		ContentLength:   answer.ContentLength,
 		ContentEncoding: answer.Header.Get("Content-Encoding"),
+		Framed:          answer.ContentLength >= 0 || len(answer.TransferEncoding) > 0 || answer.ProtoMajor > 1,
 		Body:            answer.Body,
 	}
 	if answer.StatusCode != http.StatusOK { // the resets of an answer are no wish to be left alone

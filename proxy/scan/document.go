@@ -49,9 +49,9 @@ type Document struct {
 	// OtherTools says that an element of tools or of a message's tool_calls, or
 	// the object of tool_choice, has another type than "function", or none.
 	OtherTools bool
-	// EmptyContent says that a message's content is null, or absent beside tool_calls that are not null.
+	// EmptyContent says that a message's content is null, or absent beside tool_calls that are not empty.
 	EmptyContent bool
-	// NoContent says that a message has neither the member content nor tool_calls that are not null.
+	// NoContent says that a message has neither the member content nor tool_calls that are not empty.
 	NoContent bool
 	// ResponseFormat is response_format.type; empty when absent or null.
 	ResponseFormat string

@@ -40,8 +40,12 @@ func (d *Document) readMessage(l *lexer) *Error {
 		case keyContent:
 			return d.readContent(l)
 		case keyToolCalls:
-			calls = l.kind() != Null
-			return d.readToolCalls(l, key)
+			at := len(d.Loose)
+			if err := d.readToolCalls(l, key); err != nil {
+				return err
+			}
+			calls = !d.Loose[at].Empty
+			return nil
 		case keyToolCallID:
 			return d.readLoose(l, LooseToolCallID, key)
 		case keyFunctionCall:

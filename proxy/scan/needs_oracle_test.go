@@ -1,6 +1,7 @@
 package scan
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"regexp"
@@ -102,14 +103,24 @@ func (v *tree) otherTools() bool {
 
 func (v *tree) emptyContent() bool {
 	return slices.ContainsFunc(v.get("messages").elements, func(message *tree) bool {
-		return message.get("content").isNull() && (message.has("content") || !message.get("tool_calls").isNull())
+		return message.has("content") && message.get("content").isNull() || !message.has("content") && message.calls()
 	})
 }
 
 func (v *tree) noContent() bool {
 	return slices.ContainsFunc(v.get("messages").elements, func(message *tree) bool {
-		return !message.has("content") && message.get("tool_calls").isNull()
+		return !message.has("content") && !message.calls()
 	})
+}
+
+// calls says whether a message holds tool calls.
+func (v *tree) calls() bool { return v.has("tool_calls") && !v.isBlank("tool_calls") }
+
+// isBlank says whether a member is null, "", [] or {}, white space aside.
+func (v *tree) isBlank(name string) bool {
+	var compact bytes.Buffer
+	_ = json.Compact(&compact, []byte(v.get(name).String()))
+	return slices.Contains([]string{"null", `""`, "[]", "{}"}, compact.String())
 }
 
 // includeUsage is the value of stream_options.include_usage, nothing when there is none.

@@ -105,7 +105,7 @@ func TestParseReadsMissingContent(t *testing.T) {
 	f(`{"role":"assistant","tool_calls":[{"type":"function"}],"c\u006fntent":""}`, "")
 	// Without content, calls make the difference.
 	f(`{"role":"assistant","tool_calls":[{"type":"function"}]}`, "empty content")
-	f(`{"tool_calls":[],"role":"assistant"}`, "empty content")
+	f(`{"tool_calls":[],"role":"assistant"}`, "no content")
 	f(`{"role":"assistant"}`, "no content")
 	f(`{"role":"assistant","tool_calls":null}`, "no content")
 	f(`{"role":"assistant","function_call":{},"audio":{}}`, "no content")
