@@ -98,9 +98,9 @@ func TestLibrariesWait(t *testing.T) {
 	want := refused{status: 429, code: "rate_limit_exceeded"}
 	for _, l := range libraries(t) {
 		for _, stream := range []bool{false, true} {
+			secret := f.issue(t, "--requests-per-minute", "15").Secret // one in 4 seconds
 			t.Run(fmt.Sprintf("%s, stream: %v", l.name, stream), func(t *testing.T) {
 				t.Parallel()
-				secret := f.issue(t, "--requests-per-minute", "15").Secret // one in 4 seconds
 				e := libraryErrand{Model: "gemini-2.0-flash", Prompt: "Please wait, " + t.Name() + ".", Stream: stream}
 				f.exhaust(t, secret)
 				failure := f.checkFailure(t, l, secret, e, want)
