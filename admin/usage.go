@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"tollgate/proxy"
 	"tollgate/usage"
 )
 
@@ -48,6 +49,9 @@ func (s *Server) showRequest(r *http.Request) (answer, error) {
 			message: "no usage record has this request id: it is the x-request-id of an answer, and a request that was refused here has none: " +
 				"tollgate explain (POST /admin/v1/explain) says what would become of one, and why",
 		}
+	}
+	for i := range records {
+		records[i].Trail = proxy.CompleteTrail(records[i])
 	}
 	return answer{http.StatusOK, requestRecords{records}}, nil
 }

@@ -164,7 +164,7 @@ func TestTrail(t *testing.T) {
 	}), rigOptions{memory: true})
 	got := r.ask(`{"model":"gemini-flash","messages":[{"role":"user","content":"x"}],"n":2,"user":"u","max_completion_tokens":9}`)
 	var trail Trail
-	must(t, json.Unmarshal([]byte(r.record(got).Trail), &trail))
+	must(t, json.Unmarshal([]byte(CompleteTrail(r.record(got))), &trail))
 	for i := range trail.Attempts {
 		if a := &trail.Attempts[i]; a.TookMS < 1 || a.BeganMS < 0 {
 			t.Errorf("attempt %d: %+v", i, *a)

@@ -108,7 +108,8 @@ type CostRange struct {
 	Price string `json:"price"`
 }
 
-// Trail is what was decided on a real request's way. It is kept in its usage record.
+// Trail is what was decided on a real request's way. It is kept in its usage record; CompleteTrail
+// returns it whole.
 type Trail struct {
 	Attempts []TrailAttempt `json:"attempts"`
 	// Excluded are those who could not have been asked when the request began.

@@ -73,7 +73,7 @@ func TestTrailIsBounded(t *testing.T) {
 		tr.passed = append(tr.passed, upstream.Passed{Provider: provider, Candidate: candidate})
 	}
 	const most = 8 << 10 // of usage.Record
-	text := tr.encode()
+	text := tr.encode(new(usage.Record))
 	var view Trail
 	if err := json.Unmarshal([]byte(text), &view); err != nil || len(text) > most {
 		t.Fatalf("%d bytes, %v", len(text), err)

@@ -64,7 +64,7 @@ func (x *exchange) settle(answer usage.Answer) error {
 		r.Rejected = x.serving.unlessSecret(r.Rejected)
 	}
 	r.EndedAt = time.Now().UTC()
-	r.Trail = x.trail.encode()
+	r.Trail = x.trail.encode(r)
 	var err error
 	if verdict.Charged {
 		if r.Charge, r.ChargePrice, err = x.plan.Prices.Charge(r.Model, verdict.Tokens, r.AcceptedAt); err != nil {

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"encoding/json"
 	"strconv"
 	"strings"
 	"time"
@@ -102,8 +103,9 @@ const (
 )
 
 // encode is the trail as it is kept in a record, a Trail in JSON; empty when
-// nobody was asked.
-func (t *trail) encode() usage.JSON {
+// nobody was asked. What the record says itself, of the attempt that it is about, is
+// left out: most trails are short then. See CompleteTrail.
+func (t *trail) encode(r *usage.Record) usage.JSON {
 	if len(t.attempts) == 0 {
 		return ""
 	}
@@ -113,7 +115,13 @@ func (t *trail) encode() usage.JSON {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = t.attempts[i].append(b)
+		a := &t.attempts[i]
+		if c := a.candidate; c.Provider.Name == r.Provider && c.Endpoint.URL == r.Endpoint && c.Model == r.UpstreamModel {
+			b = scan.AppendString(append(b, `{"credential":`...), c.Endpoint.Credential)
+		} else {
+			b = appendCandidate(b, c)
+		}
+		b = a.append(b)
 	}
 	b = append(b, ']')
 	named := 0
@@ -131,6 +139,27 @@ func (t *trail) encode() usage.JSON {
 	return usage.JSON(append(b, '}'))
 }
 
+// CompleteTrail is a record's trail with what was left out of it, because the record
+// says it. One that is not a Trail is returned as it is.
+func CompleteTrail(r usage.Record) usage.JSON {
+	var t Trail
+	if r.Trail == "" || json.Unmarshal([]byte(r.Trail), &t) != nil {
+		return r.Trail
+	}
+	whole := true
+	for i := range t.Attempts {
+		if a := &t.Attempts[i]; a.Provider == "" {
+			a.Provider, a.URL, a.Model = r.Provider, r.Endpoint, r.UpstreamModel
+			whole = false
+		}
+	}
+	text, err := json.Marshal(t)
+	if whole || err != nil {
+		return r.Trail
+	}
+	return usage.JSON(text)
+}
+
 // separator comes before the element i of a list.
 func separator(i int, opening string) string {
 	if i == 0 {
@@ -139,8 +168,8 @@ func separator(i int, opening string) string {
 	return ","
 }
 
+// append appends all but whose attempt it is.
 func (a *tried) append(b []byte) []byte {
-	b = appendCandidate(b, a.candidate)
 	b = appendField(b, "outcome", a.outcome.String())
 	if a.status != 0 {
 		b = appendInteger(b, "status", int64(a.status))
