@@ -212,36 +212,39 @@ func TestAnswer(t *testing.T) {
 	}
 	const cut, good = "unexpected EOF", "<nil>"
 	f("HTTP/1.1 200 OK\nContent-Type: application/json\nContent-Length: 2\n\n{}",
-		Response{Status: 200, ContentType: "application/json", ContentLength: 2}, "{}", good)
+		Response{Framed: true, Status: 200, ContentType: "application/json", ContentLength: 2}, "{}", good)
 	f("HTTP/1.1 200 OK\nContent-Type: text/event-stream\nTransfer-Encoding: chunked\n\n8\ndata: {}\n0\n\n",
-		Response{Status: 200, ContentType: "text/event-stream", ContentLength: -1}, "data: {}", good)
+		Response{Framed: true, Status: 200, ContentType: "text/event-stream", ContentLength: -1}, "data: {}", good)
 	f("HTTP/1.1 103 Early Hints\nLink: x\n\nHTTP/1.1 200 OK\nContent-Length: 0\n\n",
-		Response{Status: 200}, "", good)
+		Response{Framed: true, Status: 200}, "", good)
 	f("HTTP/1.1 200 OK\nContent-Encoding: gzip\nContent-Length: 3\n\nxyz",
-		Response{Status: 200, ContentLength: 3, ContentEncoding: "gzip"}, "xyz", good)
+		Response{Framed: true, Status: 200, ContentLength: 3, ContentEncoding: "gzip"}, "xyz", good)
 	f("HTTP/1.1 429 Too Many Requests\nDate: Wed, 21 Oct 2026 07:27:50 GMT\nRetry-After: Wed, 21 Oct 2026 07:28:00 GMT\nContent-Length: 2\n\n{}",
-		Response{Status: 429, ContentLength: 2, RetryIn: 10 * time.Second}, "{}", good)
+		Response{Framed: true, Status: 429, ContentLength: 2, RetryIn: 10 * time.Second}, "{}", good)
 	f("HTTP/1.1 429 Too Many Requests\nContent-Length: 2\n\n{}",
-		Response{Status: 429, ContentLength: 2}, "{}", good)
+		Response{Framed: true, Status: 429, ContentLength: 2}, "{}", good)
 	f("HTTP/1.1 503 Sorry\nretry-after-ms: 1500\nContent-Length: 0\n\n",
-		Response{Status: 503, RetryIn: 1500 * time.Millisecond}, "", good)
+		Response{Framed: true, Status: 503, RetryIn: 1500 * time.Millisecond}, "", good)
 	f("HTTP/1.1 402 Payment Required\nx-ratelimit-reset-tokens: 6m0s\nx-ratelimit-remaining-tokens: 0\nContent-Length: 0\n\n",
-		Response{Status: 402, RetryIn: 6 * time.Minute}, "", good)
+		Response{Framed: true, Status: 402, RetryIn: 6 * time.Minute}, "", good)
 	f("HTTP/1.1 200 OK\nx-ratelimit-reset-tokens: 6m0s\nRetry-After: 7\nContent-Length: 0\n\n",
-		Response{Status: 200}, "", good)
+		Response{Framed: true, Status: 200}, "", good)
 	f("HTTP/1.1 500 Sorry\nSet-Cookie: a=b\nX-Secret: Bearer sk-test\nContent-Length: 0\n\n",
-		Response{Status: 500}, "", good)
+		Response{Framed: true, Status: 500}, "", good)
+	// Whoever frames nothing cannot be seen to cut.
+	f("HTTP/1.1 200 OK\nContent-Type: text/event-stream\n\ndata: {}",
+		Response{Status: 200, ContentType: "text/event-stream", ContentLength: -1}, "data: {}", good)
 	// Every cut is an error, also the one between two chunks, which is the usual one.
 	f("HTTP/1.1 200 OK\nContent-Length: 9\n\n{}",
-		Response{Status: 200, ContentLength: 9}, "{}", cut)
+		Response{Framed: true, Status: 200, ContentLength: 9}, "{}", cut)
 	f("HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n8\ndata: {}\n",
-		Response{Status: 200, ContentLength: -1}, "data: {}", cut)
+		Response{Framed: true, Status: 200, ContentLength: -1}, "data: {}", cut)
 	f("HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n8\ndata:",
-		Response{Status: 200, ContentLength: -1}, "data:", cut)
+		Response{Framed: true, Status: 200, ContentLength: -1}, "data:", cut)
 	f("HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n8\ndata: {}\n0\n",
-		Response{Status: 200, ContentLength: -1}, "data: {}", "http: unexpected EOF reading trailer")
+		Response{Framed: true, Status: 200, ContentLength: -1}, "data: {}", "http: unexpected EOF reading trailer")
 	f("HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n",
-		Response{Status: 200, ContentLength: -1}, "", cut)
+		Response{Framed: true, Status: 200, ContentLength: -1}, "", cut)
 }
 
 // TestNoAnswer breaks the connection before an answer has begun. Each request
