@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -50,7 +51,7 @@ func TestClient(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	known, err := h.keys.Authenticate(ctx, []byte(issued.Secret.Reveal()))
+	known, err := h.keys.Authenticate(ctx, []byte(issued.Secret.Reveal()), netip.Addr{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -60,7 +60,7 @@ type NewKey struct {
 
 // spec is the key asked for. Only expires has a form of its own; keys judges the rest.
 func (k NewKey) spec(now time.Time) (keys.Spec, error) {
-	spec := keys.Spec{Tenant: k.Tenant, Name: k.Name, Models: k.Models, RequestsPerMinute: k.RequestsPerMinute}
+	spec := keys.Spec{Tenant: k.Tenant, Name: k.Name, Models: k.Models, Limits: keys.Limits{RequestsPerMinute: k.RequestsPerMinute}}
 	if k.Expires == "" {
 		return spec, nil
 	}
@@ -109,7 +109,7 @@ func (s *Server) createKey(r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, errors.Join(spec.Validate(now), err) // all bad fields at once
 	}
-	key, secret, err := s.options.Keys.Create(r.Context(), spec)
+	key, secret, err := s.options.Keys.By("admin").Create(r.Context(), spec)
 	if err != nil {
 		return answer{}, err
 	}
@@ -118,7 +118,7 @@ func (s *Server) createKey(r *http.Request) (answer, error) {
 }
 
 func (s *Server) listKeys(r *http.Request) (answer, error) {
-	all, err := s.options.Keys.List(r.Context())
+	all, _, err := s.options.Keys.List(r.Context(), keys.Filter{})
 	if err != nil {
 		return answer{}, err
 	}
@@ -139,7 +139,7 @@ func (s *Server) showKey(r *http.Request) (answer, error) {
 }
 
 func (s *Server) revokeKey(r *http.Request) (answer, error) {
-	key, err := s.options.Keys.Revoke(r.Context(), r.PathValue("id"))
+	key, err := s.options.Keys.By("admin").Revoke(r.Context(), r.PathValue("id"), keys.Soon)
 	if err != nil {
 		return answer{}, err
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"net/netip"
 	"regexp"
 	"strings"
 	"testing"
@@ -22,7 +23,7 @@ func TestLifeOfAKey(t *testing.T) {
 		`"models":["a","b*"],"requests_per_minute":60,"created_at":"NOW","expires_at":"2999-01-31T00:00:00Z"}`)
 	secret := regexp.MustCompile(`tg_\w+`).FindString(created.Body.String())
 	id := regexp.MustCompile(`key_\w+`).FindString(created.Body.String())
-	if key, err := h.keys.Authenticate(t.Context(), []byte(secret)); err != nil || key.ID != id {
+	if key, err := h.keys.Authenticate(t.Context(), []byte(secret), netip.Addr{}); err != nil || key.ID != id {
 		t.Errorf("the secret does not open its key: %v, %v", key, err)
 	}
 	if last4 := `"last4":"` + secret[len(secret)-4:] + `"`; !strings.Contains(created.Body.String(), last4) {
@@ -47,7 +48,7 @@ func TestLifeOfAKey(t *testing.T) {
 	if again := h.send("DELETE", "/admin/v1/keys/"+id, ""); again.Body.String() != first.Body.String() {
 		t.Errorf("revoking again changed the key:\n%s%s", first.Body, again.Body)
 	}
-	if _, err := h.keys.Authenticate(t.Context(), []byte(secret)); !errors.Is(err, keys.ErrRevoked) {
+	if _, err := h.keys.Authenticate(t.Context(), []byte(secret), netip.Addr{}); !errors.Is(err, keys.ErrRevoked) {
 		t.Errorf("after the revocation: %v", err)
 	}
 }

@@ -2,62 +2,105 @@ package keys
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
 	"sync"
+	"time"
 
 	bolt "go.etcd.io/bbolt"
 )
 
-// bucketName is the bucket of key records in the embedded store: public id -> document.
-const bucketName = "keys"
+// The buckets of the embedded store.
+const (
+	boltKeys    = "keys"       // public id -> version and document
+	boltTenants = "tenants"    // name -> version and document
+	boltAudit   = "keys_audit" // version, big endian -> version and document
+)
 
-// errNoBucket means that something deleted the bucket behind our back.
-var errNoBucket = errors.New(`bucket "keys" is missing`)
+// errNoBucket means that something deleted a bucket behind our back.
+var errNoBucket = errors.New("one of its buckets is missing")
+
+// graveTime is how long a deleted key is remembered.
+const graveTime = 7 * 24 * time.Hour
 
 // BoltStore keeps the records in the embedded store. The file belongs to this
-// process alone, so a copy of all records in memory (about 500 bytes each) is
+// process alone, so a copy of all records in memory (about 1 KiB each) is
 // never stale: look-ups read it, changes go to the file first.
 type BoltStore struct {
-	db *bolt.DB
+	db   *bolt.DB
+	cuts *Cuts
 
 	// writing orders the changes: file, then memory, one at a time. Look-ups do not wait for the file.
 	writing sync.Mutex
 
 	mu       sync.RWMutex
+	version  uint64 // the highest given
 	byID     map[string]Record
-	byDigest map[Digest]Record
+	byDigest map[Digest]string
+	tenants  map[string]Tenant
 }
 
 // NewBoltStore returns the Store in db, after reading every record in it. It
 // refuses a record it cannot read: half a directory would answer 401 to the other half.
 func NewBoltStore(db *bolt.DB) (*BoltStore, error) {
-	s := &BoltStore{db: db, byID: make(map[string]Record), byDigest: make(map[Digest]Record)}
-	err := db.Update(func(tx *bolt.Tx) error {
-		bucket, err := tx.CreateBucketIfNotExists([]byte(bucketName))
-		if err != nil {
-			return err
-		}
-		return bucket.ForEach(func(id, raw []byte) error {
-			record, err := decodeAs(string(id), raw)
-			if err != nil {
-				return fmt.Errorf("key %q: %w", id, err)
-			}
-			s.remember(record)
-			return nil
-		})
-	})
-	if err != nil {
+	s := &BoltStore{
+		db: db, cuts: newCuts(),
+		byID: make(map[string]Record), byDigest: make(map[Digest]string), tenants: make(map[string]Tenant),
+	}
+	if err := db.Update(s.load); err != nil {
 		return nil, fmt.Errorf("cannot read the keys in %s: %w", db.Path(), err)
 	}
 	return s, nil
 }
 
+// load makes the buckets, where they are missing, and reads what is in them.
+func (s *BoltStore) load(tx *bolt.Tx) error {
+	read := map[string]func(name, value []byte) error{
+		boltKeys: func(id, value []byte) error {
+			record, err := readRecord(string(id), value)
+			if err != nil {
+				return fmt.Errorf("key %q: %w", id, err)
+			}
+			s.remember(record)
+			return nil
+		},
+		boltTenants: func(name, value []byte) error {
+			tenant, err := readTenant(string(name), value)
+			if err != nil {
+				return fmt.Errorf("tenant %q: %w", name, err)
+			}
+			s.rememberTenant(tenant)
+			return nil
+		},
+	}
+	for _, name := range slices.Sorted(maps.Keys(read)) {
+		bucket, err := tx.CreateBucketIfNotExists([]byte(name))
+		if err != nil {
+			return err
+		}
+		if err := bucket.ForEach(read[name]); err != nil {
+			return err
+		}
+	}
+	audit, err := tx.CreateBucketIfNotExists([]byte(boltAudit))
+	if err != nil {
+		return err
+	}
+	if last, _ := audit.Cursor().Last(); last != nil {
+		s.version = max(s.version, binary.BigEndian.Uint64(last))
+	}
+	return nil
+}
+
 // ByDigest implements Finder. It allocates nothing.
-func (s *BoltStore) ByDigest(_ context.Context, digest Digest) (Record, error) {
+func (s *BoltStore) ByDigest(_ context.Context, digest Digest, _ netip.Addr) (Record, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if record, ok := s.byDigest[digest]; ok {
+	if record, ok := s.byID[s.byDigest[digest]]; ok {
 		return record, nil
 	}
 	return Record{}, ErrNotFound
@@ -74,30 +117,34 @@ func (s *BoltStore) ByID(_ context.Context, id string) (Record, error) {
 }
 
 // Insert implements Registry.
-func (s *BoltStore) Insert(ctx context.Context, record Record) error {
+func (s *BoltStore) Insert(ctx context.Context, edit Edit) (Record, error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	if s.knows(record) {
-		return ErrDuplicate
+	if _, err := s.ByID(ctx, edit.Record.Key.ID); err == nil {
+		return Record{}, ErrDuplicate
 	}
-	return s.write(ctx, record)
+	return s.write(ctx, edit)
 }
 
 // Update implements Registry.
-func (s *BoltStore) Update(ctx context.Context, id string, change func(Key) Key) (*Key, error) {
+func (s *BoltStore) Update(ctx context.Context, id string, change func(Record) (Edit, error)) (Record, error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	record, err := s.ByID(ctx, id)
 	if err != nil {
-		return nil, err
+		return Record{}, err
 	}
-	changed := change(*record.Key)
-	changed.ID = id
-	record.Key = &changed
-	if err := s.write(ctx, record); err != nil {
-		return nil, err
+	edit, err := change(record)
+	switch {
+	case errors.Is(err, errUnchanged):
+		return record, nil
+	case err != nil:
+		return Record{}, err
 	}
-	return record.Key, nil
+	key := *edit.Record.Key
+	key.ID = id
+	edit.Record.Key = &key
+	return s.write(ctx, edit)
 }
 
 // List implements Registry.
@@ -105,49 +152,93 @@ func (s *BoltStore) List(context.Context) ([]Record, error) {
 	s.mu.RLock()
 	all := make([]Record, 0, len(s.byID))
 	for _, record := range s.byID {
-		all = append(all, record)
+		if record.Key.DeletedAt.IsZero() {
+			all = append(all, record)
+		}
 	}
 	s.mu.RUnlock()
 	sortByAge(all)
 	return all, nil
 }
 
-// write puts the record into the file, then into memory. The caller holds writing.
-func (s *BoltStore) write(ctx context.Context, record Record) error {
-	if err := ctx.Err(); err != nil {
-		return err
+// Tenant implements TenantRegistry.
+func (s *BoltStore) Tenant(_ context.Context, name string) (Tenant, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if tenant, ok := s.tenants[name]; ok {
+		return tenant, nil
 	}
-	raw, err := encode(record)
+	return Tenant{}, ErrNotFound
+}
+
+// Tenants implements TenantRegistry.
+func (s *BoltStore) Tenants(context.Context) ([]Tenant, error) {
+	s.mu.RLock()
+	all := slices.AppendSeq(make([]Tenant, 0, len(s.tenants)), maps.Values(s.tenants))
+	s.mu.RUnlock()
+	sortByName(all)
+	return all, nil
+}
+
+// UpdateTenant implements TenantRegistry.
+func (s *BoltStore) UpdateTenant(ctx context.Context, name string, change func(Tenant) (TenantEdit, error)) (Tenant, error) {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	before, err := s.Tenant(ctx, name)
 	if err != nil {
-		return err
+		before = Tenant{Name: name}
 	}
-	err = s.db.Update(func(tx *bolt.Tx) error {
-		bucket := tx.Bucket([]byte(bucketName))
+	edit, err := change(before)
+	switch {
+	case errors.Is(err, errUnchanged):
+		return before, nil
+	case err != nil:
+		return Tenant{}, err
+	}
+	return s.writeTenant(ctx, edit)
+}
+
+// TenantLimits implements Memory.
+func (s *BoltStore) TenantLimits(tenant string) Limits {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.tenants[tenant].Limits
+}
+
+// Cuts implements Memory.
+func (s *BoltStore) Cuts() *Cuts { return s.cuts }
+
+// Audit implements Auditor.
+func (s *BoltStore) Audit(ctx context.Context, before uint64, limit int) ([]Entry, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	entries := []Entry{}
+	err := s.db.View(func(tx *bolt.Tx) error {
+		bucket := tx.Bucket([]byte(boltAudit))
 		if bucket == nil {
 			return errNoBucket
 		}
-		return bucket.Put([]byte(record.Key.ID), raw)
+		cursor := bucket.Cursor()
+		at, value := cursor.Last()
+		if before > 0 {
+			if at, _ = cursor.Seek(binary.BigEndian.AppendUint64(nil, before)); at == nil {
+				at, value = cursor.Last()
+			} else {
+				at, value = cursor.Prev()
+			}
+		}
+		for ; at != nil && len(entries) < limit; at, value = cursor.Prev() {
+			entry, err := readEntry(value)
+			if err != nil {
+				return err
+			}
+			entries = append(entries, entry)
+		}
+		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("%w: cannot write to %s: %w", ErrUnavailable, s.db.Path(), err)
+		return nil, fmt.Errorf("%w: cannot read the audit in %s: %w", ErrUnavailable, s.db.Path(), err)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.remember(record)
-	return nil
-}
-
-// knows tells whether the record's id or digest is taken.
-func (s *BoltStore) knows(record Record) bool {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	_, id := s.byID[record.Key.ID]
-	_, digest := s.byDigest[record.Digest]
-	return id || digest
-}
-
-// remember puts the record into memory. The caller holds mu, or is the only one who knows s.
-func (s *BoltStore) remember(record Record) {
-	s.byID[record.Key.ID] = record
-	s.byDigest[record.Digest] = record
+	return entries, nil
 }

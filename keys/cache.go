@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,9 +34,10 @@ import (
 // Nor can it keep known keys from being confirmed: at most maxUnmet questions about others are under way at a time.
 // A look-up that begins after Insert or Update returned sees the change; one made elsewhere is seen after cache_ttl at most.
 type CachedStore struct {
-	shared     Store
+	shared     Shared
 	ttl, grace time.Duration
 	started    time.Time
+	cuts       *Cuts
 	known      *otter.Cache[Digest, *entry]
 	unknown    *otter.Cache[Digest, time.Duration] // when the shared store was asked, since started
 	counts     counters
@@ -63,7 +65,7 @@ type entry struct {
 // NewCachedStore returns the cache of shared with the size and the times of c,
 // which must be valid. What it cannot ask is logged, but for outages that the store
 // logs (store.ErrRedisDown); log may be nil. Close it before what shared needs is closed.
-func NewCachedStore(shared Store, c Config, log *slog.Logger) *CachedStore {
+func NewCachedStore(shared Shared, c Config, log *slog.Logger) *CachedStore {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
@@ -72,6 +74,7 @@ func NewCachedStore(shared Store, c Config, log *slog.Logger) *CachedStore {
 		ttl:       c.CacheTTL,
 		grace:     c.OutageGrace,
 		started:   time.Now(),
+		cuts:      newCuts(),
 		known:     newMemory[*entry](c.CacheSize),
 		unknown:   newMemory[time.Duration](c.CacheSize),
 		questions: make(map[Digest]*question),
@@ -89,7 +92,7 @@ func newMemory[V any](size int) *otter.Cache[Digest, V] {
 }
 
 // ByDigest implements Finder. It allocates nothing while the record is fresh.
-func (s *CachedStore) ByDigest(ctx context.Context, digest Digest) (Record, error) {
+func (s *CachedStore) ByDigest(ctx context.Context, digest Digest, _ netip.Addr) (Record, error) {
 	seen, how := s.recall(digest)
 	if how == undecided {
 		return s.ask(ctx, digest)
@@ -114,26 +117,51 @@ func (s *CachedStore) List(ctx context.Context) ([]Record, error) {
 }
 
 // Insert implements Registry.
-func (s *CachedStore) Insert(ctx context.Context, record Record) error {
-	err := s.shared.Insert(ctx, record)
+func (s *CachedStore) Insert(ctx context.Context, edit Edit) (Record, error) {
+	record, err := s.shared.Insert(ctx, edit)
 	if err == nil {
-		s.forget(record.Digest)
+		s.forgetAll(record)
 	}
-	return err
+	return record, err
 }
 
 // Update implements Registry.
-func (s *CachedStore) Update(ctx context.Context, id string, change func(Key) Key) (*Key, error) {
-	// The digest is learned first: were it unknown after the change, the old record would have to stay in use.
-	record, err := s.shared.ByID(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	key, err := s.shared.Update(ctx, id, change)
+func (s *CachedStore) Update(ctx context.Context, id string, change func(Record) (Edit, error)) (Record, error) {
+	record, err := s.shared.Update(ctx, id, change)
 	if err == nil {
-		s.forget(record.Digest)
+		s.forgetAll(record)
 	}
-	return key, err
+	return record, err
+}
+
+// Tenant implements TenantRegistry: it asks the shared store.
+func (s *CachedStore) Tenant(ctx context.Context, name string) (Tenant, error) {
+	return s.shared.Tenant(ctx, name)
+}
+
+// Tenants implements TenantRegistry: it asks the shared store.
+func (s *CachedStore) Tenants(ctx context.Context) ([]Tenant, error) { return s.shared.Tenants(ctx) }
+
+// UpdateTenant implements TenantRegistry.
+func (s *CachedStore) UpdateTenant(ctx context.Context, name string, change func(Tenant) (TenantEdit, error)) (Tenant, error) {
+	return s.shared.UpdateTenant(ctx, name, change)
+}
+
+// Audit implements Auditor: it asks the shared store.
+func (s *CachedStore) Audit(ctx context.Context, before uint64, limit int) ([]Entry, error) {
+	return s.shared.Audit(ctx, before, limit)
+}
+
+// TenantLimits implements Memory.
+func (s *CachedStore) TenantLimits(string) Limits { return Limits{} }
+
+// Cuts implements Memory.
+func (s *CachedStore) Cuts() *Cuts { return s.cuts }
+
+func (s *CachedStore) forgetAll(record Record) {
+	for _, secret := range record.Secrets {
+		s.forget(secret.Digest)
+	}
 }
 
 // Close ends the questions that are under way and waits for them. Later look-ups are answered as in an outage.

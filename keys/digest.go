@@ -10,14 +10,14 @@ import (
 	"tollgate/telemetry"
 )
 
-// Digest is what is stored in place of a secret: its SHA-256, or its HMAC-SHA256
-// under the pepper. A slow password hash would add nothing: a secret has 190 random bits.
+// Digest is what is stored in place of a secret: its SHA-256, or the HMAC-SHA256 of
+// that under the pepper, so that a secret can be imported by its SHA-256 alone. A slow password hash would add nothing: a secret has 190 random bits.
 type Digest [sha256.Size]byte
 
 // The schemes a Record names: how its digest was made.
 const (
 	schemePlain    = "sha256"
-	schemePeppered = "hmac-sha256:" // then the fingerprint of the pepper
+	schemePeppered = "hmac-sha256-2:" // then the fingerprint of the pepper
 )
 
 // digester turns secrets into digests.
@@ -45,13 +45,19 @@ func newDigester(pepper telemetry.Secret) digester {
 
 // digest does not retain secret.
 func (d digester) digest(secret []byte) Digest {
+	return d.stored(sha256.Sum256(secret))
+}
+
+// stored is the digest of the secret that has this SHA-256.
+func (d digester) stored(sum Digest) Digest {
 	if d.macs == nil {
-		return sha256.Sum256(secret)
+		return sum
 	}
 	m := d.macs.Get().(*mac)
 	defer d.macs.Put(m)
 	m.Reset()
-	_, _ = m.Write(secret) // a hash never fails
+	m.sum = sum
+	_, _ = m.Write(m.sum[:]) // a hash never fails
 	m.Sum(m.sum[:0])
 	return m.sum
 }

@@ -5,10 +5,8 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
-	"slices"
+	"net/netip"
 	"time"
-
-	"tollgate/telemetry"
 )
 
 // Directory knows every tenant key. It is safe for concurrent use.
@@ -24,72 +22,101 @@ func New(s Store, c Config) *Directory {
 }
 
 // Authenticate returns the active key whose secret was presented, the bare secret
-// without "Bearer ". It does not retain presented, and allocates nothing of its own.
+// without "Bearer ", by a client at the address from. It does not retain presented, and
+// allocates nothing of its own.
 //
-// The errors are ErrMalformed (no store was asked), ErrUnknown, ErrRevoked,
+// The errors are ErrMalformed (no store was asked), ErrUnknown, ErrRevoked, ErrDisabled,
 // ErrExpired and ErrUnavailable. A client must get one and the same answer for the
-// first four; for ErrUnavailable nothing is known and the answer is not "no".
-func (d *Directory) Authenticate(ctx context.Context, presented []byte) (*Key, error) {
+// first five; for ErrUnavailable nothing is known and the answer is not "no".
+func (d *Directory) Authenticate(ctx context.Context, presented []byte, from netip.Addr) (*Key, error) {
 	if !wellFormed(presented) {
 		return nil, ErrMalformed
 	}
 	digest := d.digester.digest(presented)
-	record, err := d.store.ByDigest(ctx, digest)
+	record, err := d.store.ByDigest(ctx, digest, from)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return nil, asUnavailable(err)
 	}
-	// The comparison runs for unknown secrets too (against zeroes), so that all refusals take one path. It also means
-	// that a store that answers with the wrong record lets nobody in.
-	if subtle.ConstantTimeCompare(record.Digest[:], digest[:]) != 1 || record.Key == nil {
+	// The comparison runs for unknown secrets too, so that all refusals take one path. It also means that a store that
+	// answers with the wrong record lets nobody in.
+	secret, ok := record.secret(digest)
+	if !ok || record.Key == nil {
 		return nil, ErrUnknown
 	}
-	switch record.Key.State(d.now()) {
+	now := d.now()
+	switch record.Key.State(now) {
 	case StateRevoked:
 		return nil, ErrRevoked
 	case StateExpired:
 		return nil, ErrExpired
-	default:
-		return record.Key, nil
+	case StateDisabled:
+		return nil, ErrDisabled
 	}
+	if !secret.Until.IsZero() && !now.Before(secret.Until) {
+		return nil, ErrExpired
+	}
+	return record.Key, nil
 }
 
-// Create issues a key and returns its secret: the only time that it is seen. A
-// Spec that cannot be accepted gives one *FieldError for each bad field, joined
-// (see FieldErrors). On an error no key was issued, or nobody knows its secret.
-func (d *Directory) Create(ctx context.Context, spec Spec) (*Key, telemetry.Secret, error) {
-	now := d.now().UTC().Truncate(time.Millisecond)
-	if err := spec.Validate(now); err != nil {
-		return nil, "", err
+// secret is the one with this digest. Every one is compared, and at least one that is none.
+func (r Record) secret(digest Digest) (found StoredSecret, ok bool) {
+	var none Digest
+	subtle.ConstantTimeCompare(none[:], digest[:])
+	for i := range r.Secrets {
+		if subtle.ConstantTimeCompare(r.Secrets[i].Digest[:], digest[:]) == 1 {
+			found, ok = r.Secrets[i], true
+		}
 	}
-	secret := mintSecret()
-	key := &Key{
-		ID:                mintID(),
-		Tenant:            spec.Tenant,
-		Name:              spec.Name,
-		Last4:             string(secret[len(secret)-4:]),
-		Models:            slices.Clone(spec.Models),
-		RequestsPerMinute: spec.RequestsPerMinute,
-		CreatedAt:         now,
-		ExpiresAt:         inUTC(spec.ExpiresAt),
-	}
-	err := d.store.Insert(ctx, Record{Key: key, Digest: d.digester.digest(secret), Scheme: d.digester.scheme})
-	if err != nil {
-		return nil, "", fmt.Errorf("cannot store the new key: %w", err)
-	}
-	return key, telemetry.Secret(secret), nil
+	return found, ok
 }
 
-// List returns every key, revoked and expired ones included, oldest first.
-func (d *Directory) List(ctx context.Context) ([]*Key, error) {
+// TenantLimits returns what all keys of the tenant may use together. It allocates nothing and asks nobody.
+func (d *Directory) TenantLimits(tenant string) Limits { return d.store.TenantLimits(tenant) }
+
+// Cuts are the keys whose answers in progress must end.
+func (d *Directory) Cuts() *Cuts { return d.store.Cuts() }
+
+// Filter says which keys a list shall have. An empty field admits every key.
+type Filter struct {
+	// Tenant is whose keys.
+	Tenant string
+	// Name is their label, exactly.
+	Name string
+	// State is where they stand now.
+	State State
+	// After is the id of the last key of the page before; empty: from the beginning.
+	After string
+	// Limit is how many keys at most; 0 means all.
+	Limit int
+}
+
+// List returns the keys that the filter admits, oldest first, and whether there are more of them.
+// A FieldError about "after": there is no such key any more.
+func (d *Directory) List(ctx context.Context, f Filter) (page []*Key, more bool, err error) {
 	records, err := d.store.List(ctx)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	all := make([]*Key, len(records))
-	for i, r := range records {
-		all[i] = r.Key
+	now, begun := d.now(), f.After == ""
+	for _, r := range records {
+		switch {
+		case !begun:
+			begun = r.Key.ID == f.After
+		case !f.admits(r.Key, now):
+		case f.Limit > 0 && len(page) == f.Limit:
+			return page, true, nil
+		default:
+			page = append(page, r.Key)
+		}
 	}
-	return all, nil
+	if !begun {
+		return nil, false, &FieldError{Field: "after", Problem: "must be the id of a key that still exists: begin the list anew, got " + excerpt(f.After)}
+	}
+	return page, false, nil
+}
+
+func (f Filter) admits(k *Key, now time.Time) bool {
+	return (f.Tenant == "" || k.Tenant == f.Tenant) && (f.Name == "" || k.Name == f.Name) && (f.State == "" || k.State(now) == f.State)
 }
 
 // Show returns the key with this id, whatever its state, or ErrNotFound.
@@ -98,19 +125,56 @@ func (d *Directory) Show(ctx context.Context, id string) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !record.Key.DeletedAt.IsZero() {
+		return nil, ErrNotFound
+	}
 	return record.Key, nil
 }
 
-// Revoke ends the key with this id for good and returns it; its record stays, for
-// the bills that name it. Revoking a revoked key changes nothing. ErrNotFound: there is no such key.
-func (d *Directory) Revoke(ctx context.Context, id string) (*Key, error) {
-	now := d.now().UTC().Truncate(time.Millisecond)
-	return d.store.Update(ctx, id, func(k Key) Key {
-		if k.RevokedAt.IsZero() {
-			k.RevokedAt = now
+// Tenants returns every tenant that has limits of its own, by name.
+func (d *Directory) Tenants(ctx context.Context) ([]Tenant, error) { return d.store.Tenants(ctx) }
+
+// Tenant returns one tenant, or ErrNotFound.
+func (d *Directory) Tenant(ctx context.Context, name string) (Tenant, error) {
+	return d.store.Tenant(ctx, name)
+}
+
+// AuditQuery says which changes an operator wants to see. An empty field admits every one.
+type AuditQuery struct {
+	// KeyID is the key that was changed, Tenant whose it is, By who did it.
+	KeyID, Tenant, By string
+	// Before is the version below which to begin; 0: with the latest.
+	Before uint64
+	// Limit is how many entries at most; 0 means all.
+	Limit int
+}
+
+// Audit returns the changes that q admits, latest first, and whether there are more of them.
+func (d *Directory) Audit(ctx context.Context, q AuditQuery) (page []Entry, more bool, err error) {
+	const chunk = 1000
+	for before := q.Before; ; {
+		entries, err := d.store.Audit(ctx, before, chunk)
+		if err != nil {
+			return nil, false, err
 		}
-		return k
-	})
+		for _, e := range entries {
+			if !q.admits(e) {
+				continue
+			}
+			if q.Limit > 0 && len(page) == q.Limit {
+				return page, true, nil
+			}
+			page = append(page, e)
+		}
+		if len(entries) < chunk {
+			return page, false, nil
+		}
+		before = entries[len(entries)-1].Version
+	}
+}
+
+func (q AuditQuery) admits(e Entry) bool {
+	return (q.KeyID == "" || e.KeyID == q.KeyID) && (q.Tenant == "" || e.Tenant == q.Tenant) && (q.By == "" || e.By == q.By)
 }
 
 // Mispeppered counts the active keys whose secrets were hashed under another pepper
@@ -123,7 +187,7 @@ func (d *Directory) Mispeppered(ctx context.Context) (int, error) {
 	}
 	now, n := d.now(), 0
 	for _, r := range records {
-		if r.Scheme != d.digester.scheme && r.Key.State(now) == StateActive {
+		if r.Secrets[0].Scheme != d.digester.scheme && r.Key.State(now) == StateActive {
 			n++
 		}
 	}

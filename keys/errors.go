@@ -3,7 +3,7 @@ package keys
 import "errors"
 
 // Why a presented secret was refused. A client gets the same answer for the first
-// four, or the answer would tell which secrets once existed; logs may tell them apart.
+// five, or the answer would tell which secrets once existed; logs may tell them apart.
 var (
 	// ErrMalformed says that the secret does not have the form of one, or its checksum is wrong: no store was asked.
 	ErrMalformed = errors.New("malformed key")
@@ -11,14 +11,22 @@ var (
 	ErrUnknown = errors.New("unknown key")
 	// ErrRevoked says that the key was revoked.
 	ErrRevoked = errors.New("revoked key")
-	// ErrExpired says that the key's time is over.
+	// ErrDisabled says that the key is disabled for now.
+	ErrDisabled = errors.New("disabled key")
+	// ErrExpired says that the time of the key, or of a secret that was rotated, is over.
 	ErrExpired = errors.New("expired key")
 	// ErrUnavailable says that the store could not answer: nothing is known about the secret.
 	ErrUnavailable = errors.New("key store unavailable")
 )
 
-// ErrNotFound says that no key has the id (Show, Revoke) or the digest (Store) asked for.
-var ErrNotFound = errors.New("no such key")
+// ErrNotFound says that no key has the id or the digest asked for, or that no tenant has the name.
+var ErrNotFound = errors.New("no such key or tenant")
+
+// ErrRevokedForGood says that a revoked key cannot be changed any more: only deleted.
+var ErrRevokedForGood = errors.New("the key is revoked for good")
+
+// ErrTooManySecrets says that a key has maxSecrets secrets in grace: the next rotation must wait until one has ended.
+var ErrTooManySecrets = errors.New("too many secrets of the key are in grace")
 
 // ErrUnreadable says that a store holds a record that this binary cannot read, such as a newer one's, and names its id.
 // It comes with ErrUnavailable: nothing is known about the key, and what was known before may have been revoked.
@@ -27,9 +35,9 @@ var ErrUnreadable = errors.New("unreadable key record")
 // ErrDuplicate says that a record with this id or digest exists; Insert never overwrites.
 var ErrDuplicate = errors.New("key exists already")
 
-// FieldError is one field of a Spec that cannot be accepted. Create joins one for each bad field.
+// FieldError is one field of a Spec that cannot be accepted. Calls join one for each bad field.
 type FieldError struct {
-	// Field is the field's name in the admin API: tenant, name, models, requests_per_minute or expires.
+	// Field is the field's name in the admin API, such as requests_per_minute.
 	Field string
 	// Problem says what the field must be and what it is.
 	Problem string

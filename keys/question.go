@@ -3,6 +3,7 @@ package keys
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"runtime/debug"
 	"time"
 
@@ -128,7 +129,7 @@ func (s *CachedStore) consult(ctx context.Context, digest Digest) (record Record
 			record, err = Record{}, errPanic
 		}
 	}()
-	return s.shared.ByDigest(ctx, digest)
+	return s.shared.ByDigest(ctx, digest, netip.Addr{})
 }
 
 // note remembers whether the shared store answers, and logs what nobody else would.

@@ -3,7 +3,12 @@ package keys
 import (
 	"bytes"
 	"crypto/rand"
+	"crypto/sha256"
 	"hash/crc32"
+	"math/big"
+	"slices"
+
+	"tollgate/telemetry"
 )
 
 // The form of a secret: the prefix lets a secret scanner find one, the checksum
@@ -37,14 +42,31 @@ func mintID() string {
 	return string(appendRandom([]byte(idPrefix), idRandom))
 }
 
-// wellFormed tells whether presented could be a secret: its length, its prefix and its checksum.
+// The length of a secret that was imported: its form is that of whoever made it.
+const (
+	minForeign = 16
+	maxForeign = 256
+)
+
+// wellFormed tells whether presented could be a secret: one of ours by its length and its
+// checksum, or an imported one, which is visible ASCII of some length.
 func wellFormed(presented []byte) bool {
-	if len(presented) != secretLen || string(presented[:len(secretPrefix)]) != secretPrefix {
+	if len(presented) < minForeign || len(presented) > maxForeign {
+		return false
+	}
+	if string(presented[:len(secretPrefix)]) != secretPrefix {
+		return !slices.ContainsFunc(presented, func(c byte) bool { return c <= ' ' || c > '~' })
+	}
+	if len(presented) != secretLen {
 		return false
 	}
 	sum := checksum(presented[:secretBody])
 	return bytes.Equal(presented[secretBody:], sum[:])
 }
+
+// NewSecret returns a new secret in clear text, for an operator who issues a key by its
+// hash: so nobody else ever sees it, and the call can be made again where its answer was lost.
+func NewSecret() telemetry.Secret { return telemetry.Secret(mintSecret()) }
 
 // checksum is the CRC-32 (IEEE) of body in base62, most significant digit first.
 func checksum(body []byte) [secretChecksum]byte {
@@ -71,4 +93,12 @@ func appendRandom(dst []byte, n int) []byte {
 		}
 	}
 	return dst
+}
+
+// derivedID is the public id of the key whose first secret has this digest, where
+// that must be the same each time. It tells nothing about the digest.
+func derivedID(digest Digest) string {
+	sum := sha256.Sum256(append([]byte("tollgate: the id of the key with this digest\x00"), digest[:]...))
+	text := new(big.Int).SetBytes(sum[:]).Text(len(base62))
+	return idPrefix + text[len(text)-idRandom:]
 }

@@ -3,6 +3,7 @@ package keys
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -12,42 +13,100 @@ import (
 
 // The bounds of a Spec.
 const (
-	maxTenant            = 32
-	maxName              = 64
-	maxModels            = 64
-	maxModelPattern      = 128
-	maxRequestsPerMinute = 1_000_000_000
+	maxTenant       = 32
+	maxName         = 64
+	maxModels       = 64
+	maxModelPattern = 128
+	maxCIDRs        = 64
+	maxPerMinute    = 1_000_000_000
+	maxTokens       = 1_000_000_000_000
+	maxConcurrent   = 1_000_000
 )
 
-// Spec is what an operator asks of a new key.
+// Spec is what an operator asks of a key: all of it that can be chosen.
 type Spec struct {
 	// Tenant is who pays: 1 to 32 lower-case letters, digits and inner hyphens. Nothing that separates or tags parts of a
-	// store's keys (':', '{', '}') may stand in it, so that no two tenants can ever be confused.
+	// store's keys (':', '{', '}') may stand in it, so that no two tenants can ever be confused. It never changes.
 	Tenant string
 	// Name is the operator's label: 1 to 64 printable characters, without a space at either end.
 	Name string
 	// Models lists what the key may use, exact names or "prefix*", at most 64; none means every model.
 	Models []string
-	// RequestsPerMinute is the key's own rate limit, at most 1e9; 0 means the configured default.
-	RequestsPerMinute int
+	// CIDRs lists where its requests may come from, at most 64 prefixes; none means anywhere.
+	CIDRs []netip.Prefix
+	// Limits are the key's own.
+	Limits
+	// Budget is what the key may spend; the zero Budget bounds nothing.
+	Budget Budget
 	// ExpiresAt is the first moment at which the key is refused, in the future; zero means never.
 	ExpiresAt time.Time
+	// Disabled keys are refused until they are enabled again.
+	Disabled bool
+}
+
+// TenantSpec is what an operator asks for all keys of a tenant.
+type TenantSpec struct {
+	Limits
+	Budget Budget
 }
 
 // Validate returns one *FieldError for each bad field, joined; now is what the expiry must lie behind.
 func (s Spec) Validate(now time.Time) error {
-	var errs []error
-	check := func(field, problem string) {
-		if problem != "" {
-			errs = append(errs, &FieldError{Field: field, Problem: problem})
-		}
+	return s.validate(expiryProblem(s.ExpiresAt, now))
+}
+
+func (s Spec) validate(expiry string) error {
+	var p problems
+	p.add("tenant", tenantProblem(s.Tenant))
+	p.add("name", nameProblem(s.Name))
+	p.add("models", modelsProblem(s.Models))
+	p.add("cidrs", cidrsProblem(s.CIDRs))
+	p.limits(s.Limits)
+	p.budget(s.Budget)
+	p.add("expires", expiry)
+	return errors.Join(p...)
+}
+
+// Validate returns one *FieldError for each bad field, joined.
+func (s TenantSpec) Validate() error {
+	var p problems
+	p.limits(s.Limits)
+	p.budget(s.Budget)
+	return errors.Join(p...)
+}
+
+// problems are *FieldErrors.
+type problems []error
+
+func (p *problems) add(field, problem string) {
+	if problem != "" {
+		*p = append(*p, &FieldError{Field: field, Problem: problem})
 	}
-	check("tenant", tenantProblem(s.Tenant))
-	check("name", nameProblem(s.Name))
-	check("models", modelsProblem(s.Models))
-	check("requests_per_minute", rateProblem(s.RequestsPerMinute))
-	check("expires", expiryProblem(s.ExpiresAt, now))
-	return errors.Join(errs...)
+}
+
+func (p *problems) limits(l Limits) {
+	p.add("requests_per_minute", rangeProblem(l.RequestsPerMinute, maxPerMinute))
+	p.add("burst", burstProblem(l))
+	p.add("tokens_per_minute", rangeProblem(l.TokensPerMinute, maxTokens))
+	p.add("concurrent", rangeProblem(l.Concurrent, maxConcurrent))
+}
+
+func (p *problems) budget(b Budget) {
+	switch {
+	case b.NanoUSD < 0:
+		p.add("budget_usd", "must be an amount of dollars such as \"25\" or \"0.50\", or \"\" for no budget")
+	case b.NanoUSD == 0 && b.Per != "":
+		p.add("budget_usd", "must be above 0 where budget_period is given")
+	}
+	switch b.Per {
+	case PerDay, PerMonth, InTotal:
+	case "":
+		if b.NanoUSD > 0 {
+			p.add("budget_period", "must be day, month or total where budget_usd is given")
+		}
+	default:
+		p.add("budget_period", "must be day, month or total, got "+excerpt(string(b.Per)))
+	}
 }
 
 func tenantProblem(tenant string) string {
@@ -98,11 +157,30 @@ func isModelPattern(pattern string) bool {
 	return true
 }
 
-func rateProblem(perMinute int) string {
-	if perMinute < 0 || perMinute > maxRequestsPerMinute {
-		return fmt.Sprintf("must be 0 (the configured default) to %d, got %d", maxRequestsPerMinute, perMinute)
+func cidrsProblem(cidrs []netip.Prefix) string {
+	if len(cidrs) > maxCIDRs {
+		return fmt.Sprintf("must be at most %d entries, got %d", maxCIDRs, len(cidrs))
+	}
+	for _, p := range cidrs {
+		if !p.IsValid() || p != p.Masked() || p.Addr().Is4In6() {
+			return fmt.Sprintf("each must be a prefix such as 203.0.113.0/24 or 2001:db8::/32, without bits behind its length, got %s", excerpt(p.String()))
+		}
 	}
 	return ""
+}
+
+func rangeProblem(n, most int) string {
+	if n < 0 || n > most {
+		return fmt.Sprintf("must be 0 (none of its own) to %d, got %d", most, n)
+	}
+	return ""
+}
+
+func burstProblem(l Limits) string {
+	if l.Burst > 0 && l.RequestsPerMinute == 0 {
+		return "must come with requests_per_minute, whose bucket it sizes"
+	}
+	return rangeProblem(l.Burst, maxPerMinute)
 }
 
 func expiryProblem(expires, now time.Time) string {

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"net/netip"
 
 	"tollgate/ratelimit"
 
@@ -15,7 +16,7 @@ func (x *exchange) authenticate(ctx *fasthttp.RequestCtx) error {
 	if !ok {
 		return errMissingKey
 	}
-	key, err := x.gateway.Keys.Authenticate(x.gateway.running, secret)
+	key, err := x.gateway.Keys.Authenticate(x.gateway.running, secret, netip.Addr{})
 	if err != nil {
 		return err
 	}

@@ -69,7 +69,7 @@ func TestExplainRefusals(t *testing.T) {
 	r := newRig(t, answering(someAnswer), rigOptions{memory: true, perMinute: 60, server: func(c *Config) { c.MaxRequestBody = 300 }})
 	narrow, _ := r.issue(keys.Spec{Models: []string{"any"}})
 	revoked, _ := r.issue(keys.Spec{})
-	revoked, err := r.keys.Revoke(t.Context(), revoked.ID)
+	revoked, err := r.keys.By("test").Revoke(t.Context(), revoked.ID, keys.Soon)
 	must(t, err)
 	f := func(key *keys.Key, body, stages string, status int, code, param string) {
 		t.Helper()

@@ -175,7 +175,7 @@ func fixedFailure(err error) (Failure, bool) {
 	}
 	// Unknown, revoked, expired and misspelt keys read the same: the difference
 	// would tell a stranger which secrets once existed.
-	for _, bad := range [...]error{keys.ErrMalformed, keys.ErrUnknown, keys.ErrRevoked, keys.ErrExpired} {
+	for _, bad := range [...]error{keys.ErrMalformed, keys.ErrUnknown, keys.ErrRevoked, keys.ErrDisabled, keys.ErrExpired} {
 		if errors.Is(err, bad) {
 			return Failure{Status: 401, Type: typeInvalid, Code: "invalid_api_key", Message: "the API key is not valid: check it, or ask for a new one"}, true
 		}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -45,7 +46,7 @@ func benchmarkRequest(b *testing.B, body string, leg Leg) {
 		ctx.Request.SetBodyStream(strings.NewReader(body), len(body))
 		x := g.newExchange(&ctx)
 		x.route, x.http11, x.framed = routeChat, true, true
-		key, err := g.Keys.Authenticate(context.Background(), []byte(secret))
+		key, err := g.Keys.Authenticate(context.Background(), []byte(secret), netip.Addr{})
 		must(b, err)
 		x.key = key
 		ctx.Request.Header.SetContentLength(len(body))
@@ -68,7 +69,7 @@ func benchGateway(b *testing.B, leg Leg) (*Gateway, string) {
 	keyStore, err := keys.NewBoltStore(db)
 	must(b, err)
 	directory := keys.New(keyStore, keys.DefaultConfig())
-	_, secret, err := directory.Create(context.Background(), keys.Spec{Tenant: "acme", Name: "bench"})
+	_, secret, err := directory.By("test").Create(context.Background(), keys.Spec{Tenant: "acme", Name: "bench"})
 	must(b, err)
 	table, err := upstream.NewTable(rigUpstreams(nil), upstream.TableOptions{})
 	must(b, err)

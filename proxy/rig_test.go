@@ -170,7 +170,7 @@ func (r *rig) issue(spec keys.Spec) (*keys.Key, telemetry.Secret) {
 	if spec.Name == "" {
 		spec.Name = "test"
 	}
-	key, secret, err := r.keys.Create(context.Background(), spec)
+	key, secret, err := r.keys.By("test").Create(context.Background(), spec)
 	must(r.t, err)
 	return key, secret
 }

@@ -128,7 +128,7 @@ func TestWhoMayAsk(t *testing.T) {
 		noModel = `{"error":{"message":"the model does not exist or this key may not use it","type":"invalid_request_error","param":"model","code":"model_not_found"}}`
 	)
 	gone, goneSecret := r.issue(keys.Spec{})
-	_, err := r.keys.Revoke(t.Context(), gone.ID)
+	_, err := r.keys.By("test").Revoke(t.Context(), gone.ID, keys.Soon)
 	must(t, err)
 	f("a key of another kind", "sk-1234", "any", 401, badKey)
 	f("a mistyped key", r.secret[:len(r.secret)-1]+"!", "any", 401, badKey)
@@ -150,7 +150,7 @@ func TestWhoMayAsk(t *testing.T) {
 // TestRateLimit spends a bucket: the refusal is true to its Retry-After, leaves
 // no record, and consumes nothing.
 func TestRateLimit(t *testing.T) {
-	r := newRig(t, answering(someAnswer), rigOptions{spec: keys.Spec{RequestsPerMinute: 3}})
+	r := newRig(t, answering(someAnswer), rigOptions{spec: keys.Spec{Limits: keys.Limits{RequestsPerMinute: 3}}})
 	for left := 2; left >= 0; left-- {
 		got := r.ask(plainAlias)
 		if got.status != 200 || got.header.Get("X-Ratelimit-Remaining-Requests") != strconv.Itoa(left) {
@@ -356,7 +356,7 @@ func TestShutdown(t *testing.T) {
 
 // TestSelf is what a key may see of the gateway and of itself.
 func TestSelf(t *testing.T) {
-	r := newRig(t, answering(someAnswer), rigOptions{spec: keys.Spec{Models: []string{"gemini-2.*"}, RequestsPerMinute: 60}})
+	r := newRig(t, answering(someAnswer), rigOptions{spec: keys.Spec{Models: []string{"gemini-2.*"}, Limits: keys.Limits{RequestsPerMinute: 60}}})
 	f := func(method, path string, status int, want string) {
 		t.Helper()
 		got := r.do(method, path, "")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 	"os"
 	"strings"
 	"sync"
@@ -71,7 +72,7 @@ func newStorm(t *testing.T, change func(*upstream.Config), providers []*scripted
 	prices, err := usage.NewPriceBook(usage.Config{Prices: []usage.PriceConfig{{Model: "m", From: "1999-01-01", Input: "1.00", Output: "2.00"}}})
 	must(t, err)
 	directory := keys.New(new(oneKey), keys.DefaultConfig())
-	_, secret, err := directory.Create(t.Context(), keys.Spec{Tenant: "acme", Name: "storm"})
+	_, secret, err := directory.By("test").Create(t.Context(), keys.Spec{Tenant: "acme", Name: "storm"})
 	must(t, err)
 	s.head = "POST /v1/chat/completions HTTP/1.1\r\nHost: gateway\r\nAuthorization: Bearer " + secret.Reveal() + "\r\nContent-Length: %d\r\n\r\n"
 	s.gateway = New(Options{
@@ -269,9 +270,15 @@ type oneKey struct {
 	record keys.Record
 }
 
-func (o *oneKey) Insert(_ context.Context, r keys.Record) error {
-	o.record = r
-	return nil
+func (o *oneKey) Insert(_ context.Context, edit keys.Edit) (keys.Record, error) {
+	o.record = edit.Record
+	return o.record, nil
 }
 
-func (o *oneKey) ByDigest(context.Context, keys.Digest) (keys.Record, error) { return o.record, nil }
+func (o *oneKey) ByDigest(context.Context, keys.Digest, netip.Addr) (keys.Record, error) {
+	return o.record, nil
+}
+
+func (o *oneKey) TenantLimits(string) keys.Limits { return keys.Limits{} }
+
+func (o *oneKey) Cuts() *keys.Cuts { return new(keys.Cuts) }

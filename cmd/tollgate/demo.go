@@ -105,7 +105,7 @@ func (d *demo) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	_, secret, err := p.keys.Create(ctx, keys.Spec{Tenant: "demo", Name: "demo"})
+	_, secret, err := p.keys.By("demo").Create(ctx, keys.Spec{Tenant: "demo", Name: "demo"})
 	if err != nil {
 		return errors.Join(err, p.stop())
 	}

@@ -54,7 +54,7 @@ func consulted(t *testing.T, o *oracle) (key string, g served) {
 		t.Fatal(err)
 	}
 	directory := keys.New(keyStore, keys.Config{})
-	issued, _, err := directory.Create(t.Context(), keys.Spec{Tenant: "acme", Name: "ci"})
+	issued, _, err := directory.By("test").Create(t.Context(), keys.Spec{Tenant: "acme", Name: "ci"})
 	if err != nil {
 		t.Fatal(err)
 	}

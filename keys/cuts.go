@@ -1,0 +1,74 @@
+package keys
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// maxCuts bounds the keys that Cuts remembers; beyond it the oldest are forgotten.
+const maxCuts = 10_000
+
+// Cuts are the keys that were revoked at once: their answers in progress end at the
+// next event. It is safe for concurrent use.
+type Cuts struct {
+	generation atomic.Uint64 // grows with each new cut
+
+	mu   sync.Mutex
+	ids  map[string]struct{}
+	ring []string // the ids by age, once there are maxCuts
+	next int      // the oldest of ring
+}
+
+func newCuts() *Cuts { return &Cuts{ids: make(map[string]struct{})} }
+
+// sever says that the answers of the key with this id must end.
+func (c *Cuts) sever(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, known := c.ids[id]; known {
+		return
+	}
+	if len(c.ring) < maxCuts {
+		c.ring = append(c.ring, id)
+	} else {
+		delete(c.ids, c.ring[c.next])
+		c.ring[c.next] = id
+		c.next = (c.next + 1) % maxCuts
+	}
+	c.ids[id] = struct{}{}
+	c.generation.Add(1)
+}
+
+func (c *Cuts) has(id string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, known := c.ids[id]
+	return known
+}
+
+// Watch returns a look at whether this key was severed. Take it before the key is authenticated anew
+// or at once after: what was severed before the look began is told as well.
+func (c *Cuts) Watch(id string) Watch { return Watch{cuts: c, id: id} }
+
+// Watch looks at one key. It belongs to one goroutine; the zero Watch never sees anything.
+type Watch struct {
+	cuts *Cuts
+	id   string
+	seen uint64 // the generation that was looked at
+}
+
+// Severed tells whether answers of the key must end. It costs one atomic load while nothing was severed.
+func (w *Watch) Severed() bool {
+	if w.cuts == nil {
+		return false
+	}
+	now := w.cuts.generation.Load()
+	if now == w.seen {
+		return false
+	}
+	if w.cuts.has(w.id) {
+		return true
+	}
+	w.seen = now
+	return false
+}
