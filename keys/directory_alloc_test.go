@@ -4,6 +4,7 @@ package keys
 
 import (
 	"context"
+	"net/netip"
 	"testing"
 )
 
@@ -11,7 +12,7 @@ import (
 func TestAuthenticateWithPepperDoesNotAllocate(t *testing.T) {
 	d, secret := timedDirectory(t, testPepper)
 	ctx := context.Background()
-	if n := testing.AllocsPerRun(200, func() { _, _ = d.Authenticate(ctx, secret) }); n != 0 {
+	if n := testing.AllocsPerRun(200, func() { _, _ = d.Authenticate(ctx, secret, netip.Addr{}) }); n != 0 {
 		t.Errorf("%v allocations, want 0", n)
 	}
 }

@@ -3,6 +3,7 @@ package keys
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"sync"
 	"testing"
 	"time"
@@ -30,7 +31,7 @@ func newDirectory(t testing.TB, s Store, pepper telemetry.Secret) (*Directory, *
 
 func create(t testing.TB, d *Directory, spec Spec) (*Key, []byte) {
 	t.Helper()
-	key, secret, err := d.Create(t.Context(), spec)
+	key, secret, err := d.By("test").Create(t.Context(), spec)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +40,7 @@ func create(t testing.TB, d *Directory, spec Spec) (*Key, []byte) {
 
 func wantRefused(t testing.TB, d *Directory, presented []byte, want error) {
 	t.Helper()
-	key, err := d.Authenticate(t.Context(), presented)
+	key, err := d.Authenticate(t.Context(), presented, netip.Addr{})
 	if key != nil || !errors.Is(err, want) {
 		t.Errorf("Authenticate: got %v, %v; want %v", key, err, want)
 	}
@@ -47,7 +48,7 @@ func wantRefused(t testing.TB, d *Directory, presented []byte, want error) {
 
 func wantAdmitted(t testing.TB, d *Directory, presented []byte, want *Key) {
 	t.Helper()
-	key, err := d.Authenticate(t.Context(), presented)
+	key, err := d.Authenticate(t.Context(), presented, netip.Addr{})
 	if err != nil {
 		t.Errorf("Authenticate: %v", err)
 	} else if diff := cmp.Diff(want, key); diff != "" {
@@ -60,14 +61,15 @@ func TestLifeOfAKey(t *testing.T) {
 		d, clock := newDirectory(t, newBoltStore(t, openBolt(t, t.TempDir())), pepper)
 		models := []string{"gemini-*"}
 		key, secret := create(t, d, Spec{
-			Tenant: "acme", Name: "ci", Models: models, RequestsPerMinute: 60,
+			Tenant: "acme", Name: "ci", Models: models, Limits: Limits{RequestsPerMinute: 60},
 			ExpiresAt: clock.at.Add(time.Hour).In(time.FixedZone("", 3600)),
 		})
 		models[0] = "changed by the caller"
 		want := &Key{
-			ID: key.ID, Tenant: "acme", Name: "ci", Last4: string(secret[37:]), Models: []string{"gemini-*"}, RequestsPerMinute: 60,
+			ID: key.ID, Tenant: "acme", Name: "ci", Last4: string(secret[37:]), Models: []string{"gemini-*"}, Limits: Limits{RequestsPerMinute: 60},
 			CreatedAt: time.Date(2026, 3, 1, 12, 0, 0, 123_000_000, time.UTC),
 			ExpiresAt: time.Date(2026, 3, 1, 13, 0, 0, 123_456_789, time.UTC),
+			Version:   key.Version,
 		}
 		wantAdmitted(t, d, secret, want)
 
@@ -81,8 +83,9 @@ func TestLifeOfAKey(t *testing.T) {
 		wantAdmitted(t, d, otherSecret, other)
 
 		clock.at = want.ExpiresAt.Add(-time.Minute)
-		revoked, err := d.Revoke(t.Context(), key.ID)
+		revoked, err := d.By("test").Revoke(t.Context(), key.ID, Soon)
 		want.RevokedAt = time.Date(2026, 3, 1, 12, 59, 0, 123_000_000, time.UTC)
+		want.UpdatedAt, want.Version = want.RevokedAt, revoked.Version
 		if diff := cmp.Diff(want, revoked); err != nil || diff != "" {
 			t.Errorf("Revoke: %v (-want +got):\n%s", err, diff)
 		}
@@ -90,7 +93,7 @@ func TestLifeOfAKey(t *testing.T) {
 		wantAdmitted(t, d, otherSecret, other)
 
 		clock.at = want.ExpiresAt.Add(time.Hour)
-		again, err := d.Revoke(t.Context(), key.ID)
+		again, err := d.By("test").Revoke(t.Context(), key.ID, Soon)
 		if diff := cmp.Diff(want, again); err != nil || diff != "" {
 			t.Errorf("second Revoke: %v (-want +got):\n%s", err, diff)
 		}
@@ -114,7 +117,7 @@ func TestUnknownAndMalformed(t *testing.T) {
 		if _, err := d.Show(t.Context(), id); !errors.Is(err, ErrNotFound) {
 			t.Errorf("Show(%q): got %v, want ErrNotFound", id, err)
 		}
-		if _, err := d.Revoke(t.Context(), id); !errors.Is(err, ErrNotFound) {
+		if _, err := d.By("test").Revoke(t.Context(), id, Soon); !errors.Is(err, ErrNotFound) {
 			t.Errorf("Revoke(%q): got %v, want ErrNotFound", id, err)
 		}
 	}
@@ -127,10 +130,10 @@ func TestUnavailable(t *testing.T) {
 		wantRefused(t, d, []byte(sample), ErrUnavailable)
 		wantRefused(t, d, []byte(sample), failure)
 		wantRefused(t, d, []byte("garbage"), ErrMalformed)
-		if _, secret, err := d.Create(t.Context(), Spec{Tenant: "acme", Name: "ci"}); secret != "" || !errors.Is(err, failure) {
+		if _, secret, err := d.By("test").Create(t.Context(), Spec{Tenant: "acme", Name: "ci"}); secret != "" || !errors.Is(err, failure) {
 			t.Errorf("Create: got %d characters, %v", len(secret), err)
 		}
-		if _, err := d.List(t.Context()); !errors.Is(err, failure) {
+		if _, _, err := d.List(t.Context(), Filter{}); !errors.Is(err, failure) {
 			t.Errorf("List: got %v", err)
 		}
 		if _, err := d.Mispeppered(t.Context()); !errors.Is(err, failure) {
@@ -147,16 +150,19 @@ func TestWrongRecordIsRefused(t *testing.T) {
 
 // brokenStore answers every call alike.
 type brokenStore struct {
+	Store
 	record Record
 	err    error
 }
 
-func (s brokenStore) ByDigest(context.Context, Digest) (Record, error) { return s.record, s.err }
-func (s brokenStore) ByID(context.Context, string) (Record, error)     { return s.record, s.err }
-func (s brokenStore) Insert(context.Context, Record) error             { return s.err }
-func (s brokenStore) List(context.Context) ([]Record, error)           { return nil, s.err }
-func (s brokenStore) Update(context.Context, string, func(Key) Key) (*Key, error) {
-	return s.record.Key, s.err
+func (s brokenStore) ByDigest(context.Context, Digest, netip.Addr) (Record, error) {
+	return s.record, s.err
+}
+func (s brokenStore) ByID(context.Context, string) (Record, error) { return s.record, s.err }
+func (s brokenStore) Insert(context.Context, Edit) (Record, error) { return s.record, s.err }
+func (s brokenStore) List(context.Context) ([]Record, error)       { return nil, s.err }
+func (s brokenStore) Update(context.Context, string, func(Record) (Edit, error)) (Record, error) {
+	return s.record, s.err
 }
 
 func TestList(t *testing.T) {
@@ -164,11 +170,11 @@ func TestList(t *testing.T) {
 	first, _ := create(t, d, Spec{Tenant: "acme", Name: "one"})
 	clock.at = clock.at.Add(time.Second)
 	second, _ := create(t, d, Spec{Tenant: "acme", Name: "two"})
-	revoked, err := d.Revoke(t.Context(), first.ID)
+	revoked, err := d.By("test").Revoke(t.Context(), first.ID, Soon)
 	if err != nil {
 		t.Fatal(err)
 	}
-	all, err := d.List(t.Context())
+	all, _, err := d.List(t.Context(), Filter{})
 	if diff := cmp.Diff([]*Key{revoked, second}, all); err != nil || diff != "" {
 		t.Errorf("List: %v (-want +got):\n%s", err, diff)
 	}
@@ -182,7 +188,7 @@ func TestMispeppered(t *testing.T) {
 	peppered, clock := newDirectory(t, s, testPepper)
 	kept, pepperedSecret := create(t, peppered, Spec{Tenant: "acme", Name: "peppered"})
 	dead, _ := create(t, peppered, Spec{Tenant: "acme", Name: "dead"})
-	if _, err := peppered.Revoke(t.Context(), dead.ID); err != nil {
+	if _, err := peppered.By("test").Revoke(t.Context(), dead.ID, Soon); err != nil {
 		t.Fatal(err)
 	}
 	create(t, peppered, Spec{Tenant: "acme", Name: "short", ExpiresAt: clock.at.Add(time.Minute)})
@@ -219,7 +225,7 @@ func TestRevokeUnderLoad(t *testing.T) {
 					after = true
 				default:
 				}
-				_, err := d.Authenticate(context.Background(), secret)
+				_, err := d.Authenticate(context.Background(), secret, netip.Addr{})
 				if after {
 					if !errors.Is(err, ErrRevoked) {
 						t.Errorf("after Revoke: got %v", err)
@@ -233,7 +239,7 @@ func TestRevokeUnderLoad(t *testing.T) {
 			}
 		})
 	}
-	if _, err := d.Revoke(t.Context(), key.ID); err != nil {
+	if _, err := d.By("test").Revoke(t.Context(), key.ID, Soon); err != nil {
 		t.Error(err)
 	}
 	close(revoked)

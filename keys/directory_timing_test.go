@@ -3,6 +3,7 @@ package keys
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"testing"
 
 	"tollgate/telemetry"
@@ -13,7 +14,7 @@ func TestAuthenticateDoesNotAllocate(t *testing.T) {
 	f := func(what string, presented []byte) {
 		t.Helper()
 		ctx := context.Background()
-		if n := testing.AllocsPerRun(200, func() { _, _ = d.Authenticate(ctx, presented) }); n != 0 {
+		if n := testing.AllocsPerRun(200, func() { _, _ = d.Authenticate(ctx, presented, netip.Addr{}) }); n != 0 {
 			t.Errorf("%s: %v allocations, want 0", what, n)
 		}
 	}
@@ -45,7 +46,7 @@ func BenchmarkAuthenticate(b *testing.B) {
 				b.RunParallel(func(pb *testing.PB) {
 					ctx := context.Background()
 					for pb.Next() {
-						_, _ = d.Authenticate(ctx, presented)
+						_, _ = d.Authenticate(ctx, presented, netip.Addr{})
 					}
 				})
 			})

@@ -60,15 +60,28 @@ func TestWellFormed(t *testing.T) {
 	f(sample+"0", false)
 	f(" "+sample[:len(sample)-1], false)
 	f("Bearer "+sample, false)
-	f("TG_"+sample[3:], false)
-	f("sk-"+sample[3:], false)
-	f(strings.Repeat("0", 41), false)
+	f(sample[:len(sample)-6]+"000000", false)
+	f("tg_"+strings.Repeat("0", 38), false)
+	f("tg_"+strings.Repeat("\x00", 38), false)
+	f("tg_an-imported-secret-needs-another-prefix", false)
+	f("TG_"+sample[3:], true) // an imported secret has whatever form its maker gave it
+	f("sk-"+sample[3:], true)
+	f("0123456789abcde", false)
+	f("0123456789abcdef", true)
+	f("!~0123456789abcd", true)
+	f("0123456789abcde ", false)
+	f("0123456789abcde\x7f", false)
+	f("0123456789abcde\n", false)
+	f("0123456789abcd\xc3\xa9", false)
 	f(strings.Repeat("\x00", 41), false)
+	f(strings.Repeat("x", 256), true)
+	f(strings.Repeat("x", 257), false)
 }
 
-// A person mistypes one character or swaps two neighbours: a CRC-32 finds every such typo.
+// A person mistypes one character or swaps two neighbours: a CRC-32 finds every such typo
+// behind the prefix. What does not begin with it may be an imported secret.
 func TestEveryTypoIsMalformed(t *testing.T) {
-	for i := range sample {
+	for i := len(secretPrefix); i < len(sample); i++ {
 		for c := range 256 {
 			typo := []byte(sample)
 			typo[i] = byte(c)
@@ -76,7 +89,7 @@ func TestEveryTypoIsMalformed(t *testing.T) {
 				t.Errorf("wellFormed(%q): got %v", typo, wellFormed(typo))
 			}
 		}
-		if i == 0 {
+		if i == len(secretPrefix) {
 			continue
 		}
 		swapped := []byte(sample)
@@ -92,17 +105,24 @@ func FuzzWellFormed(f *testing.F) {
 	f.Add([]byte("tg_"))
 	f.Add([]byte(sample[:len(sample)-1] + "é"))
 	f.Add(bytes.Repeat([]byte("tg_"), 14))
+	f.Add([]byte("sk-an-imported-secret"))
 	f.Fuzz(func(t *testing.T, presented []byte) {
 		before := bytes.Clone(presented)
 		ok := wellFormed(presented)
 		if !bytes.Equal(before, presented) {
 			t.Fatal("the presented bytes were changed")
 		}
-		if !ok {
+		switch {
+		case !ok:
+			return
+		case !bytes.HasPrefix(presented, []byte("tg_")):
+			if len(presented) < 16 || len(presented) > 256 || !regexp.MustCompile(`^[!-~]*$`).Match(presented) {
+				t.Fatalf("%q was taken for an imported secret", presented)
+			}
 			return
 		}
 		sum := checksum(presented[:len(presented)-secretChecksum])
-		if len(presented) != 41 || !bytes.HasPrefix(presented, []byte("tg_")) || !bytes.HasSuffix(presented, sum[:]) {
+		if len(presented) != 41 || !bytes.HasSuffix(presented, sum[:]) {
 			t.Fatalf("%q was taken for a secret", presented)
 		}
 	})

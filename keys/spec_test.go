@@ -16,7 +16,7 @@ func TestCreateRefusesBadSpecs(t *testing.T) {
 		t.Helper()
 		spec := Spec{Tenant: "acme", Name: "ci"}
 		change(&spec)
-		key, secret, err := d.Create(t.Context(), spec)
+		key, secret, err := d.By("test").Create(t.Context(), spec)
 		if len(want) == 0 {
 			if err != nil {
 				t.Errorf("got %v", err)
@@ -74,7 +74,7 @@ func TestCreateRefusesBadSpecs(t *testing.T) {
 	f(models(strings.Repeat("m", 129)), badModel+`"`+strings.Repeat("m", 80)+`..."`)
 	f(models(strings.Split(strings.Repeat("m,", 64)+"m", ",")...), "models: must be at most 64 entries, got 65")
 
-	const badRate = "requests_per_minute: must be 0 (the configured default) to 1000000000, got "
+	const badRate = "requests_per_minute: must be 0 (none of its own) to 1000000000, got "
 	f(rate(1_000_000_000))
 	f(rate(-1), badRate+"-1")
 	f(rate(1_000_000_001), badRate+"1000000001")
@@ -83,11 +83,11 @@ func TestCreateRefusesBadSpecs(t *testing.T) {
 	f(expires(clock.at.Add(-time.Second)), "expires: must be in the future, got 2026-03-01T11:59:59Z")
 	f(expires(time.Unix(0, 0)), "expires: must be in the future, got 1970-01-01T00:00:00Z")
 
-	f(func(s *Spec) { *s = Spec{RequestsPerMinute: -1} }, badTenant+`""`, badName+`""`, badRate+"-1")
+	f(func(s *Spec) { *s = Spec{Limits: Limits{RequestsPerMinute: -1}} }, badTenant+`""`, badName+`""`, badRate+"-1")
 }
 
 func TestFieldErrors(t *testing.T) {
-	err := fmt.Errorf("wrapped: %w", Spec{Name: "ci", RequestsPerMinute: -1}.Validate(time.Now()))
+	err := fmt.Errorf("wrapped: %w", Spec{Name: "ci", Limits: Limits{RequestsPerMinute: -1}}.Validate(time.Now()))
 	fields := []string{}
 	for _, e := range FieldErrors(err) {
 		fields = append(fields, e.Field)
