@@ -15,21 +15,49 @@ type Key struct {
 	ID     string `json:"id"`
 	Tenant string `json:"tenant"`
 	Name   string `json:"name"`
-	// Last4 are the last four characters of the secret.
+	// Last4 are the last four characters of the present secret; an imported one may show fewer.
 	Last4 string `json:"last4"`
-	// State is active, revoked or expired, at the moment of the answer.
+	// State is active, disabled, expired or revoked, at the moment of the answer.
 	State keys.State `json:"state"`
 	// Models are exact names or "prefix*"; none means every model.
 	Models []string `json:"models"`
+	// CIDRs are the networks that its requests may come from; none means any.
+	CIDRs []string `json:"cidrs"`
 	// RequestsPerMinute is 0 where the configured default holds.
-	RequestsPerMinute int       `json:"requests_per_minute"`
-	CreatedAt         time.Time `json:"created_at"`
-	// ExpiresAt is left out where the key never expires, RevokedAt where it was not revoked.
-	ExpiresAt time.Time `json:"expires_at,omitzero"`
-	RevokedAt time.Time `json:"revoked_at,omitzero"`
+	RequestsPerMinute int `json:"requests_per_minute"`
+	// Burst is how many requests may come at once; 0 means RequestsPerMinute.
+	Burst int `json:"burst"`
+	// TokensPerMinute and Concurrent are stored, and not enforced yet; 0 is no limit.
+	TokensPerMinute int `json:"tokens_per_minute"`
+	Concurrent      int `json:"concurrent"`
+	// BudgetUSD is an amount of dollars such as "25" or "0.5", stored and not enforced yet; empty: no budget.
+	BudgetUSD string `json:"budget_usd"`
+	// BudgetPeriod is day, month or total; empty where there is no budget.
+	BudgetPeriod string `json:"budget_period"`
+	// Disabled keys are refused until they are enabled again.
+	Disabled  bool      `json:"disabled"`
+	CreatedAt time.Time `json:"created_at"`
+	// A moment that never was, or that is not to come, is left out: UpdatedAt of a key that was never changed,
+	// RotatedAt of one that has its first secret, PreviousUntil where no former secret was left to work on,
+	// ExpiresAt of one that never expires, RevokedAt of one that was not revoked.
+	UpdatedAt     time.Time `json:"updated_at,omitzero"`
+	RotatedAt     time.Time `json:"rotated_at,omitzero"`
+	PreviousUntil time.Time `json:"previous_until,omitzero"`
+	ExpiresAt     time.Time `json:"expires_at,omitzero"`
+	RevokedAt     time.Time `json:"revoked_at,omitzero"`
+	// Version grows with each change: of two answers about a key, the higher one is the later.
+	Version uint64 `json:"version"`
 }
 
-// IssuedKey is a new key with its secret, which is never shown again.
+// KeyPage is a part of the list of keys, oldest first.
+type KeyPage struct {
+	Keys []Key `json:"keys"`
+	// Next is what to ask for with after to get the keys that follow; empty: there are no more.
+	Next string `json:"next,omitempty"`
+}
+
+// IssuedKey is a key with its new secret, which is never shown again. Secret is empty
+// where the caller gave a secret's hash.
 type IssuedKey struct {
 	Key
 	Secret telemetry.Secret `json:"secret"`
@@ -38,7 +66,7 @@ type IssuedKey struct {
 // RevealedKey is an IssuedKey that encodes with its secret in clear text.
 type RevealedKey struct {
 	ID     string `json:"id"`
-	Secret string `json:"secret"`
+	Secret string `json:"secret,omitempty"`
 	Key
 }
 
@@ -48,14 +76,57 @@ func (k IssuedKey) Reveal() RevealedKey {
 	return RevealedKey{ID: k.ID, Secret: k.Secret.Reveal(), Key: k.Key}
 }
 
-// NewKey is what an operator asks for.
+// NewKey is what an operator asks for. What is left out is none, no limit of the key's own, or never.
 type NewKey struct {
 	Tenant            string   `json:"tenant"`
 	Name              string   `json:"name"`
 	Models            []string `json:"models,omitempty"`
+	CIDRs             []string `json:"cidrs,omitempty"`
 	RequestsPerMinute int      `json:"requests_per_minute,omitempty"`
+	Burst             int      `json:"burst,omitempty"`
+	TokensPerMinute   int      `json:"tokens_per_minute,omitempty"`
+	Concurrent        int      `json:"concurrent,omitempty"`
+	BudgetUSD         string   `json:"budget_usd,omitempty"`
+	BudgetPeriod      string   `json:"budget_period,omitempty"`
 	// Expires is a moment in RFC 3339 or a duration from now such as "720h"; empty: never.
-	Expires string `json:"expires,omitempty"`
+	Expires  string `json:"expires,omitempty"`
+	Disabled bool   `json:"disabled,omitempty"`
+	// SHA256 imports a secret that exists already, by the 64 hexadecimal digits of its hash; empty: one is made.
+	SHA256 string `json:"secret_sha256,omitempty"`
+	// Last4 are the last characters of that secret, up to four, for a person to recognise it by.
+	Last4 string `json:"last4,omitempty"`
+}
+
+// KeyPatch changes the fields of a key that it has; nil leaves one as it is. A list is
+// changed as a whole, and must not point to a nil slice: that would be sent as null, which is refused.
+type KeyPatch struct {
+	Name              *string   `json:"name,omitempty"`
+	Models            *[]string `json:"models,omitempty"`
+	CIDRs             *[]string `json:"cidrs,omitempty"`
+	RequestsPerMinute *int      `json:"requests_per_minute,omitempty"`
+	Burst             *int      `json:"burst,omitempty"`
+	TokensPerMinute   *int      `json:"tokens_per_minute,omitempty"`
+	Concurrent        *int      `json:"concurrent,omitempty"`
+	BudgetUSD         *string   `json:"budget_usd,omitempty"`
+	BudgetPeriod      *string   `json:"budget_period,omitempty"`
+	// Expires is as in NewKey; "" means never.
+	Expires  *string `json:"expires,omitempty"`
+	Disabled *bool   `json:"disabled,omitempty"`
+}
+
+// Rotation gives a key another secret.
+type Rotation struct {
+	// Grace is how long the secrets it had go on working, a duration such as "24h"; empty: they end at once.
+	Grace string `json:"grace,omitempty"`
+	// SHA256 and Last4 are as in NewKey.
+	SHA256 string `json:"secret_sha256,omitempty"`
+	Last4  string `json:"last4,omitempty"`
+}
+
+// Revocation ends a key for good.
+type Revocation struct {
+	// Now ends its answers in progress as well, at their next event; else they come to their end.
+	Now bool `json:"now,omitempty"`
 }
 
 // spec is the key asked for. Only expires has a form of its own; keys judges the rest.
@@ -83,11 +154,17 @@ func (k NewKey) spec(now time.Time) (keys.Spec, error) {
 func keyView(k *keys.Key, now time.Time) Key {
 	view := Key{
 		ID: k.ID, Tenant: k.Tenant, Name: k.Name, Last4: k.Last4, State: k.State(now),
-		Models: k.Models, RequestsPerMinute: k.RequestsPerMinute,
-		CreatedAt: k.CreatedAt, ExpiresAt: k.ExpiresAt, RevokedAt: k.RevokedAt,
+		Models: k.Models, CIDRs: make([]string, len(k.CIDRs)),
+		RequestsPerMinute: k.RequestsPerMinute, Burst: k.Burst, TokensPerMinute: k.TokensPerMinute, Concurrent: k.Concurrent,
+		BudgetUSD: k.Budget.USD(), BudgetPeriod: string(k.Budget.Per), Disabled: k.Disabled,
+		CreatedAt: k.CreatedAt, UpdatedAt: k.UpdatedAt, RotatedAt: k.RotatedAt, PreviousUntil: k.PreviousUntil,
+		ExpiresAt: k.ExpiresAt, RevokedAt: k.RevokedAt, Version: k.Version,
 	}
 	if view.Models == nil {
 		view.Models = []string{}
+	}
+	for i, prefix := range k.CIDRs {
+		view.CIDRs[i] = prefix.String()
 	}
 	return view
 }
@@ -127,7 +204,7 @@ func (s *Server) listKeys(r *http.Request) (answer, error) {
 	for i, k := range all {
 		views[i] = keyView(k, now)
 	}
-	return answer{http.StatusOK, keyList{views}}, nil
+	return answer{http.StatusOK, KeyPage{Keys: views}}, nil
 }
 
 func (s *Server) showKey(r *http.Request) (answer, error) {
@@ -147,10 +224,6 @@ func (s *Server) revokeKey(r *http.Request) (answer, error) {
 	return answer{http.StatusOK, keyView(key, s.now())}, nil
 }
 
-type keyList struct {
-	Keys []Key `json:"keys"`
-}
-
 // quoted shows what was given, short and with its control characters escaped.
 func quoted(s string) string {
 	const most = 80
@@ -159,3 +232,6 @@ func quoted(s string) string {
 	}
 	return strconv.QuoteToASCII(s)
 }
+
+// keyList is the former name of KeyPage.
+type keyList = KeyPage
