@@ -66,14 +66,16 @@ func differences(before, after []field) []FieldChange {
 func (k *Key) fields() []field {
 	all := []field{
 		{"name", k.Name},
+		{"last4", k.Last4},
 		{"models", strings.Join(k.Models, ",")},
 		{"cidrs", joinPrefixes(k.CIDRs)},
 	}
 	all = append(all, limitFields(k.Limits, k.Budget)...)
 	return append(all,
-		field{"expires_at", moment(k.ExpiresAt)},
 		field{"disabled", said(k.Disabled)},
-		field{"last4", k.Last4},
+		field{"rotated_at", moment(k.RotatedAt)},
+		field{"previous_until", moment(k.PreviousUntil)},
+		field{"expires_at", moment(k.ExpiresAt)},
 		field{"revoked_at", moment(k.RevokedAt)},
 		field{"severed", said(k.Severed)},
 		field{"deleted_at", moment(k.DeletedAt)},

@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 )
@@ -10,13 +11,10 @@ const nanoDigits = 9
 
 // USD is the amount in dollars, as short as it can be said exactly: "25", "0.5"; empty where there is no budget.
 func (b Budget) USD() string {
-	if b.NanoUSD == 0 {
+	if b.NanoUSD <= 0 {
 		return ""
 	}
-	text := strconv.FormatInt(b.NanoUSD, 10)
-	for len(text) <= nanoDigits {
-		text = "0" + text
-	}
+	text := fmt.Sprintf("%0*d", nanoDigits+1, b.NanoUSD)
 	whole, rest := text[:len(text)-nanoDigits], strings.TrimRight(text[len(text)-nanoDigits:], "0")
 	if rest == "" {
 		return whole

@@ -9,7 +9,7 @@ import (
 const maxCuts = 10_000
 
 // Cuts are the keys that were revoked at once: their answers in progress end at the
-// next event. It is safe for concurrent use.
+// next event. It is safe for concurrent use; the zero Cuts has none.
 type Cuts struct {
 	generation atomic.Uint64 // grows with each new cut
 
@@ -19,7 +19,7 @@ type Cuts struct {
 	next int      // the oldest of ring
 }
 
-func newCuts() *Cuts { return &Cuts{ids: make(map[string]struct{})} }
+func newCuts() *Cuts { return new(Cuts) }
 
 // sever says that the answers of the key with this id must end.
 func (c *Cuts) sever(id string) {
@@ -35,8 +35,11 @@ func (c *Cuts) sever(id string) {
 		c.ring[c.next] = id
 		c.next = (c.next + 1) % maxCuts
 	}
+	if c.ids == nil {
+		c.ids = make(map[string]struct{})
+	}
 	c.ids[id] = struct{}{}
-	c.generation.Add(1)
+	c.generation.Add(1) // last: who sees the new generation finds the id
 }
 
 func (c *Cuts) has(id string) bool {
@@ -46,8 +49,8 @@ func (c *Cuts) has(id string) bool {
 	return known
 }
 
-// Watch returns a look at whether this key was severed. Take it before the key is authenticated anew
-// or at once after: what was severed before the look began is told as well.
+// Watch returns a look at whether this key is severed. It may begin at any time: a cut that came before is seen as well,
+// so none is lost between the authentication of a request and the first event of its answer.
 func (c *Cuts) Watch(id string) Watch { return Watch{cuts: c, id: id} }
 
 // Watch looks at one key. It belongs to one goroutine; the zero Watch never sees anything.
@@ -57,12 +60,13 @@ type Watch struct {
 	seen uint64 // the generation that was looked at
 }
 
-// Severed tells whether answers of the key must end. It costs one atomic load while nothing was severed.
+// Severed tells whether answers of the key must end. It costs one atomic load while nothing was severed since the last
+// look. Of a key that was severed it may stop telling after maxCuts others were.
 func (w *Watch) Severed() bool {
 	if w.cuts == nil {
 		return false
 	}
-	now := w.cuts.generation.Load()
+	now := w.cuts.generation.Load() // before the search: a cut that the search misses has a later generation
 	if now == w.seen {
 		return false
 	}

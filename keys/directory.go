@@ -40,7 +40,7 @@ func (d *Directory) Authenticate(ctx context.Context, presented []byte, from net
 	// The comparison runs for unknown secrets too, so that all refusals take one path. It also means that a store that
 	// answers with the wrong record lets nobody in.
 	secret, ok := record.secret(digest)
-	if !ok || record.Key == nil {
+	if !ok {
 		return nil, ErrUnknown
 	}
 	now := d.now()
@@ -58,16 +58,19 @@ func (d *Directory) Authenticate(ctx context.Context, presented []byte, from net
 	return record.Key, nil
 }
 
-// secret is the one with this digest. Every one is compared, and at least one that is none.
+// secret is the one with this digest. Every one is compared, and one that nobody has where there is none.
 func (r Record) secret(digest Digest) (found StoredSecret, ok bool) {
-	var none Digest
-	subtle.ConstantTimeCompare(none[:], digest[:])
-	for i := range r.Secrets {
-		if subtle.ConstantTimeCompare(r.Secrets[i].Digest[:], digest[:]) == 1 {
-			found, ok = r.Secrets[i], true
+	var nobodys [1]StoredSecret
+	secrets := r.Secrets
+	if len(secrets) == 0 {
+		secrets = nobodys[:]
+	}
+	for i := range secrets {
+		if subtle.ConstantTimeCompare(secrets[i].Digest[:], digest[:]) == 1 {
+			found, ok = secrets[i], true
 		}
 	}
-	return found, ok
+	return found, ok && len(r.Secrets) > 0
 }
 
 // TenantLimits returns what all keys of the tenant may use together. It allocates nothing and asks nobody.
@@ -90,29 +93,39 @@ type Filter struct {
 	Limit int
 }
 
-// List returns the keys that the filter admits, oldest first, and whether there are more of them.
-// A FieldError about "after": there is no such key any more.
+// List returns the keys that the filter admits, oldest first, and whether there are more of them. A FieldError about
+// "after": there is no such key any more, and it was not deleted lately.
 func (d *Directory) List(ctx context.Context, f Filter) (page []*Key, more bool, err error) {
+	after := &Key{}
+	if f.After != "" {
+		if after, err = d.cursor(ctx, f.After); err != nil {
+			return nil, false, err
+		}
+	}
 	records, err := d.store.List(ctx)
 	if err != nil {
 		return nil, false, err
 	}
-	now, begun := d.now(), f.After == ""
+	now := d.now()
 	for _, r := range records {
 		switch {
-		case !begun:
-			begun = r.Key.ID == f.After
-		case !f.admits(r.Key, now):
+		case byAge(r.Key, after) <= 0 || !f.admits(r.Key, now):
 		case f.Limit > 0 && len(page) == f.Limit:
 			return page, true, nil
 		default:
 			page = append(page, r.Key)
 		}
 	}
-	if !begun {
-		return nil, false, &FieldError{Field: "after", Problem: "must be the id of a key that still exists: begin the list anew, got " + excerpt(f.After)}
-	}
 	return page, false, nil
+}
+
+// cursor is the last key of the page before, which may have been deleted since: whoever deletes page by page reads on.
+func (d *Directory) cursor(ctx context.Context, id string) (*Key, error) {
+	record, err := d.store.ByID(ctx, id)
+	if errors.Is(err, ErrNotFound) {
+		return nil, &FieldError{Field: "after", Problem: "must be the id of a key that was listed: begin the list anew, got " + excerpt(id)}
+	}
+	return record.Key, err
 }
 
 func (f Filter) admits(k *Key, now time.Time) bool {

@@ -23,10 +23,10 @@ var (
 var ErrNotFound = errors.New("no such key or tenant")
 
 // ErrRevokedForGood says that a revoked key cannot be changed any more: only deleted.
-var ErrRevokedForGood = errors.New("the key is revoked for good")
+var ErrRevokedForGood = errors.New("the key is revoked for good: create another")
 
-// ErrTooManySecrets says that a key has maxSecrets secrets in grace: the next rotation must wait until one has ended.
-var ErrTooManySecrets = errors.New("too many secrets of the key are in grace")
+// ErrTooManySecrets says that a key has as many secrets in grace as it can have.
+var ErrTooManySecrets = errors.New("too many secrets of the key are in grace: rotate with a shorter grace, which ends them sooner, or wait until one has ended")
 
 // ErrUnreadable says that a store holds a record that this binary cannot read, such as a newer one's, and names its id.
 // It comes with ErrUnavailable: nothing is known about the key, and what was known before may have been revoked.

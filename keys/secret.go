@@ -55,7 +55,7 @@ func wellFormed(presented []byte) bool {
 		return false
 	}
 	if string(presented[:len(secretPrefix)]) != secretPrefix {
-		return !slices.ContainsFunc(presented, func(c byte) bool { return c <= ' ' || c > '~' })
+		return !slices.ContainsFunc(presented, func(c byte) bool { return !isVisible(c) })
 	}
 	if len(presented) != secretLen {
 		return false
@@ -63,6 +63,9 @@ func wellFormed(presented []byte) bool {
 	sum := checksum(presented[:secretBody])
 	return bytes.Equal(presented[secretBody:], sum[:])
 }
+
+// isVisible tells whether c is an ASCII character that leaves a mark.
+func isVisible(c byte) bool { return c > ' ' && c <= '~' }
 
 // NewSecret returns a new secret in clear text, for an operator who issues a key by its
 // hash: so nobody else ever sees it, and the call can be made again where its answer was lost.
@@ -96,7 +99,7 @@ func appendRandom(dst []byte, n int) []byte {
 }
 
 // derivedID is the public id of the key whose first secret has this digest, where
-// that must be the same each time. It tells nothing about the digest.
+// that must be the same each time. The digest cannot be found from it, only a guess at it confirmed.
 func derivedID(digest Digest) string {
 	sum := sha256.Sum256(append([]byte("tollgate: the id of the key with this digest\x00"), digest[:]...))
 	text := new(big.Int).SetBytes(sum[:]).Text(len(base62))

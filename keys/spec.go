@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -48,6 +49,34 @@ type Spec struct {
 type TenantSpec struct {
 	Limits
 	Budget Budget
+}
+
+// take gives the key what the spec asks for.
+func (k *Key) take(s Spec) {
+	s = normal(s)
+	k.Name, k.Models, k.CIDRs, k.Limits, k.Budget = s.Name, s.Models, s.CIDRs, s.Limits, s.Budget
+	k.ExpiresAt, k.Disabled = s.ExpiresAt, s.Disabled
+}
+
+// specOf is what an operator would have asked for to get this key.
+func specOf(k *Key) Spec {
+	return normal(Spec{
+		Tenant: k.Tenant, Name: k.Name, Models: k.Models, CIDRs: k.CIDRs, Limits: k.Limits, Budget: k.Budget,
+		ExpiresAt: k.ExpiresAt, Disabled: k.Disabled,
+	})
+}
+
+// normal is the spec as it is stored, with nothing in it that its caller could still change.
+func normal(s Spec) Spec {
+	s.Models, s.CIDRs = slices.Clone(s.Models), slices.Clone(s.CIDRs)
+	if len(s.Models) == 0 {
+		s.Models = nil
+	}
+	if len(s.CIDRs) == 0 {
+		s.CIDRs = nil
+	}
+	s.ExpiresAt = inUTC(s.ExpiresAt)
+	return s
 }
 
 // Validate returns one *FieldError for each bad field, joined; now is what the expiry must lie behind.
@@ -180,14 +209,22 @@ func burstProblem(l Limits) string {
 	if l.Burst > 0 && l.RequestsPerMinute == 0 {
 		return "must come with requests_per_minute, whose bucket it sizes"
 	}
-	return rangeProblem(l.Burst, maxPerMinute)
+	if l.Burst < 0 || l.Burst > maxPerMinute {
+		return fmt.Sprintf("must be 0 (as many as requests_per_minute) to %d, got %d", maxPerMinute, l.Burst)
+	}
+	return ""
 }
 
 func expiryProblem(expires, now time.Time) string {
-	if !expires.IsZero() && !expires.After(now) {
-		return "must be in the future, got " + expires.UTC().Format(time.RFC3339)
+	expires = inUTC(expires)
+	switch {
+	case !expires.IsZero() && !expires.After(now):
+		return "must be in the future, got " + expires.Format(time.RFC3339)
+	case expires.Year() > 9999: // it could not be written down in RFC 3339
+		return "must be before the year 10000, or not given for never"
+	default:
+		return ""
 	}
-	return ""
 }
 
 // excerpt quotes what was given, short enough for a log line and with its control characters escaped.

@@ -142,8 +142,8 @@ func TestConfig(t *testing.T) {
 	f(with(func(c *Config) { c.Pepper = "0123456789abcdef" }), "<nil>")
 	f(with(func(c *Config) { c.Pepper = "short-canary" }), "keys.pepper: must be empty or at least 16 characters, got 12")
 	f(with(func(c *Config) { c.Pepper = "0123456789abcdef\n" }), "keys.pepper: must not hold control characters; does its file end with a line break?")
-	f(with(func(c *Config) { c.CacheTTL = time.Hour }), "keys.cache_ttl: must be between 10ms and 1m0s, got 1h0m0s")
-	f(with(func(c *Config) { c.CacheTTL = 0 }), "keys.cache_ttl: must be between 10ms and 1m0s, got 0s")
+	f(with(func(c *Config) { c.CacheTTL = time.Hour }), "keys.cache_ttl: must be between 10ms and 10m0s, got 1h0m0s")
+	f(with(func(c *Config) { c.CacheTTL = 0 }), "keys.cache_ttl: must be between 10ms and 10m0s, got 0s")
 	f(with(func(c *Config) { c.CacheSize = 0 }), "keys.cache_size: must be between 1 and 10000000, got 0")
 	f(with(func(c *Config) { c.OutageGrace = -1 }), "keys.outage_grace: must be between 0s and 24h0m0s, got -1ns")
 }

@@ -144,12 +144,14 @@ type Changes struct {
 
 // sortByAge puts records in the order of List.
 func sortByAge(records []Record) {
-	slices.SortFunc(records, func(a, b Record) int {
-		if byAge := a.Key.CreatedAt.Compare(b.Key.CreatedAt); byAge != 0 {
-			return byAge
-		}
-		return strings.Compare(a.Key.ID, b.Key.ID)
-	})
+	slices.SortFunc(records, func(a, b Record) int { return byAge(a.Key, b.Key) })
+}
+
+func byAge(a, b *Key) int {
+	if order := a.CreatedAt.Compare(b.CreatedAt); order != 0 {
+		return order
+	}
+	return strings.Compare(a.ID, b.ID)
 }
 
 func sortByName(tenants []Tenant) {

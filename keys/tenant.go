@@ -1,6 +1,10 @@
 package keys
 
-import "time"
+import (
+	"context"
+	"errors"
+	"time"
+)
 
 // Tenant is who pays for a number of keys. Only a tenant with limits or a budget over all
 // of its keys needs one: any other is just a name in its keys.
@@ -17,4 +21,45 @@ type Tenant struct {
 	Deleted bool
 	// Version is the store's version as of the last change.
 	Version uint64
+}
+
+// SetTenant gives all keys of a tenant limits together: change is given the present ones, which are none for a tenant that has
+// none, may be called more than once, and must not call the Directory. Of a bad name or a bad field there is one *FieldError
+// each. What is as it was already changes nothing.
+func (o Operator) SetTenant(ctx context.Context, name string, change func(*TenantSpec)) (Tenant, error) {
+	if problem := tenantProblem(name); problem != "" {
+		var spec TenantSpec
+		change(&spec)
+		return Tenant{}, errors.Join(&FieldError{Field: "tenant", Problem: problem}, spec.Validate())
+	}
+	now := o.d.today()
+	return o.d.store.UpdateTenant(ctx, name, func(before Tenant) (TenantEdit, error) {
+		spec := TenantSpec{Limits: before.Limits, Budget: before.Budget}
+		change(&spec)
+		if err := spec.Validate(); err != nil {
+			return TenantEdit{}, err
+		}
+		after := Tenant{Name: name, Limits: spec.Limits, Budget: spec.Budget, UpdatedAt: now}
+		if before.Version > 0 && after.Limits == before.Limits && after.Budget == before.Budget {
+			return TenantEdit{}, errUnchanged
+		}
+		return o.tenantEdit(ActionSetTenant, before, after), nil
+	})
+}
+
+// DeleteTenant takes the tenant's limits away; its keys stay. ErrNotFound: it has none.
+func (o Operator) DeleteTenant(ctx context.Context, name string) (Tenant, error) {
+	now := o.d.today()
+	return o.d.store.UpdateTenant(ctx, name, func(before Tenant) (TenantEdit, error) {
+		if before.Version == 0 {
+			return TenantEdit{}, ErrNotFound
+		}
+		return o.tenantEdit(ActionDeleteTenant, before, Tenant{Name: name, UpdatedAt: now, Deleted: true}), nil
+	})
+}
+
+func (o Operator) tenantEdit(action Action, before, after Tenant) TenantEdit {
+	return TenantEdit{Tenant: after, Entry: Entry{
+		At: after.UpdatedAt, By: o.name, Action: action, Tenant: after.Name, Changes: differences(before.fields(), after.fields()),
+	}}
 }

@@ -1,0 +1,100 @@
+package keys
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+)
+
+// ExistingSecret is a secret that somebody else has made, by its hash: Tollgate never sees it.
+//
+// It must have 16 to 256 visible ASCII characters, or no client can ever present it, and must not begin with "tg_" unless
+// it comes from NewSecret. One that can be guessed can be found from its hash, and without a pepper even from the id of the
+// key that it is imported as: it should have 128 random bits.
+type ExistingSecret struct {
+	// SHA256 is the hash of all its bytes.
+	SHA256 Digest
+	// Last4 are its last four characters, or fewer, for a person to recognise it by.
+	Last4 string
+}
+
+// Import issues a key for a secret that exists already. Importing a secret twice with the same Spec changes nothing and
+// returns its key, expired or not; with another Spec it is ErrDuplicate, as is a secret that some key has had before.
+func (o Operator) Import(ctx context.Context, spec Spec, secret ExistingSecret) (*Key, error) {
+	presented, err := o.d.imported(secret)
+	if err != nil {
+		return nil, errors.Join(spec.Validate(o.d.today()), err)
+	}
+	id := derivedID(presented.stored.Digest)
+	key, err := o.insert(ctx, ActionImport, id, spec, presented)
+	duplicate := errors.Is(err, ErrDuplicate)
+	if !duplicate && len(FieldErrors(err)) == 0 {
+		return key, err
+	}
+	known, findErr := o.d.store.ByID(ctx, id)
+	switch {
+	case findErr == nil && known.isImport(spec, presented):
+		return known.Key, nil
+	case duplicate && findErr == nil:
+		return nil, fmt.Errorf("%w: %s", ErrDuplicate, known.whyDuplicate(presented))
+	case duplicate:
+		return nil, fmt.Errorf("%w: another key has or had this secret: import one that is new", ErrDuplicate)
+	default:
+		return nil, err
+	}
+}
+
+// isImport tells whether the record is what this import would have made.
+func (r Record) isImport(spec Spec, secret newSecret) bool {
+	return r.Key.RevokedAt.IsZero() && r.Key.DeletedAt.IsZero() && r.Secrets[0].Digest == secret.stored.Digest &&
+		reflect.DeepEqual(specOf(r.Key), normal(spec))
+}
+
+// whyDuplicate tells what stands in the way of another import, and what to do about it.
+func (r Record) whyDuplicate(secret newSecret) string {
+	switch {
+	case !r.Key.DeletedAt.IsZero():
+		return fmt.Sprintf("%s had this secret and was deleted: import one that is new", r.Key.ID)
+	case !r.Key.RevokedAt.IsZero():
+		return fmt.Sprintf("%s had this secret and is revoked for good: import one that is new", r.Key.ID)
+	case r.Secrets[0].Digest != secret.stored.Digest:
+		return fmt.Sprintf("%s had this secret before it was rotated: import one that is new", r.Key.ID)
+	default:
+		return fmt.Sprintf("%s has this secret, and other settings: update it to change them", r.Key.ID)
+	}
+}
+
+// imported is the secret as it is stored, or one *FieldError for each bad field.
+func (d *Directory) imported(s ExistingSecret) (newSecret, error) {
+	var p problems
+	p.add("secret_sha256", hashProblem(s.SHA256))
+	p.add("last4", last4Problem(s.Last4))
+	if len(p) > 0 {
+		return newSecret{}, errors.Join(p...)
+	}
+	return newSecret{stored: StoredSecret{Digest: d.digester.stored(s.SHA256), Scheme: d.digester.scheme}, last4: s.Last4}, nil
+}
+
+// hashProblem finds what a script sends whose variable is empty.
+func hashProblem(hash Digest) string {
+	nothings := []Digest{{}, sha256.Sum256(nil), sha256.Sum256([]byte("\n"))}
+	if slices.Contains(nothings, hash) {
+		return "must be the SHA-256 of the secret, got that of nothing: was the variable empty?"
+	}
+	return ""
+}
+
+// last4Problem does not say what it was given: it may be the whole secret.
+func last4Problem(last4 string) string {
+	const most = 4
+	if len(last4) > most {
+		return fmt.Sprintf("must be at most the last four characters of the secret, got %d", len(last4))
+	}
+	if slices.ContainsFunc([]byte(last4), func(c byte) bool { return !isVisible(c) }) {
+		return "must be visible ASCII, as the secret itself"
+	}
+	return ""
+}
