@@ -14,39 +14,44 @@ import (
 	"tollgate/telemetry"
 )
 
-// CachedStore is what a replica remembers of a shared Store, which it stands in
-// front of. Only look-ups by digest are answered from memory, the calls of
-// operators go to the shared store.
+// CachedStore is what a replica remembers of the records that it shares with others.
+// Look-ups by digest are answered from memory, the calls of operators go to the shared store.
 //
-// What it answers depends on when the shared store last confirmed the record:
+// It follows the shared store's feed: every change is heard of within pollEvery where the store
+// answers, and much sooner where the store's own news arrive. As long as the feed was heard of less than
+// feedPatience ago, what is remembered is true, and a look-up of a known key asks nobody. Once in a cache_ttl a
+// key in use is looked up all the same, while it is served: the feed might have been cut by hand.
 //
-//   - less than cache_ttl ago: the record, without a question;
-//   - longer ago: what the shared store says now. Where it fails, or is silent for questionTime, the record as it was,
-//     as long as it was confirmed less than outage_grace ago; the shared store is then not asked about this key again for cache_ttl.
-//     Already after patience the record is served where that adds little to its age: it was confirmed less than recently
-//     times cache_ttl ago, or the shared store is known to fail. The answer that comes later is learned;
-//   - never, or longer ago than both: what the shared store says now, or ErrUnavailable after questionTime at most.
+// While the shared store does not answer, a key is served as it was, as long as it was confirmed less than outage_grace
+// ago: nobody waits for it, the feed alone tries whether the store is back, and hears what was changed meanwhile.
+// Where only the feed fails, as for a user without the rights for it, a record is believed for unfedTTL, and then
+// what the shared store says counts; see limit for how long that is waited for.
 //
+// A key that is not known is asked about at once, so that a new key works at the first request; while the store does
+// not answer that is ErrUnavailable after questionTime at most. Nor can made-up secrets do harm: see screen.
+// "No such key" is believed for unknownTTL, in a memory of its own, so that no flood can push out known keys.
 // A record that the shared store holds and this binary cannot read is ErrUnavailable, whatever was known before.
 //
-// "No such key" is believed for cache_ttl as well, in a memory of its own, so
-// that no flood of made-up secrets can push out keys or reach the shared store more than once each.
-// Nor can it keep known keys from being confirmed: at most maxUnmet questions about others are under way at a time.
-// A look-up that begins after Insert or Update returned sees the change; one made elsewhere is seen after cache_ttl at most.
+// What is older never replaces what is newer: every record has a version, and an answer that comes late loses
+// against a change that was heard of meanwhile. A look-up that begins after Insert or Update returned sees the change.
 type CachedStore struct {
 	shared     Shared
 	ttl, grace time.Duration
 	started    time.Time
-	cuts       *Cuts
 	known      *otter.Cache[Digest, *entry]
 	unknown    *otter.Cache[Digest, time.Duration] // when the shared store was asked, since started
+	newest     *otter.Cache[string, Record]        // what was heard of lately, by id
+	feed       feed
+	strangers  *strangers
+	tenants    tenantLimits
+	cuts       *Cuts
 	counts     counters
 	failed     atomic.Int64 // when the shared store last failed to answer, since started; 0 where it has answered since
 	log        *slog.Logger
 	failures   throttle
 	refusals   throttle
 
-	lifetime context.Context // of all questions, which outlive the requests that asked them
+	lifetime context.Context // of the feed, and of all questions, which outlive the requests that asked them
 	end      context.CancelFunc
 	asking   sync.WaitGroup
 
@@ -63,7 +68,7 @@ type entry struct {
 }
 
 // NewCachedStore returns the cache of shared with the size and the times of c,
-// which must be valid. What it cannot ask is logged, but for outages that the store
+// which must be valid, and begins to follow its feed. What it cannot ask is logged, but for outages that the store
 // logs (store.ErrRedisDown); log may be nil. Close it before what shared needs is closed.
 func NewCachedStore(shared Shared, c Config, log *slog.Logger) *CachedStore {
 	if log == nil {
@@ -74,28 +79,47 @@ func NewCachedStore(shared Shared, c Config, log *slog.Logger) *CachedStore {
 		ttl:       c.CacheTTL,
 		grace:     c.OutageGrace,
 		started:   time.Now(),
+		known:     newMemory[Digest, *entry](c.CacheSize),
+		unknown:   newMemory[Digest, time.Duration](min(c.CacheSize, maxUnknown)),
+		newest:    newMemory[string, Record](min(c.CacheSize, maxNewest)),
+		strangers: newStrangers(c.FailedLookups),
 		cuts:      newCuts(),
-		known:     newMemory[*entry](c.CacheSize),
-		unknown:   newMemory[time.Duration](c.CacheSize),
 		questions: make(map[Digest]*question),
 		log:       log,
 	}
+	s.feed.index = newIndex()
+	s.feed.next.Store(new(make(chan struct{})))
 	s.lifetime, s.end = context.WithCancel(context.Background())
+	s.asking.Go(s.follow)
 	return s
 }
+
+const (
+	// unknownTTL is how long "no such key" is believed while the feed, which would tell otherwise, is heard.
+	unknownTTL = 5 * time.Second
+	// unfedTTL is how long anything is believed where the feed is not heard.
+	unfedTTL = time.Second
+	// maxUnknown and maxNewest bound the memory of what does not exist, and of what was changed: some megabytes each.
+	maxUnknown = 32_768
+	maxNewest  = 10_000
+)
 
 // newMemory is a map that keeps what is used most. Ages are the entries' own
 // affair, so otter needs neither a clock nor a timer; its upkeep is done by
 // whoever calls, so it needs no goroutine.
-func newMemory[V any](size int) *otter.Cache[Digest, V] {
-	return otter.Must(&otter.Options[Digest, V]{MaximumSize: size, Executor: func(upkeep func()) { upkeep() }})
+func newMemory[K comparable, V any](size int) *otter.Cache[K, V] {
+	return otter.Must(&otter.Options[K, V]{MaximumSize: size, Executor: func(upkeep func()) { upkeep() }})
 }
 
-// ByDigest implements Finder. It allocates nothing while the record is fresh.
-func (s *CachedStore) ByDigest(ctx context.Context, digest Digest, _ netip.Addr) (Record, error) {
+// ByDigest implements Finder. It allocates nothing, and asks nobody, while the record is fresh.
+func (s *CachedStore) ByDigest(ctx context.Context, digest Digest, from netip.Addr) (Record, error) {
 	seen, how := s.recall(digest)
-	if how == undecided {
-		return s.ask(ctx, digest)
+	switch how {
+	case undecided:
+		return s.ask(ctx, digest, from)
+	case due:
+		s.refresh(digest)
+		how = fresh
 	}
 	return s.answer(seen, how)
 }
@@ -118,18 +142,20 @@ func (s *CachedStore) List(ctx context.Context) ([]Record, error) {
 
 // Insert implements Registry.
 func (s *CachedStore) Insert(ctx context.Context, edit Edit) (Record, error) {
+	asked := time.Since(s.started)
 	record, err := s.shared.Insert(ctx, edit)
 	if err == nil {
-		s.forgetAll(record)
+		s.heed(record, asked)
 	}
 	return record, err
 }
 
 // Update implements Registry.
 func (s *CachedStore) Update(ctx context.Context, id string, change func(Record) (Edit, error)) (Record, error) {
+	asked := time.Since(s.started)
 	record, err := s.shared.Update(ctx, id, change)
 	if err == nil {
-		s.forgetAll(record)
+		s.heed(record, asked)
 	}
 	return record, err
 }
@@ -144,7 +170,11 @@ func (s *CachedStore) Tenants(ctx context.Context) ([]Tenant, error) { return s.
 
 // UpdateTenant implements TenantRegistry.
 func (s *CachedStore) UpdateTenant(ctx context.Context, name string, change func(Tenant) (TenantEdit, error)) (Tenant, error) {
-	return s.shared.UpdateTenant(ctx, name, change)
+	tenant, err := s.shared.UpdateTenant(ctx, name, change)
+	if err == nil {
+		s.tenants.heed(tenant)
+	}
+	return tenant, err
 }
 
 // Audit implements Auditor: it asks the shared store.
@@ -153,18 +183,12 @@ func (s *CachedStore) Audit(ctx context.Context, before uint64, limit int) ([]En
 }
 
 // TenantLimits implements Memory.
-func (s *CachedStore) TenantLimits(string) Limits { return Limits{} }
+func (s *CachedStore) TenantLimits(tenant string) Limits { return s.tenants.of(tenant) }
 
 // Cuts implements Memory.
 func (s *CachedStore) Cuts() *Cuts { return s.cuts }
 
-func (s *CachedStore) forgetAll(record Record) {
-	for _, secret := range record.Secrets {
-		s.forget(secret.Digest)
-	}
-}
-
-// Close ends the questions that are under way and waits for them. Later look-ups are answered as in an outage.
+// Close ends the feed and the questions that are under way, and waits for them. Later look-ups are answered as in an outage.
 func (s *CachedStore) Close() {
 	s.mu.Lock()
 	s.end()
@@ -173,25 +197,42 @@ func (s *CachedStore) Close() {
 }
 
 // recall tells how the replica by itself would answer a look-up of digest now.
-// The entry is nil unless it may be used; undecided means that the shared store must be asked first.
+// The entry is nil unless it may be used; undecided means that the shared store must be asked first, due that it should be.
 func (s *CachedStore) recall(digest Digest) (*entry, outcome) {
 	now := time.Since(s.started)
+	heard := s.feed.heard(now)
 	if e, ok := s.known.GetIfPresent(digest); ok {
-		switch age := now - e.confirmed; {
-		case age < s.ttl:
-			return e, fresh
-		case age >= s.grace:
-			return nil, undecided
-		case now < time.Duration(e.askAgain.Load()):
-			return e, stale
-		default:
-			return e, undecided
-		}
+		return s.recollect(e, heard, now)
 	}
-	if asked, ok := s.unknown.GetIfPresent(digest); ok && now-asked < s.ttl {
+	believed := unknownTTL
+	if heard != current {
+		believed = min(s.ttl, unfedTTL)
+	}
+	if asked, ok := s.unknown.GetIfPresent(digest); ok && now-asked < believed && s.feed.trusts(asked) {
 		return nil, unknown
 	}
 	return nil, undecided
+}
+
+// recollect is recall for a key that is known.
+func (s *CachedStore) recollect(e *entry, heard hearing, now time.Duration) (*entry, outcome) {
+	age := now - e.confirmed
+	switch trusted := s.feed.trusts(e.confirmed); {
+	case heard == current && trusted && age < s.ttl:
+		return e, fresh
+	case heard == current && trusted && now < time.Duration(e.askAgain.Load()):
+		return e, fresh
+	case heard == current && trusted:
+		return e, due
+	case trusted && age < min(s.ttl, unfedTTL):
+		return e, fresh
+	case age >= s.grace:
+		return nil, undecided
+	case heard == silent, now < time.Duration(e.askAgain.Load()):
+		return e, stale
+	default:
+		return e, undecided
+	}
 }
 
 // answer counts the look-up and ends it.
@@ -203,21 +244,15 @@ func (s *CachedStore) answer(seen *entry, how outcome) (Record, error) {
 	return seen.record, nil
 }
 
-// forget drops what is known of digest, and what a question that is under way will be told: it may be older than the change.
-func (s *CachedStore) forget(digest Digest) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.questions, digest)
-	s.known.Invalidate(digest)
-	s.unknown.Invalidate(digest)
-}
-
-// learn remembers what the shared store said, unless the key was changed here since it was asked.
+// learn remembers what the shared store said, unless the key was changed since it was asked.
 func (s *CachedStore) learn(digest Digest, q *question) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if q.unmet {
 		s.unmet--
+	}
+	if q.err == nil {
+		q.record = s.newer(digest, q.record)
 	}
 	if s.questions[digest] != q {
 		return
@@ -233,7 +268,44 @@ func (s *CachedStore) learn(digest Digest, q *question) {
 		s.known.Invalidate(digest)
 	default:
 		if e, ok := s.known.GetEntryQuietly(digest); ok {
-			e.Value.askAgain.Store(int64(time.Since(s.started) + s.ttl))
+			e.Value.askAgain.Store(int64(time.Since(s.started) + min(s.ttl, unfedTTL)))
+		}
+	}
+}
+
+// newer is the record, or what is known of the same key since: an answer may come late, and from a server that has been replaced.
+func (s *CachedStore) newer(digest Digest, record Record) Record {
+	if heard, ok := s.newest.GetIfPresent(record.Key.ID); ok && heard.Key.Version > record.Key.Version {
+		return heard
+	}
+	e, ok := s.known.GetEntryQuietly(digest)
+	if ok && e.Value.record.Key.Version > record.Key.Version && s.feed.trusts(e.Value.confirmed) {
+		return e.Value.record
+	}
+	return record
+}
+
+// heed takes over what was changed, and what it was told by whoever made the change, at asked since the start.
+func (s *CachedStore) heed(record Record, asked time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if heard, ok := s.newest.GetIfPresent(record.Key.ID); ok && heard.Key.Version >= record.Key.Version {
+		return
+	}
+	s.newest.Set(record.Key.ID, record)
+	if record.Key.Severed {
+		s.cuts.sever(record.Key.ID)
+	}
+	for _, secret := range record.Secrets {
+		s.feed.index.add(secret.Digest)
+		_, inUse := s.known.GetEntryQuietly(secret.Digest)
+		if _, asked := s.questions[secret.Digest]; asked {
+			delete(s.questions, secret.Digest) // its answer may be older than the change
+			inUse = true
+		}
+		s.unknown.Invalidate(secret.Digest)
+		if inUse {
+			s.known.Set(secret.Digest, &entry{record: record, confirmed: asked})
 		}
 	}
 }

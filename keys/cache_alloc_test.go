@@ -4,6 +4,7 @@ package keys
 
 import (
 	"context"
+	"net/netip"
 	"runtime"
 	"testing"
 	"time"
@@ -19,8 +20,8 @@ func TestCachedAuthenticateDoesNotAllocate(t *testing.T) {
 		f := func(what string, presented []byte) {
 			t.Helper()
 			ctx := context.Background()
-			_, _ = d.Authenticate(ctx, presented) // asks the shared store
-			if n := testing.AllocsPerRun(1000, func() { _, _ = d.Authenticate(ctx, presented) }); n != 0 {
+			_, _ = d.Authenticate(ctx, presented, netip.Addr{}) // asks the shared store
+			if n := testing.AllocsPerRun(1000, func() { _, _ = d.Authenticate(ctx, presented, netip.Addr{}) }); n != 0 {
 				t.Errorf("%s: %v allocations, want 0", what, n)
 			}
 		}
@@ -47,7 +48,7 @@ func BenchmarkCachedAuthenticate(b *testing.B) {
 			b.RunParallel(func(pb *testing.PB) {
 				ctx := context.Background()
 				for pb.Next() {
-					_, _ = d.Authenticate(ctx, presented)
+					_, _ = d.Authenticate(ctx, presented, netip.Addr{})
 				}
 			})
 		})
@@ -64,7 +65,7 @@ func TestCacheAllocatesAKibibytePerKey(t *testing.T) {
 		before, n := heap(), 0
 		s := NewCachedStore(funcStore{answer: func() (Record, error) { return answer(n) }}, c, nil)
 		for n = range count {
-			_, _ = s.ByDigest(t.Context(), contractRecord(n).Digest)
+			_, _ = s.ByDigest(t.Context(), contractRecord(n).Secrets[0].Digest, netip.Addr{})
 		}
 		each := (heap() - before) / count
 		t.Logf("%s: %d bytes", what, each)

@@ -3,6 +3,7 @@ package keys
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -94,7 +95,7 @@ func (w *world) exists(key int) bool { return w.versions[key][len(w.versions[key
 func (w *world) look(key int) {
 	l := lookup{key: key, began: w.now(), changed: w.changed[key]}
 	w.group.Go(func() {
-		record, err := w.cache.ByDigest(context.Background(), contractRecord(key).Digest)
+		record, err := w.cache.ByDigest(context.Background(), contractRecord(key).Secrets[0].Digest, netip.Addr{})
 		l.err, l.end = err, time.Since(w.started)
 		if err == nil {
 			l.number = record.Key.RequestsPerMinute
@@ -113,9 +114,9 @@ func (w *world) changeHere(key int) {
 	}
 	at, r := w.now(), w.numbered(key)
 	if w.exists(key) {
-		_, _ = w.cache.Update(context.Background(), r.Key.ID, func(Key) Key { return *r.Key })
+		_, _ = w.cache.Update(context.Background(), r.Key.ID, func(Record) (Edit, error) { return Edit{Record: r}, nil })
 	} else {
-		_ = w.cache.Insert(context.Background(), r)
+		_, _ = w.cache.Insert(context.Background(), Edit{Record: r})
 	}
 	w.versions[key] = append(w.versions[key], version{from: at, number: r.Key.RequestsPerMinute})
 	w.changed[key] = w.now()
@@ -128,7 +129,7 @@ func (w *world) changeElsewhere(key int, deleted bool) {
 		r = w.numbered(key)
 		number = r.Key.RequestsPerMinute
 	}
-	w.shared.set(contractRecord(key).Digest, r)
+	w.shared.set(contractRecord(key).Secrets[0].Digest, r)
 	w.versions[key] = append(w.versions[key], version{from: at, number: number})
 }
 
@@ -237,7 +238,7 @@ func (w *world) step(r *rapid.T) {
 		w.changeElsewhere(key, true)
 	case "store":
 		down := rapid.SampledFrom([]error{nil, nil, errDown}).Draw(r, "down")
-		w.answers(rapid.SampledFrom([]time.Duration{0, 0, 30 * time.Millisecond, 80 * time.Millisecond, silent}).Draw(r, "delay"), down)
+		w.answers(rapid.SampledFrom([]time.Duration{0, 0, 30 * time.Millisecond, 80 * time.Millisecond, never}).Draw(r, "delay"), down)
 	case "wait":
 		ms := rapid.SampledFrom([]int{1, 20, 60, 200, 999, 1000, 1001, 3000, 4999, 5000}).Draw(r, "ms")
 		time.Sleep(time.Duration(ms) * time.Millisecond)

@@ -40,8 +40,8 @@ func TestCacheInAnOutage(t *testing.T) {
 	})
 	inBubble(t, "a silent store costs little", func(t *testing.T, r replica) {
 		r.finds(1, "ci", 0, 1)
-		r.shared.answers(silent, nil)
-		r.fails(2, ErrUnavailable, 150*time.Millisecond, 1)
+		r.shared.answers(never, nil)
+		r.fails(2, ErrUnavailable, questionTime, 1)
 		time.Sleep(time.Second)
 		r.finds(1, "ci", 50*time.Millisecond, 1)
 		r.finds(1, "ci", 0, 0) // while the question is still under way
@@ -56,7 +56,7 @@ func TestCacheInAnOutage(t *testing.T) {
 		time.Sleep(time.Second)
 		r.shared.answers(0, errDown)
 		r.finds(1, "ci", 0, 1)
-		r.shared.set(contractRecord(1).Digest, renamed("changed in the outage"))
+		r.shared.set(contractRecord(1).Secrets[0].Digest, renamed("changed in the outage"))
 		r.shared.answers(0, nil)
 		time.Sleep(time.Second - 1)
 		r.finds(1, "ci", 0, 0)
@@ -65,7 +65,7 @@ func TestCacheInAnOutage(t *testing.T) {
 	})
 	inBubble(t, "a slow answer is late, not lost", func(t *testing.T, r replica) {
 		r.finds(1, "ci", 0, 1)
-		r.shared.set(contractRecord(1).Digest, renamed("changed elsewhere"))
+		r.shared.set(contractRecord(1).Secrets[0].Digest, renamed("changed elsewhere"))
 		r.shared.answers(80*time.Millisecond, nil)
 		time.Sleep(time.Second)
 		r.finds(1, "ci", 50*time.Millisecond, 1)
@@ -83,11 +83,11 @@ func TestCacheWithoutGrace(t *testing.T) {
 		shared := newFakeShared(contractRecord(1))
 		r := replica{CachedStore: cached(t, shared, c), t: t, shared: shared}
 		r.finds(1, "ci", 0, 1)
-		r.shared.answers(silent, nil)
+		r.shared.answers(never, nil)
 		time.Sleep(time.Second - 1)
 		r.finds(1, "ci", 0, 0)
 		time.Sleep(time.Nanosecond)
-		r.fails(1, ErrUnavailable, 150*time.Millisecond, 1)
+		r.fails(1, ErrUnavailable, questionTime, 1)
 	})
 }
 
@@ -111,7 +111,7 @@ func TestCacheInAFlood(t *testing.T) {
 			t.Errorf("%d unknown secrets are remembered, want at most %d", got, size)
 		}
 		for n := range 10 * size {
-			shared.set(contractRecord(n+2).Digest, contractRecord(n+2))
+			shared.set(contractRecord(n + 2).Secrets[0].Digest, contractRecord(n+2))
 		}
 		time.Sleep(time.Second)
 		for n := range 10 * size {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -18,7 +19,7 @@ import (
 func TestCacheWaitsForTheTruth(t *testing.T) {
 	inBubble(t, "about a key that was not used lately", func(t *testing.T, r replica) {
 		r.finds(1, "ci", 0, 1)
-		r.shared.set(contractRecord(1).Digest, renamed("changed elsewhere"))
+		r.shared.set(contractRecord(1).Secrets[0].Digest, renamed("changed elsewhere"))
 		r.shared.answers(80*time.Millisecond, nil)
 		time.Sleep(3 * time.Second)
 		r.finds(1, "changed elsewhere", 80*time.Millisecond, 1)
@@ -30,21 +31,21 @@ func TestCacheWaitsForTheTruth(t *testing.T) {
 		r.finds(1, "ci", 50*time.Millisecond, 1)
 	})
 	inBubble(t, "nor of a store that fails", func(t *testing.T, r replica) {
-		r.shared.set(contractRecord(2).Digest, contractRecord(2))
+		r.shared.set(contractRecord(2).Secrets[0].Digest, contractRecord(2))
 		r.finds(1, "ci", 0, 1)
 		r.finds(2, "ci", 0, 1)
-		r.shared.answers(silent, nil)
+		r.shared.answers(never, nil)
 		time.Sleep(time.Minute)
-		r.finds(1, "ci", 150*time.Millisecond, 1)
+		r.finds(1, "ci", questionTime, 1)
 		synctest.Wait() // the end of the question is noted in the same instant
 		r.finds(2, "ci", 50*time.Millisecond, 1)
 		time.Sleep(2 * time.Second) // what was known of the store is old now
-		r.finds(1, "ci", 150*time.Millisecond, 1)
+		r.finds(1, "ci", questionTime, 1)
 		synctest.Wait()
 		r.shared.answers(0, nil)
 		r.fails(3, ErrNotFound, 0, 1) // it answers
-		r.shared.answers(silent, nil)
-		r.finds(2, "ci", 150*time.Millisecond, 1)
+		r.shared.answers(never, nil)
+		r.finds(2, "ci", questionTime, 1)
 	})
 }
 
@@ -75,7 +76,7 @@ func TestCacheConfirmsInAFlood(t *testing.T) {
 }
 
 // logging returns a replica over shared, and what it logs.
-func logging(t *testing.T, shared Store) (*CachedStore, *lockedText) {
+func logging(t *testing.T, shared Shared) (*CachedStore, *lockedText) {
 	var text lockedText
 	clock := func(_ []string, a slog.Attr) slog.Attr {
 		if a.Key == slog.TimeKey {
@@ -100,6 +101,17 @@ func (l *lockedText) Write(p []byte) (int, error) {
 	return l.text.Write(p)
 }
 
+// withoutFeed leaves out what is said of a feed that is not there.
+func (l *lockedText) withoutFeed() string {
+	var lines strings.Builder
+	for line := range strings.Lines(l.String()) {
+		if !strings.Contains(line, errNoFeed.Error()) {
+			lines.WriteString(line)
+		}
+	}
+	return lines.String()
+}
+
 func (l *lockedText) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -113,11 +125,11 @@ func TestCacheLogsWhyItCannotAsk(t *testing.T) {
 			t.Helper()
 			s, text := logging(t, funcStore{answer: func() (Record, error) { return Record{}, err }})
 			for range 100 {
-				_, _ = s.ByDigest(t.Context(), Digest{})
+				_, _ = s.ByDigest(t.Context(), Digest{}, netip.Addr{})
 				synctest.Wait()
 				time.Sleep(time.Second)
 			}
-			if got := text.String(); got != want {
+			if got := text.withoutFeed(); got != want {
 				t.Errorf("%v\ngot  %s\nwant %s", err, got, want)
 			}
 		})
@@ -133,15 +145,15 @@ level=ERROR msg="keys cannot be looked up, though redis is not down" error="NOPE
 func TestCacheLogsAFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared := newFakeShared()
-		shared.answers(silent, nil)
+		shared.answers(never, nil)
 		s, text := logging(t, shared)
 		var flood sync.WaitGroup
 		for n := range 40 {
-			flood.Go(func() { _, _ = s.ByDigest(t.Context(), contractRecord(n).Digest) })
+			flood.Go(func() { _, _ = s.ByDigest(t.Context(), contractRecord(n).Secrets[0].Digest, netip.Addr{}) })
 		}
 		synctest.Wait()
 		const want = `level=WARN msg="requests with unknown keys are refused: too many are looked up at once" count=1` + "\n"
-		if got := text.String(); got != want {
+		if got := text.withoutFeed(); got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
 		flood.Wait()
@@ -157,7 +169,7 @@ func TestCacheSurvivesAPanic(t *testing.T) {
 		}
 		return contractRecord(1), nil
 	}})
-	_, err := s.ByDigest(t.Context(), Digest{})
+	_, err := s.ByDigest(t.Context(), Digest{}, netip.Addr{})
 	if !errors.Is(err, ErrUnavailable) || !errors.Is(err, errPanic) {
 		t.Errorf("got %v, want ErrUnavailable", err)
 	}
@@ -165,7 +177,7 @@ func TestCacheSurvivesAPanic(t *testing.T) {
 		t.Errorf("logged: %s", got)
 	}
 	panics = false
-	if _, err := s.ByDigest(t.Context(), Digest{}); err != nil {
+	if _, err := s.ByDigest(t.Context(), Digest{}, netip.Addr{}); err != nil {
 		t.Error(err)
 	}
 }
@@ -189,14 +201,14 @@ func TestCacheForgetsWhatBecameUnreadable(t *testing.T) {
 func TestListWithoutTheUnreadable(t *testing.T) {
 	mini, shared := miniRedis(t)
 	mustInsert(t, shared, contractRecord(1), contractRecord(2))
-	mini.HSet(redisRecords, "key_newer", `{"v":2}`)
+	mini.HSet(redisRecords, "key_newer", `{"v":3}`)
 	s, text := logging(t, shared)
 	d := New(s, DefaultConfig())
-	all, err := d.List(context.Background())
+	all, _, err := d.List(context.Background(), Filter{})
 	if err != nil || len(all) != 2 || all[0].ID != contractRecord(1).Key.ID {
 		t.Errorf("List: got %v, %v", all, err)
 	}
-	if !strings.Contains(text.String(), `key \"key_newer\": record version 2`) {
+	if !strings.Contains(text.String(), `key \"key_newer\": record version 3`) {
 		t.Errorf("logged: %s", text)
 	}
 	if _, err := d.Mispeppered(t.Context()); err != nil {

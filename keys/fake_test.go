@@ -3,14 +3,17 @@ package keys
 import (
 	"context"
 	"errors"
+	"maps"
+	"net/netip"
+	"slices"
 	"sync"
 	"time"
 )
 
 var errDown = errors.New("connection refused")
 
-// fakeShared is a shared Store in memory, without sockets, so that it works in
-// a bubble. It can refuse to answer, take its time, or both. A look-up sees what
+// fakeShared is what replicas share, in memory, without sockets, so that it works in
+// a bubble. It has no feed unless it is fed. It can refuse to answer, take its time, or both. A look-up sees what
 // is there when it begins: that makes late answers old ones.
 type fakeShared struct {
 	mu       sync.Mutex
@@ -18,18 +21,23 @@ type fakeShared struct {
 	down     error         // what every call returns, unless nil
 	delay    time.Duration // of each look-up by digest
 	asked    int           // look-ups by digest
+	version  uint64
+	changed  []Record      // by version, for the feed
+	moved    []Tenant      // likewise
+	fed      bool          // whether there is a feed
+	news     chan struct{} // what Wake returns
 }
 
 func newFakeShared(records ...Record) *fakeShared {
-	f := &fakeShared{byDigest: make(map[Digest]Record)}
+	f := &fakeShared{byDigest: make(map[Digest]Record), news: make(chan struct{}, 1)}
 	for _, r := range records {
-		f.byDigest[r.Digest] = r
+		f.byDigest[r.Secrets[0].Digest] = r
 	}
 	return f
 }
 
-// silent is a delay that no caller waits for.
-const silent = time.Hour
+// never is a delay that no caller waits for.
+const never = time.Hour
 
 // answers makes the store answer all that follows after delay, with err unless it is nil.
 func (f *fakeShared) answers(delay time.Duration, err error) {
@@ -47,18 +55,22 @@ func (f *fakeShared) questions() int {
 	return n
 }
 
-// set puts a record there, or with no key removes it, as another replica would.
+// set puts a record there, or with no key removes it, as another replica would; the feed does not tell.
 func (f *fakeShared) set(digest Digest, record Record) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.version++
 	if record.Key == nil {
 		delete(f.byDigest, digest)
 		return
 	}
+	key := *record.Key
+	key.Version = f.version
+	record.Key = &key
 	f.byDigest[digest] = record
 }
 
-func (f *fakeShared) ByDigest(ctx context.Context, digest Digest) (Record, error) {
+func (f *fakeShared) ByDigest(ctx context.Context, digest Digest, _ netip.Addr) (Record, error) {
 	f.mu.Lock()
 	f.asked++
 	record, found, delay, err := f.byDigest[digest], f.byDigest[digest].Key != nil, f.delay, f.down
@@ -95,29 +107,122 @@ func (f *fakeShared) ByID(_ context.Context, id string) (Record, error) {
 	return Record{}, ErrNotFound
 }
 
-func (f *fakeShared) Insert(_ context.Context, record Record) error {
+func (f *fakeShared) Insert(_ context.Context, edit Edit) (Record, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.down != nil {
-		return f.down
+		return Record{}, f.down
 	}
-	f.byDigest[record.Digest] = record
-	return nil
+	return f.write(edit.Record), nil
 }
 
-func (f *fakeShared) Update(ctx context.Context, id string, change func(Key) Key) (*Key, error) {
+func (f *fakeShared) Update(ctx context.Context, id string, change func(Record) (Edit, error)) (Record, error) {
 	record, err := f.ByID(ctx, id)
 	if err != nil {
-		return nil, err
+		return Record{}, err
 	}
-	changed := change(*record.Key)
-	record.Key = &changed
-	f.set(record.Digest, record)
-	return &changed, nil
+	edit, err := change(record)
+	if errors.Is(err, errUnchanged) {
+		return record, nil
+	}
+	if err != nil {
+		return Record{}, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.write(edit.Record), nil
+}
+
+// write stores a record in the next version. The caller holds mu.
+func (f *fakeShared) write(record Record) Record {
+	f.version++
+	key := *record.Key
+	key.Version = f.version
+	record.Key = &key
+	for digest, old := range f.byDigest {
+		if old.Key.ID == key.ID {
+			delete(f.byDigest, digest)
+		}
+	}
+	if key.DeletedAt.IsZero() {
+		for _, secret := range record.Secrets {
+			f.byDigest[secret.Digest] = record
+		}
+	}
+	f.changed = append(f.changed, record)
+	return record
+}
+
+// change is a change by another replica, which the feed tells.
+func (f *fakeShared) change(record Record) {
+	f.mu.Lock()
+	f.write(record)
+	f.mu.Unlock()
+	f.tell()
+}
+
+// tell sends the news that something has changed.
+func (f *fakeShared) tell() {
+	select {
+	case f.news <- struct{}{}:
+	default:
+	}
 }
 
 func (f *fakeShared) List(context.Context) ([]Record, error) {
 	return nil, errors.New("nobody lists here")
+}
+
+func (f *fakeShared) Tenant(context.Context, string) (Tenant, error) {
+	return Tenant{}, errors.New("nobody asks for one here")
+}
+
+func (f *fakeShared) UpdateTenant(_ context.Context, name string, change func(Tenant) (TenantEdit, error)) (Tenant, error) {
+	edit, err := change(Tenant{Name: name})
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.version++
+	edit.Tenant.Version = f.version
+	f.moved = append(f.moved, edit.Tenant)
+	return edit.Tenant, err
+}
+
+func (f *fakeShared) Tenants(context.Context) ([]Tenant, error) { return nil, nil }
+
+func (f *fakeShared) Audit(context.Context, uint64, int) ([]Entry, error) { return nil, nil }
+
+var errNoFeed = errors.New("there is no feed")
+
+func (f *fakeShared) Changes(ctx context.Context, since uint64) (Changes, error) {
+	f.mu.Lock()
+	c, fed, delay, err := Changes{Version: f.version, Now: time.Now()}, f.fed, f.delay, f.down
+	for _, r := range f.changed {
+		if since > 0 && r.Key.Version > since {
+			c.Records = append(c.Records, r)
+		}
+	}
+	for _, t := range f.moved {
+		if since > 0 && t.Version > since {
+			c.Tenants = append(c.Tenants, t)
+		}
+	}
+	f.mu.Unlock()
+	if !fed {
+		return Changes{}, errNoFeed
+	}
+	if delay > 0 && !sleep(ctx, delay) {
+		return Changes{}, ctx.Err()
+	}
+	return c, err
+}
+
+func (f *fakeShared) Wake(context.Context) <-chan struct{} { return f.news }
+
+func (f *fakeShared) EachDigest(_ context.Context, take func([]Digest)) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	take(slices.Collect(maps.Keys(f.byDigest)))
+	return f.down
 }
 
 // funcStore makes up its answer to each look-up by digest.
@@ -126,4 +231,10 @@ type funcStore struct {
 	answer func() (Record, error)
 }
 
-func (s funcStore) ByDigest(context.Context, Digest) (Record, error) { return s.answer() }
+func (s funcStore) ByDigest(context.Context, Digest, netip.Addr) (Record, error) { return s.answer() }
+
+func (s funcStore) Changes(context.Context, uint64) (Changes, error) { return Changes{}, errNoFeed }
+
+func (s funcStore) Wake(context.Context) <-chan struct{} { return nil }
+
+func (s funcStore) EachDigest(context.Context, func([]Digest)) error { return errNoFeed }

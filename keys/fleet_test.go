@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -37,7 +38,7 @@ func eventually(t *testing.T, what string, done func() bool) {
 }
 
 func (m member) admits(secret []byte) bool {
-	_, err := m.Authenticate(context.Background(), secret)
+	_, err := m.Authenticate(context.Background(), secret, netip.Addr{})
 	return err == nil
 }
 
@@ -50,7 +51,7 @@ func TestFleetShares(t *testing.T) {
 	wantAdmitted(t, there.Directory, secret, key)
 	wantAdmitted(t, here.Directory, secret, key)
 
-	if _, err := here.Revoke(t.Context(), key.ID); err != nil {
+	if _, err := here.By("test").Revoke(t.Context(), key.ID, Soon); err != nil {
 		t.Fatal(err)
 	}
 	revoked := time.Now()
@@ -60,7 +61,7 @@ func TestFleetShares(t *testing.T) {
 		t.Errorf("revoked elsewhere, the key worked for %s more, want about %s", took, c.CacheTTL)
 	}
 	wantRefused(t, there.Directory, secret, ErrRevoked)
-	listed, err := there.List(t.Context())
+	listed, _, err := there.List(t.Context(), Filter{})
 	if err != nil || len(listed) != 1 || listed[0].State(time.Now()) != StateRevoked {
 		t.Errorf("List: got %v, %v", listed, err)
 	}
@@ -88,7 +89,7 @@ func TestFleetInAnOutage(t *testing.T) {
 			refusedSoon(t, there, unseen)
 			eventually(t, "many look-ups in the outage", func() bool { return there.cache.Stats().Stale > 10_000 })
 			refusedSoon(t, there, unseen)
-			if _, err := there.Revoke(t.Context(), ids[0]); !errors.Is(err, ErrUnavailable) {
+			if _, err := there.By("test").Revoke(t.Context(), ids[0], Soon); !errors.Is(err, ErrUnavailable) {
 				t.Errorf("Revoke: got %v, want ErrUnavailable", err)
 			}
 			end(server)
@@ -96,7 +97,7 @@ func TestFleetInAnOutage(t *testing.T) {
 				eventually(t, "unseen keys work again", func() bool { return there.admits(secret) })
 			}
 			stop()
-			eventually(t, "keys can be revoked again", func() bool { _, err := here.Revoke(t.Context(), ids[0]); return err == nil })
+			eventually(t, "keys can be revoked again", func() bool { _, err := here.By("test").Revoke(t.Context(), ids[0], Soon); return err == nil })
 			eventually(t, "the change arrives", func() bool { return !there.admits(known[0]) })
 			wantRefused(t, there.Directory, known[0], ErrRevoked)
 		})
@@ -113,7 +114,7 @@ func keepUsing(t *testing.T, m member, secrets [][]byte) (stop func()) {
 	for worker := range 4 {
 		group.Go(func() {
 			for n := worker; !stopped.Load(); n++ {
-				if _, err := m.Authenticate(context.Background(), secrets[n%len(secrets)]); err != nil {
+				if _, err := m.Authenticate(context.Background(), secrets[n%len(secrets)], netip.Addr{}); err != nil {
 					t.Errorf("a known key was refused: %v", err)
 					return
 				}
@@ -147,7 +148,7 @@ func TestCachedKeysAreJudgedAnew(t *testing.T) {
 		other, otherSecret := create(t, d, Spec{Tenant: "acme", Name: "revoked"})
 		wantAdmitted(t, d, secret, key)
 		wantAdmitted(t, d, otherSecret, other)
-		if _, err := d.Revoke(t.Context(), other.ID); err != nil {
+		if _, err := d.By("test").Revoke(t.Context(), other.ID, Soon); err != nil {
 			t.Fatal(err)
 		}
 		wantRefused(t, d, otherSecret, ErrRevoked)

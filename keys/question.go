@@ -15,7 +15,7 @@ const (
 	// patience is how long a request waits for the confirmation of a key that it could be served with, where that is
 	// confirmed often or the store fails: ten times what a healthy Redis needs, and little for an outage to add to an answer.
 	patience = 50 * time.Millisecond
-	// recently is how many cache_ttl old a record may be that is served after patience. One that is older was not
+	// recently is how many unfedTTL old a record may be that is served after patience. One that is older was not
 	// asked for lately, so that it may say nothing of a revocation long ago: it is worth the wait of questionTime.
 	recently = 3
 	// maxUnmet bounds the questions under way about secrets that are not known, which cost nothing to make up. It is half
@@ -23,7 +23,7 @@ const (
 	maxUnmet = 32
 	// questionTime bounds a question, and with it the wait for a key that was never seen. It is longer than the 100 ms
 	// that a Redis client waits for a server, whose error says more than the end of our time.
-	questionTime = 150 * time.Millisecond
+	questionTime = 130 * time.Millisecond
 )
 
 var (
@@ -45,7 +45,12 @@ type question struct {
 }
 
 // ask answers a look-up that the replica cannot answer by itself.
-func (s *CachedStore) ask(ctx context.Context, digest Digest) (Record, error) {
+func (s *CachedStore) ask(ctx context.Context, digest Digest, from netip.Addr) (Record, error) {
+	if s.strangers.exhausted(from) {
+		if record, err, judged := s.screen(ctx, digest); judged {
+			return record, err
+		}
+	}
 	q, seen, how := s.join(digest)
 	if q == nil {
 		return s.answer(seen, how)
@@ -56,17 +61,39 @@ func (s *CachedStore) ask(ctx context.Context, digest Digest) (Record, error) {
 		s.counts[refreshed].Add(1)
 		return q.record, nil
 	case errors.Is(err, ErrNotFound):
+		s.strangers.failed(from)
 		return s.answer(nil, unknown)
+	case errors.Is(err, errBusy):
+		if record, err, judged := s.screen(ctx, digest); judged {
+			return record, err
+		}
+		s.logRefusal()
 	case seen != nil && !errors.Is(err, ErrUnreadable):
 		return s.answer(seen, stale)
-	default:
-		if errors.Is(err, errBusy) {
-			s.logRefusal()
-		}
-		s.counts[unavailable].Add(1)
-		return Record{}, asUnavailable(err)
 	}
+	s.counts[unavailable].Add(1)
+	return Record{}, asUnavailable(err)
 }
+
+// screen judges a digest that nobody may ask about, by what the feed has told: exactly, once it has been heard of
+// after the look-up began. It is not judged where the feed knows the digest, or knows too little itself.
+func (s *CachedStore) screen(ctx context.Context, digest Digest) (record Record, err error, judged bool) {
+	if !s.feed.index.ready() || s.feed.index.has(digest) {
+		return Record{}, nil, false
+	}
+	if !s.feed.await(ctx, time.Since(s.started), screenTime) {
+		s.counts[unavailable].Add(1)
+		return Record{}, asUnavailable(errSlow), true
+	}
+	if s.feed.index.has(digest) {
+		return Record{}, nil, false
+	}
+	s.counts[screened].Add(1)
+	return Record{}, ErrNotFound, true
+}
+
+// refresh asks about a known key, and lets nobody wait for the answer.
+func (s *CachedStore) refresh(digest Digest) { _, _, _ = s.join(digest) }
 
 // limit is how long a look-up waits for its question, when it could be served with seen.
 func (s *CachedStore) limit(seen *entry) time.Duration {
@@ -74,7 +101,7 @@ func (s *CachedStore) limit(seen *entry) time.Duration {
 		return questionTime
 	}
 	now, failed := time.Since(s.started), time.Duration(s.failed.Load())
-	if now-seen.confirmed < recently*s.ttl || failed > 0 && now-failed < s.ttl {
+	if now-seen.confirmed < recently*min(s.ttl, unfedTTL) || failed > 0 && now-failed < min(s.ttl, unfedTTL) {
 		return patience
 	}
 	return questionTime
@@ -86,14 +113,14 @@ func (s *CachedStore) join(digest Digest) (*question, *entry, outcome) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	seen, how := s.recall(digest)
-	if how != undecided {
+	if how != undecided && how != due {
 		return nil, seen, how
 	}
 	if q := s.questions[digest]; q != nil {
 		return q, seen, how
 	}
 	_, met := s.known.GetEntryQuietly(digest)
-	q := &question{asked: time.Since(s.started), done: make(chan struct{}), unmet: !met}
+	q := &question{asked: time.Since(s.started), done: make(chan struct{}), unmet: !met && !s.feed.index.has(digest)}
 	switch {
 	case s.lifetime.Err() != nil:
 		q.err = errClosed

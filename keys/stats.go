@@ -13,6 +13,9 @@ type CacheStats struct {
 	Stale uint64
 	// Unknown were refused: the shared store has no such key, or had none within the last cache_ttl.
 	Unknown uint64
+	// Screened were refused without a question to the shared store: too many look-ups for the same client's address had
+	// failed, or too many were under way, and the feed knows no such key.
+	Screened uint64
 	// Unavailable could not be answered.
 	Unavailable uint64
 }
@@ -22,10 +25,12 @@ type outcome int
 
 const (
 	undecided outcome = iota
+	due               // answered from memory, as fresh, with a question behind it
 	fresh
 	refreshed
 	stale
 	unknown
+	screened
 	unavailable
 )
 
@@ -38,6 +43,7 @@ func (s *CachedStore) Stats() CacheStats {
 		Refreshed:   s.counts[refreshed].Load(),
 		Stale:       s.counts[stale].Load(),
 		Unknown:     s.counts[unknown].Load(),
+		Screened:    s.counts[screened].Load(),
 		Unavailable: s.counts[unavailable].Load(),
 	}
 }
