@@ -31,8 +31,9 @@ const graveTime = 7 * 24 * time.Hour
 // process alone, so a copy of all records in memory (about 1 KiB each) is
 // never stale: look-ups read it, changes go to the file first.
 type BoltStore struct {
-	db   *bolt.DB
-	cuts *Cuts
+	db         *bolt.DB
+	cuts       *Cuts
+	auditLines int
 
 	// writing orders the changes: file, then memory, one at a time. Look-ups do not wait for the file.
 	writing sync.Mutex
@@ -48,7 +49,7 @@ type BoltStore struct {
 // refuses a record it cannot read: half a directory would answer 401 to the other half.
 func NewBoltStore(db *bolt.DB) (*BoltStore, error) {
 	s := &BoltStore{
-		db: db, cuts: newCuts(),
+		db: db, cuts: newCuts(), auditLines: maxAudit,
 		byID: make(map[string]Record), byDigest: make(map[Digest]string), tenants: make(map[string]Tenant),
 	}
 	if err := db.Update(s.load); err != nil {
@@ -63,7 +64,7 @@ func (s *BoltStore) load(tx *bolt.Tx) error {
 		boltKeys: func(id, value []byte) error {
 			record, err := readRecord(string(id), value)
 			if err != nil {
-				return fmt.Errorf("key %q: %w", id, err)
+				return fmt.Errorf("%w: key %q: %w", ErrUnreadable, id, err)
 			}
 			s.remember(record)
 			return nil
@@ -71,7 +72,7 @@ func (s *BoltStore) load(tx *bolt.Tx) error {
 		boltTenants: func(name, value []byte) error {
 			tenant, err := readTenant(string(name), value)
 			if err != nil {
-				return fmt.Errorf("tenant %q: %w", name, err)
+				return fmt.Errorf("%w: tenant %q: %w", ErrUnreadable, name, err)
 			}
 			s.rememberTenant(tenant)
 			return nil
@@ -195,6 +196,7 @@ func (s *BoltStore) UpdateTenant(ctx context.Context, name string, change func(T
 	case err != nil:
 		return Tenant{}, err
 	}
+	edit.Tenant.Name = name
 	return s.writeTenant(ctx, edit)
 }
 
@@ -211,7 +213,7 @@ func (s *BoltStore) Cuts() *Cuts { return s.cuts }
 // Audit implements Auditor.
 func (s *BoltStore) Audit(ctx context.Context, before uint64, limit int) ([]Entry, error) {
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return nil, asUnavailable(err)
 	}
 	entries := []Entry{}
 	err := s.db.View(func(tx *bolt.Tx) error {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"tollgate/store"
 
@@ -38,10 +39,10 @@ func TestBoltStoreWithoutItsFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantStored(t, s, contractRecord(1))
-	if err := s.Insert(t.Context(), contractRecord(2)); !errors.Is(err, ErrUnavailable) {
+	if _, err := s.Insert(t.Context(), created(contractRecord(2))); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("Insert: got %v, want ErrUnavailable", err)
 	}
-	if _, err := s.Update(t.Context(), contractRecord(1).Key.ID, func(k Key) Key { return k }); !errors.Is(err, ErrUnavailable) {
+	if _, err := s.Update(t.Context(), contractRecord(1).Key.ID, changed(func(*Record) {})); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("Update: got %v, want ErrUnavailable", err)
 	}
 	if _, err := s.ByID(t.Context(), contractRecord(2).Key.ID); !errors.Is(err, ErrNotFound) {
@@ -55,7 +56,7 @@ func TestNewBoltStoreRefusesWhatItCannotRead(t *testing.T) {
 		dir := t.TempDir()
 		db := openBolt(t, dir)
 		err := db.Update(func(tx *bolt.Tx) error {
-			b, err := tx.CreateBucketIfNotExists([]byte(bucketName))
+			b, err := tx.CreateBucketIfNotExists([]byte(boltKeys))
 			if err != nil {
 				return err
 			}
@@ -65,30 +66,60 @@ func TestNewBoltStoreRefusesWhatItCannotRead(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = NewBoltStore(db)
-		want = "cannot read the keys in " + filepath.Join(dir, store.FileName) + ": " + want
-		if err == nil || err.Error() != want {
+		want = "cannot read the keys in " + filepath.Join(dir, store.FileName) + ": unreadable key record: " + want
+		if !errors.Is(err, ErrUnreadable) || err.Error() != want {
 			t.Errorf("got  %v\nwant %s", err, want)
 		}
 	}
 	const digest = `"digest":"47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"`
 	f("key_1", `{`, `key "key_1": not a key record: unexpected end of JSON input`)
-	f("key_1", `{}`, `key "key_1": record version 0: this binary reads 1 to 1; run the newer one that wrote it`)
-	f("key_1", `{"v":2}`, `key "key_1": record version 2: this binary reads 1 to 1; run the newer one that wrote it`)
+	f("key_1", `{}`, `key "key_1": record version 0: this binary reads 1 to 2; run the newer one that wrote it`)
+	f("key_1", `{"v":3}`, `key "key_1": record version 3: this binary reads 1 to 2; run the newer one that wrote it`)
 	f("key_1", `{"v":1,"id":"key_1","digest":"AAAA"}`, `key "key_1": not a key record: its digest is damaged`)
 	f("key_1", `{"v":1,"id":"key_2",`+digest+`}`, `key "key_1": it is filed under another id`)
 }
 
-// The stored form is a promise to every later binary: this text must be readable for ever.
+// The stored form is a promise to every later binary: both texts must be readable for ever, and mean the same.
 func TestStoredForm(t *testing.T) {
-	const want = `{"v":1,"id":"key_000000000001","digest":"QoDdlhcimMXd_5_6EWLjQAvWRe6ZDrq2TnG9mQ7AHsM","scheme":"sha256",` +
+	const first = `{"v":1,"id":"key_000000000001","digest":"QoDdlhcimMXd_5_6EWLjQAvWRe6ZDrq2TnG9mQ7AHsM","scheme":"sha256",` +
 		`"last4":"wxyz","tenant":"acme","name":"ci","models":["gpt-*"],"requests_per_minute":60,` +
 		`"created_at":"2026-01-01T00:00:01Z","expires_at":"2027-01-01T00:00:00Z"}`
-	r, err := decode([]byte(want))
-	if err != nil {
-		t.Fatal(err)
+	const second = `{"v":2,"id":"key_000000000001","secrets":[{"digest":"QoDdlhcimMXd_5_6EWLjQAvWRe6ZDrq2TnG9mQ7AHsM","scheme":"sha256"}],` +
+		`"last4":"wxyz","tenant":"acme","name":"ci","models":["gpt-*"],` +
+		`"created_at":"2026-01-01T00:00:01Z","expires_at":"2027-01-01T00:00:00Z","requests_per_minute":60}`
+	for _, stored := range []string{first, second, "1767225601000000 " + second} {
+		r, err := readRecord("key_000000000001", []byte(stored))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := encode(r)
+		if err != nil || string(got) != second {
+			t.Errorf("got  %s, %v\nwant %s", got, err, second)
+		}
 	}
-	got, err := encode(r)
-	if err != nil || string(got) != want {
-		t.Errorf("got  %s, %v\nwant %s", got, err, want)
+}
+
+// So is that of a record with a value in every field, of a tenant and of a line of the audit.
+func TestStoredFormOfEveryField(t *testing.T) {
+	const record = `{"v":2,"id":"key_000000000001","secrets":[{"digest":"9jpx0l-V-DijjztFjCR4vu_-j4tVoIGZJgtnlCPLr6M","scheme":"hmac-sha256-2:00112233"},` +
+		`{"digest":"asbJkum7VOaLJQsrzoTSYo1omJMROSlKqyJbg6E2rZ0","scheme":"sha256","until":"2026-01-02T03:04:05.683Z"},` +
+		`{"digest":"TW1C63Xtn-pxF7Ma57WHVrSIH54Doz23wclEr33jRPU","scheme":"sha256","until":"2026-01-02T03:04:05.684Z"}],` +
+		`"last4":"\"\\\u003c\u003e","tenant":"acme","name":"née \"ci\" \u003cbuild\u003e 東京","models":["gemini-flash","gpt-*"],` +
+		`"cidrs":["203.0.113.0/24","2001:db8::/32"],"created_at":"2026-01-02T03:04:05.678Z","updated_at":"2026-01-02T03:04:05.679Z",` +
+		`"rotated_at":"2026-01-02T03:04:05.68Z","previous_until":"2026-01-02T03:04:05.681Z","expires_at":"9999-12-31T23:59:59.999999999Z",` +
+		`"revoked_at":"2026-01-02T03:04:05.682Z","severed":true,"disabled":true,"requests_per_minute":1000000000,"burst":7,` +
+		`"tokens_per_minute":1000000000000,"concurrent":1000000,"budget_nano_usd":9223372036854775807,"budget_per":"month"}`
+	f := func(got []byte, err error, want string) {
+		t.Helper()
+		if err != nil || string(got) != want {
+			t.Errorf("got  %s, %v\nwant %s", got, err, want)
+		}
 	}
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	got, err := encode(fullRecord())
+	f(got, err, record)
+	got, err = encodeTenant(Tenant{Name: "acme", Limits: Limits{Concurrent: 3}, UpdatedAt: at})
+	f(got, err, `{"v":2,"name":"acme","updated_at":"2026-01-02T03:04:05Z","concurrent":3}`)
+	got, err = encodeEntry(Entry{At: at, By: "alice", Action: ActionUpdate, KeyID: "key_1", Tenant: "acme", Changes: []FieldChange{{Field: "burst", To: "3"}}})
+	f(got, err, `{"at":"2026-01-02T03:04:05Z","by":"alice","action":"key.update","key_id":"key_1","tenant":"acme","changes":[{"field":"burst","to":"3"}]}`)
 }

@@ -74,7 +74,7 @@ func (s *BoltStore) writeTenant(ctx context.Context, edit TenantEdit) (Tenant, e
 // commit makes one change durable, together with its line of the audit.
 func (s *BoltStore) commit(ctx context.Context, version uint64, entry Entry, change func(*bolt.Tx) error) error {
 	if err := ctx.Err(); err != nil {
-		return err
+		return asUnavailable(err)
 	}
 	line, err := encodeEntry(entry)
 	if err != nil {
@@ -92,7 +92,7 @@ func (s *BoltStore) commit(ctx context.Context, version uint64, entry Entry, cha
 		if err := put(tx, boltAudit, binary.BigEndian.AppendUint64(nil, version), framed(version, line)); err != nil {
 			return err
 		}
-		return trimAudit(tx.Bucket([]byte(boltAudit)))
+		return trimAudit(tx.Bucket([]byte(boltAudit)), s.auditLines)
 	})
 	if err != nil {
 		return fmt.Errorf("%w: cannot write to %s: %w", ErrUnavailable, s.db.Path(), err)
@@ -105,10 +105,10 @@ func put(tx *bolt.Tx, bucket string, name, value []byte) error {
 }
 
 // trimAudit drops what is oldest, a part of it at a time: counting the lines of each change would cost more than the change.
-func trimAudit(audit *bolt.Bucket) error {
-	const every = 1024
+func trimAudit(audit *bolt.Bucket, keep int) error {
+	every := uint64(keep/100 + 1)
 	if audit.Sequence()%every == 0 {
-		for n := audit.Stats().KeyN; n > maxAudit; n-- {
+		for n := audit.Stats().KeyN; n > keep; n-- {
 			oldest, _ := audit.Cursor().First()
 			if err := audit.Delete(oldest); err != nil {
 				return err
@@ -129,7 +129,7 @@ func (s *BoltStore) nextVersion() uint64 {
 func (s *BoltStore) takesAnothers(record Record) bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	for _, secret := range record.Secrets {
+	for _, secret := range record.leading() {
 		if id, taken := s.byDigest[secret.Digest]; taken && id != record.Key.ID {
 			return true
 		}
@@ -154,7 +154,7 @@ func (s *BoltStore) graves() []string {
 func (s *BoltStore) remember(record Record) {
 	s.forget(record.Key.ID)
 	s.byID[record.Key.ID] = record
-	for _, secret := range record.Secrets {
+	for _, secret := range record.leading() {
 		s.byDigest[secret.Digest] = record.Key.ID
 	}
 	s.version = max(s.version, record.Key.Version)
@@ -164,7 +164,7 @@ func (s *BoltStore) remember(record Record) {
 }
 
 func (s *BoltStore) forget(id string) {
-	for _, secret := range s.byID[id].Secrets {
+	for _, secret := range s.byID[id].leading() {
 		delete(s.byDigest, secret.Digest)
 	}
 	delete(s.byID, id)

@@ -5,30 +5,41 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"net/netip"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
-// testStore is the contract of every Store. open returns an empty one; what a
+// testStore is the contract of every store of records. open returns an empty one; what a
 // test stored must still be there in the one that reopen returns.
-func testStore(t *testing.T, open func(*testing.T) (s Store, reopen func() Store)) {
-	for name, test := range map[string]func(*testing.T, Store, func() Store){
-		"what was inserted is found":        storeFinds,
-		"a stranger is not found":           storeRefusesStrangers,
-		"insert never overwrites":           storeNeverOverwrites,
-		"update is seen at once":            storeUpdates,
-		"update of a stranger":              storeUpdatesNoStranger,
-		"update cannot change the id":       storeKeepsID,
-		"the list is ordered by age":        storeLists,
-		"records outlive the store":         storeReopens,
-		"one insert of a digest wins":       storeInsertsOnce,
-		"concurrent updates lose nothing":   storeUpdatesAtomically,
-		"a cancelled call changes nothing":  storeHonoursContext,
-		"returned keys are never modified":  storeSharesSafely,
-		"every field survives a round trip": storeKeepsEveryField,
+func testStore(t *testing.T, open func(*testing.T) (s Records, reopen func() Records)) {
+	for name, test := range map[string]func(*testing.T, Records, func() Records){
+		"what was inserted is found":             storeFinds,
+		"a stranger is not found":                storeRefusesStrangers,
+		"insert never overwrites":                storeNeverOverwrites,
+		"a digest belongs to one key":            storeKeepsDigestsApart,
+		"update is seen at once":                 storeUpdates,
+		"update of a stranger":                   storeUpdatesNoStranger,
+		"update cannot change the id":            storeKeepsID,
+		"a change that fails changes nothing":    storeHeedsRefusals,
+		"a rotation leaves what it should":       storeRotates,
+		"a deleted key is a tombstone":           storeDeletes,
+		"tombstones go in the end":               storeEmptiesGraves,
+		"the list is ordered by age":             storeLists,
+		"records outlive the store":              storeReopens,
+		"one insert of a digest wins":            storeInsertsOnce,
+		"concurrent updates lose nothing":        storeUpdatesAtomically,
+		"a cancelled call changes nothing":       storeHonoursContext,
+		"returned keys are never modified":       storeSharesSafely,
+		"every field survives a round trip":      storeKeepsEveryField,
+		"versions grow":                          storeCounts,
+		"each change is one line of the audit":   storeAudits,
+		"tenants have a life":                    storeKeepsTenants,
+		"concurrent tenant changes lose nothing": storeUpdatesTenantsAtomically,
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, reopen := open(t)
@@ -45,116 +56,196 @@ func contractRecord(n int) Record {
 			ID: id, Tenant: "acme", Name: "ci", Last4: "wxyz",
 			CreatedAt: time.Date(2026, 1, 1, 0, 0, n, 0, time.UTC),
 		},
-		Digest: sha256.Sum256([]byte(id)),
-		Scheme: schemePlain,
+		Secrets: []StoredSecret{contractSecret(n)},
 	}
 }
 
-func mustInsert(t *testing.T, s Store, records ...Record) {
+// contractSecret is the secret of contractRecord(n).
+func contractSecret(n int) StoredSecret {
+	return StoredSecret{Digest: sha256.Sum256(fmt.Appendf(nil, "key_%012d", n)), Scheme: schemePlain}
+}
+
+// contractEntry is the line of the audit that a test's change of a key leaves.
+func contractEntry(action Action, k *Key) Entry {
+	return Entry{At: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC), By: "alice", Action: action, KeyID: k.ID, Tenant: k.Tenant}
+}
+
+func created(r Record) Edit { return Edit{Record: r, Entry: contractEntry(ActionCreate, r.Key)} }
+
+// changed is an Update's change that does this to a copy of the record.
+func changed(do func(r *Record)) func(Record) (Edit, error) {
+	return func(r Record) (Edit, error) {
+		key := *r.Key
+		r.Key = &key
+		do(&r)
+		return Edit{Record: r, Entry: contractEntry(ActionUpdate, r.Key)}, nil
+	}
+}
+
+func mustInsert(t testing.TB, s Registry, records ...Record) {
 	t.Helper()
 	for _, r := range records {
-		if err := s.Insert(t.Context(), r); err != nil {
+		if _, err := s.Insert(t.Context(), created(r)); err != nil {
 			t.Fatalf("Insert(%s): %v", r.Key.ID, err)
 		}
 	}
 }
 
-func wantStored(t *testing.T, s Store, want Record) {
+func mustUpdate(t testing.TB, s Registry, n int, do func(r *Record)) Record {
 	t.Helper()
-	byDigest, err := s.ByDigest(t.Context(), want.Digest)
+	r, err := s.Update(t.Context(), contractRecord(n).Key.ID, changed(do))
 	if err != nil {
-		t.Fatalf("ByDigest(%s): %v", want.Key.ID, err)
+		t.Fatalf("Update(%d): %v", n, err)
 	}
-	byID, err := s.ByID(t.Context(), want.Key.ID)
-	if err != nil {
-		t.Fatalf("ByID(%s): %v", want.Key.ID, err)
+	return r
+}
+
+// likeStored compares records but for their versions, which the store gives.
+func likeStored() cmp.Options {
+	return cmp.Options{
+		cmpopts.EquateComparable(netip.Prefix{}), cmpopts.EquateEmpty(),
+		cmpopts.IgnoreFields(Key{}, "Version"), cmpopts.IgnoreFields(Tenant{}, "Version"), cmpopts.IgnoreFields(Entry{}, "Version"),
 	}
-	for _, got := range []Record{byDigest, byID} {
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("record differs (-want +got):\n%s", diff)
+}
+
+func wantStored(t *testing.T, s Finder, want Record) {
+	t.Helper()
+	for _, secret := range want.Secrets {
+		got, err := s.ByDigest(t.Context(), secret.Digest, netip.Addr{})
+		if diff := cmp.Diff(want, got, likeStored()); err != nil || diff != "" {
+			t.Errorf("ByDigest(%s): %v (-want +got):\n%s", want.Key.ID, err, diff)
+		}
+	}
+	got, err := s.ByID(t.Context(), want.Key.ID)
+	if diff := cmp.Diff(want, got, likeStored()); err != nil || diff != "" {
+		t.Errorf("ByID(%s): %v (-want +got):\n%s", want.Key.ID, err, diff)
+	}
+}
+
+func wantNoDigest(t *testing.T, s Finder, secrets ...StoredSecret) {
+	t.Helper()
+	for _, secret := range secrets {
+		if r, err := s.ByDigest(t.Context(), secret.Digest, netip.Addr{}); !errors.Is(err, ErrNotFound) {
+			t.Errorf("ByDigest: got %+v, %v, want ErrNotFound", r.Key, err)
 		}
 	}
 }
 
-func revokedAt(at time.Time) func(Key) Key {
-	return func(k Key) Key { k.RevokedAt = at; return k }
+func wantNoKey(t *testing.T, s Finder, n int) {
+	t.Helper()
+	if r, err := s.ByID(t.Context(), contractRecord(n).Key.ID); !errors.Is(err, ErrNotFound) {
+		t.Errorf("ByID(%d): got %+v, %v, want ErrNotFound", n, r.Key, err)
+	}
+	wantNoDigest(t, s, contractSecret(n))
 }
 
-func storeFinds(t *testing.T, s Store, _ func() Store) {
+func storeFinds(t *testing.T, s Records, _ func() Records) {
 	mustInsert(t, s, contractRecord(1), contractRecord(2))
 	wantStored(t, s, contractRecord(1))
 	wantStored(t, s, contractRecord(2))
 }
 
-func storeRefusesStrangers(t *testing.T, s Store, _ func() Store) {
+func storeRefusesStrangers(t *testing.T, s Records, _ func() Records) {
 	mustInsert(t, s, contractRecord(1))
 	for _, id := range []string{"", "key_", "key_000000000002", "key_00000000000", "KEY_000000000001", "key_000000000001\x00", "*"} {
 		if _, err := s.ByID(t.Context(), id); !errors.Is(err, ErrNotFound) {
 			t.Errorf("ByID(%q): got %v, want ErrNotFound", id, err)
 		}
 	}
-	for _, digest := range []Digest{{}, contractRecord(2).Digest} {
-		if _, err := s.ByDigest(t.Context(), digest); !errors.Is(err, ErrNotFound) {
-			t.Errorf("ByDigest: got %v, want ErrNotFound", err)
-		}
-	}
+	wantNoDigest(t, s, StoredSecret{}, contractSecret(2))
 }
 
-func storeNeverOverwrites(t *testing.T, s Store, _ func() Store) {
+func storeNeverOverwrites(t *testing.T, s Records, _ func() Records) {
 	first, sameID, sameDigest := contractRecord(1), contractRecord(2), contractRecord(3)
 	sameID.Key.ID = first.Key.ID
-	sameDigest.Digest = first.Digest
+	sameDigest.Secrets = first.Secrets
+	sameLater := contractRecord(4)
+	sameLater.Secrets = []StoredSecret{contractSecret(4), contractSecret(5), first.Secrets[0]}
 	mustInsert(t, s, first)
-	for _, r := range []Record{first, sameID, sameDigest} {
-		if err := s.Insert(t.Context(), r); !errors.Is(err, ErrDuplicate) {
+	for _, r := range []Record{first, sameID, sameDigest, sameLater} {
+		if _, err := s.Insert(t.Context(), created(r)); !errors.Is(err, ErrDuplicate) {
 			t.Errorf("Insert: got %v, want ErrDuplicate", err)
 		}
 	}
 	wantStored(t, s, first)
-	if _, err := s.ByID(t.Context(), contractRecord(3).Key.ID); !errors.Is(err, ErrNotFound) {
-		t.Errorf("a refused record was stored: %v", err)
-	}
-	if _, err := s.ByDigest(t.Context(), contractRecord(2).Digest); !errors.Is(err, ErrNotFound) {
-		t.Errorf("a refused digest was stored: %v", err)
-	}
+	wantNoKey(t, s, 3)
+	wantNoKey(t, s, 4)
+	wantNoDigest(t, s, contractSecret(2), contractSecret(5))
+	wantAudit(t, s, "key.create key_000000000001")
 }
 
-func storeUpdates(t *testing.T, s Store, reopen func() Store) {
+func storeKeepsDigestsApart(t *testing.T, s Records, _ func() Records) {
+	mustInsert(t, s, contractRecord(1), contractRecord(2))
+	_, err := s.Update(t.Context(), contractRecord(2).Key.ID, changed(func(r *Record) {
+		r.Secrets = []StoredSecret{contractSecret(3), contractSecret(2), contractSecret(1)}
+	}))
+	if !errors.Is(err, ErrDuplicate) {
+		t.Errorf("got %v, want ErrDuplicate", err)
+	}
+	wantStored(t, s, contractRecord(1))
+	wantStored(t, s, contractRecord(2))
+	wantNoDigest(t, s, contractSecret(3))
+	wantAudit(t, s, "key.create key_000000000002", "key.create key_000000000001")
+}
+
+func storeUpdates(t *testing.T, s Records, reopen func() Records) {
 	mustInsert(t, s, contractRecord(1), contractRecord(2))
 	want := contractRecord(1)
 	want.Key.RevokedAt = time.Date(2026, 2, 1, 0, 0, 0, 0, time.UTC)
-	got, err := s.Update(t.Context(), want.Key.ID, revokedAt(want.Key.RevokedAt))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(want.Key, got); diff != "" {
-		t.Errorf("returned key differs (-want +got):\n%s", diff)
+	got := mustUpdate(t, s, 1, func(r *Record) { r.Key.RevokedAt = want.Key.RevokedAt })
+	if diff := cmp.Diff(want, got, likeStored()); diff != "" {
+		t.Errorf("returned record differs (-want +got):\n%s", diff)
 	}
 	wantStored(t, s, want)
 	wantStored(t, s, contractRecord(2))
-	wantStored(t, reopen(), want)
+	again := reopen()
+	wantStored(t, again, want)
+	if r, err := again.ByID(t.Context(), want.Key.ID); err != nil || r.Key.Version != got.Key.Version {
+		t.Errorf("got version %d, %v, want %d", r.Key.Version, err, got.Key.Version)
+	}
 }
 
-func storeUpdatesNoStranger(t *testing.T, s Store, _ func() Store) {
-	_, err := s.Update(t.Context(), "key_000000000001", func(k Key) Key {
-		t.Error("change was called without a key")
-		return k
-	})
+func storeUpdatesNoStranger(t *testing.T, s Records, _ func() Records) {
+	_, err := s.Update(t.Context(), "key_000000000001", changed(func(*Record) { t.Error("change was called without a key") }))
 	if !errors.Is(err, ErrNotFound) {
 		t.Errorf("got %v, want ErrNotFound", err)
 	}
 }
 
-func storeKeepsID(t *testing.T, s Store, _ func() Store) {
+func storeKeepsID(t *testing.T, s Records, _ func() Records) {
 	mustInsert(t, s, contractRecord(1))
-	key, err := s.Update(t.Context(), contractRecord(1).Key.ID, func(k Key) Key { k.ID = "key_other"; return k })
-	if err != nil || key.ID != contractRecord(1).Key.ID {
-		t.Errorf("got %v, %v", key, err)
+	if r := mustUpdate(t, s, 1, func(r *Record) { r.Key.ID = "key_other" }); r.Key.ID != contractRecord(1).Key.ID {
+		t.Errorf("got %v", r.Key)
 	}
 	wantStored(t, s, contractRecord(1))
 }
 
-func storeLists(t *testing.T, s Store, _ func() Store) {
+func storeHeedsRefusals(t *testing.T, s Records, _ func() Records) {
+	mustInsert(t, s, contractRecord(1))
+	stored, err := s.ByID(t.Context(), contractRecord(1).Key.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refuse := func(reason error) func(Record) (Edit, error) {
+		return func(Record) (Edit, error) { return Edit{}, fmt.Errorf("no: %w", reason) }
+	}
+	if got, err := s.Update(t.Context(), stored.Key.ID, refuse(errUnchanged)); err != nil || got.Key.Version != stored.Key.Version {
+		t.Errorf("nothing to change: got version %d, %v, want %d", got.Key.Version, err, stored.Key.Version)
+	}
+	if _, err := s.Update(t.Context(), stored.Key.ID, refuse(ErrTooManySecrets)); !errors.Is(err, ErrTooManySecrets) {
+		t.Errorf("refused: got %v", err)
+	}
+	tenant, err := s.UpdateTenant(t.Context(), "acme", func(Tenant) (TenantEdit, error) { return TenantEdit{}, errUnchanged })
+	if err != nil || tenant != (Tenant{Name: "acme"}) {
+		t.Errorf("a tenant that stays away: got %+v, %v", tenant, err)
+	}
+	if again, err := s.ByID(t.Context(), stored.Key.ID); err != nil || again.Key.Version != stored.Key.Version {
+		t.Errorf("got version %d, %v, want %d", again.Key.Version, err, stored.Key.Version)
+	}
+	wantAudit(t, s, "key.create key_000000000001")
+}
+
+func storeLists(t *testing.T, s Records, _ func() Records) {
 	ids := func() []string {
 		records, err := s.List(t.Context())
 		if err != nil {
@@ -178,25 +269,28 @@ func storeLists(t *testing.T, s Store, _ func() Store) {
 	}
 }
 
-func storeReopens(t *testing.T, s Store, reopen func() Store) {
+func storeReopens(t *testing.T, s Records, reopen func() Records) {
 	mustInsert(t, s, contractRecord(1), contractRecord(2))
 	again := reopen()
 	wantStored(t, again, contractRecord(1))
 	wantStored(t, again, contractRecord(2))
-	if err := again.Insert(t.Context(), contractRecord(1)); !errors.Is(err, ErrDuplicate) {
+	if _, err := again.Insert(t.Context(), created(contractRecord(1))); !errors.Is(err, ErrDuplicate) {
 		t.Errorf("got %v, want ErrDuplicate", err)
 	}
 }
 
-func storeInsertsOnce(t *testing.T, s Store, _ func() Store) {
+func storeInsertsOnce(t *testing.T, s Records, _ func() Records) {
 	const callers = 8
 	won := make(chan int, callers)
+	record := func(n int) Record {
+		r := contractRecord(n)
+		r.Secrets = []StoredSecret{contractSecret(99)}
+		return r
+	}
 	var group sync.WaitGroup
 	for n := range callers {
 		group.Go(func() {
-			r := contractRecord(n)
-			r.Digest = contractRecord(99).Digest
-			switch err := s.Insert(t.Context(), r); {
+			switch _, err := s.Insert(t.Context(), created(record(n))); {
 			case err == nil:
 				won <- n
 			case !errors.Is(err, ErrDuplicate):
@@ -208,19 +302,16 @@ func storeInsertsOnce(t *testing.T, s Store, _ func() Store) {
 	if len(won) != 1 {
 		t.Fatalf("%d inserts of one digest succeeded, want 1", len(won))
 	}
-	r := contractRecord(<-won)
-	r.Digest = contractRecord(99).Digest
-	wantStored(t, s, r)
+	wantStored(t, s, record(<-won))
 }
 
-func storeUpdatesAtomically(t *testing.T, s Store, _ func() Store) {
+func storeUpdatesAtomically(t *testing.T, s Records, _ func() Records) {
 	mustInsert(t, s, contractRecord(1))
 	const callers = 8
 	var group sync.WaitGroup
 	for range callers {
 		group.Go(func() {
-			_, err := s.Update(t.Context(), contractRecord(1).Key.ID, func(k Key) Key { k.RequestsPerMinute++; return k })
-			if err != nil {
+			if _, err := s.Update(t.Context(), contractRecord(1).Key.ID, changed(func(r *Record) { r.Key.RequestsPerMinute++ })); err != nil {
 				t.Error(err)
 			}
 		})
@@ -231,46 +322,35 @@ func storeUpdatesAtomically(t *testing.T, s Store, _ func() Store) {
 	wantStored(t, s, want)
 }
 
-func storeHonoursContext(t *testing.T, s Store, _ func() Store) {
+func storeHonoursContext(t *testing.T, s Records, _ func() Records) {
 	mustInsert(t, s, contractRecord(1))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := s.Insert(ctx, contractRecord(2)); !errors.Is(err, context.Canceled) {
-		t.Errorf("Insert: got %v, want context.Canceled", err)
-	}
-	if _, err := s.Update(ctx, contractRecord(1).Key.ID, revokedAt(time.Now())); !errors.Is(err, context.Canceled) {
-		t.Errorf("Update: got %v, want context.Canceled", err)
+	_, insert := s.Insert(ctx, created(contractRecord(2)))
+	_, update := s.Update(ctx, contractRecord(1).Key.ID, changed(func(r *Record) { r.Key.Name = "changed" }))
+	_, tenant := s.UpdateTenant(ctx, "acme", setTenant(Limits{Concurrent: 1}))
+	for i, err := range []error{insert, update, tenant} {
+		if !errors.Is(err, context.Canceled) || !errors.Is(err, ErrUnavailable) {
+			t.Errorf("call %d: got %v, want ErrUnavailable and context.Canceled", i, err)
+		}
 	}
 	wantStored(t, s, contractRecord(1))
-	if _, err := s.ByID(t.Context(), contractRecord(2).Key.ID); !errors.Is(err, ErrNotFound) {
-		t.Errorf("a cancelled insert was stored: %v", err)
-	}
+	wantNoKey(t, s, 2)
+	wantTenants(t, s)
+	wantAudit(t, s, "key.create key_000000000001")
 }
 
-func storeSharesSafely(t *testing.T, s Store, _ func() Store) {
+func storeSharesSafely(t *testing.T, s Records, _ func() Records) {
 	mustInsert(t, s, contractRecord(1))
-	before, err := s.ByDigest(t.Context(), contractRecord(1).Digest)
+	before, err := s.ByDigest(t.Context(), contractSecret(1).Digest, netip.Addr{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Update(t.Context(), before.Key.ID, revokedAt(time.Now())); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(contractRecord(1), before); diff != "" {
+	mustUpdate(t, s, 1, func(r *Record) {
+		r.Key.RevokedAt = time.Now()
+		r.Secrets = []StoredSecret{contractSecret(2), contractSecret(1)}
+	})
+	if diff := cmp.Diff(contractRecord(1), before, likeStored()); diff != "" {
 		t.Errorf("a key in use was modified (-want +got):\n%s", diff)
 	}
-}
-
-func storeKeepsEveryField(t *testing.T, s Store, reopen func() Store) {
-	r := contractRecord(1)
-	r.Scheme = "hmac-sha256:00112233"
-	r.Key.Name = `née "ci" <build> 東京`
-	r.Key.Models = []string{"gemini-flash", "gpt-*"}
-	r.Key.RequestsPerMinute = 1_000_000_000
-	r.Key.CreatedAt = time.Date(2026, 1, 2, 3, 4, 5, 678_000_000, time.UTC)
-	r.Key.ExpiresAt = time.Date(9999, 12, 31, 23, 59, 59, 999_999_999, time.UTC)
-	r.Key.RevokedAt = time.Date(2026, 1, 2, 3, 4, 5, 679_000_000, time.UTC)
-	mustInsert(t, s, r)
-	wantStored(t, s, r)
-	wantStored(t, reopen(), r)
 }

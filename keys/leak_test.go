@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -22,11 +23,11 @@ func TestNoSecretLeaks(t *testing.T) {
 		dir := t.TempDir()
 		db := openBolt(t, dir)
 		d, _ := newDirectory(t, newBoltStore(t, db), pepper)
-		key, secret, err := d.Create(t.Context(), Spec{Tenant: "acme", Name: "ci"})
+		key, secret, err := d.By("alice").Create(t.Context(), Spec{Tenant: "acme", Name: "ci"})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := d.Revoke(t.Context(), key.ID); err != nil {
+		if _, err := d.By("alice").Revoke(t.Context(), key.ID, Soon); err != nil {
 			t.Fatal(err)
 		}
 		var shown bytes.Buffer
@@ -34,7 +35,7 @@ func TestNoSecretLeaks(t *testing.T) {
 			fmt.Fprintf(&shown, verb+verb+verb, key, secret, Config{Pepper: pepper})
 		}
 		for _, presented := range []string{secret.Reveal(), sample, secret.Reveal() + "x", sample[:40] + "?"} {
-			_, err := d.Authenticate(t.Context(), []byte(presented))
+			_, err := d.Authenticate(t.Context(), []byte(presented), netip.Addr{})
 			fmt.Fprintln(&shown, err)
 		}
 		if err := db.Close(); err != nil {
@@ -72,7 +73,7 @@ func TestNoSecretLeaksIntoRedis(t *testing.T) {
 			wantAdmitted(t, d, secret, key)
 			canaries, ids = append(canaries, string(secret)), append(ids, key.ID)
 		}
-		if _, err := d.Revoke(t.Context(), ids[0]); err != nil {
+		if _, err := d.By("alice").Revoke(t.Context(), ids[0], Soon); err != nil {
 			t.Fatal(err)
 		}
 		wantRefused(t, d, []byte(canaries[0]), ErrRevoked)
@@ -84,8 +85,8 @@ func TestNoSecretLeaksIntoRedis(t *testing.T) {
 			}
 		}
 		server.Kill()
-		s.forget(d.digester.digest([]byte(canaries[1])))
-		_, failure := d.Authenticate(t.Context(), []byte(canaries[1]))
+		forgetful := New(cached(t, NewRedisStore(openRedis(t, server)), c), c)
+		_, failure := forgetful.Authenticate(t.Context(), []byte(canaries[1]), netip.Addr{})
 		if pepper != "" {
 			canaries = append(canaries, pepper.Reveal())
 		}

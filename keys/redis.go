@@ -15,85 +15,9 @@ import (
 	"tollgate/store"
 )
 
-// What the shared store consists of. The document of a key stands in one place, so a
-// change is one write, and a digest only leads there. "{keys}" is the hash tag of
-// all: a Cluster keeps them in one slot, where one script may touch them.
 const (
-	redisRecords = "tollgate:{keys}:records" // hash: public id -> version and document
-	redisDigests = "tollgate:{keys}:digests" // hash: digest, as in the document -> public id
-	redisTenants = "tollgate:{keys}:tenants" // hash: name -> version and document
-	redisVersion = "tollgate:{keys}:version" // the highest version
-	redisChanges = "tollgate:{keys}:changes" // sorted set: what was last changed in which version: a public id, or "tenant:" and a name
-	redisAudit   = "tollgate:{keys}:audit"   // sorted set: version and document of each line, by version
-	redisGraves  = "tollgate:{keys}:graves"  // sorted set: the ids of deleted keys, by the second of their end
-	redisNews    = "tollgate:{keys}:news"    // the channel on which each new version is said
-)
-
-// tenantMember is what the name of a tenant follows in redisChanges.
-const tenantMember = "tenant:"
-
-const (
-	// findScript follows a digest to its document in one round trip. A digest that leads nowhere gives the id and "",
-	// which no reader takes for a document: a damaged store must not look like an unknown key.
-	findScript = `
-local id = redis.call('HGET', KEYS[2], ARGV[1])
-if not id then return false end
-return {id, redis.call('HGET', KEYS[1], id) or ''}`
-
-	// commitScript is a compare-and-set of one document, with all that a change brings: its version, its digests, its place
-	// among the changes, and its line of the audit. It reads all before it writes, so that it writes all or nothing.
-	//
-	// KEYS: hash of the document, digests, version, changes, audit, graves, records.
-	// ARGV: field, old value ("": none), new document ("": none), member of the changes, line of the audit, how many lines to
-	// keep, the second of a deletion ("": none), the second before which graves are emptied, how many digests come, those,
-	// and those that go.
-	commitScript = `
-local field, old, new = ARGV[1], ARGV[2], ARGV[3]
-if (redis.call('HGET', KEYS[1], field) or '') ~= old then return 'overtaken' end
-local coming = tonumber(ARGV[9])
-for i = 10, 9 + coming do
-  local owner = redis.call('HGET', KEYS[2], ARGV[i])
-  if owner and owner ~= field then return 'duplicate' end
-end
-local now = redis.call('TIME')
-local version = math.max(tonumber(redis.call('GET', KEYS[3]) or '0') + 1, now[1] * 1000000 + now[2])
-local text = string.format('%.0f', version)
-redis.call('SET', KEYS[3], text)
-if new == '' then redis.call('HDEL', KEYS[1], field) else redis.call('HSET', KEYS[1], field, text .. ' ' .. new) end
-for i = 10, 9 + coming do redis.call('HSET', KEYS[2], ARGV[i], field) end
-for i = 10 + coming, #ARGV do redis.call('HDEL', KEYS[2], ARGV[i]) end
-redis.call('ZADD', KEYS[4], text, ARGV[4])
-redis.call('ZADD', KEYS[5], text, text .. ' ' .. ARGV[5])
-redis.call('ZREMRANGEBYRANK', KEYS[5], 0, -(ARGV[6] + 1))
-if ARGV[7] ~= '' then redis.call('ZADD', KEYS[6], ARGV[7], field) end
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[6], '-inf', ARGV[8], 'LIMIT', 0, 100)) do
-  redis.call('HDEL', KEYS[7], id)
-  redis.call('ZREM', KEYS[4], id)
-  redis.call('ZREM', KEYS[6], id)
-end
-return text`
-
-	// changesScript tells the version, the time, and then member, version and value of each change, oldest first.
-	changesScript = `
-local head, now = redis.call('GET', KEYS[1]) or '0', redis.call('TIME')
-local told = {head, now[1], now[2]}
-if ARGV[1] == '0' or tonumber(head) <= tonumber(ARGV[1]) then return told end
-local members = redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. ARGV[1], '+inf', 'WITHSCORES', 'LIMIT', 0, ARGV[2])
-for i = 1, #members, 2 do
-  local member, value = members[i], false
-  if string.sub(member, 1, 7) == 'tenant:' then
-    value = redis.call('HGET', KEYS[4], string.sub(member, 8))
-  else
-    value = redis.call('HGET', KEYS[3], member)
-  end
-  told[#told + 1] = member
-  told[#told + 1] = members[i + 1]
-  told[#told + 1] = value or ''
-end
-return told`
-)
-
-const (
+	// replicaTime bounds the wait for a replica. It is shorter than the 100 ms that a Redis client waits for an answer.
+	replicaTime = 60 * time.Millisecond
 	// swapTries bounds how often Update is overtaken. Of several callers one always wins, so it takes more than so many at once to fail.
 	swapTries = 32
 	// listChunk is about how many documents one answer holds: some 300 KB, which keeps nobody else waiting for long.
@@ -107,22 +31,37 @@ const (
 // question to Redis, so all replicas see a change at once; CachedStore stands in front of it.
 //
 // It needs Lua scripts (EVALSHA, EVAL). How durable a change is, Redis decides:
-// without "appendonly yes" a restart, and without a synchronous replica a
-// failover, may lose the last ones. After an error that wraps ErrUnavailable a
+// without "appendonly yes" a restart, and without AwaitReplica a failover, may
+// lose the last ones. After an error that wraps ErrUnavailable a
 // change may have been made: the answer can be lost on its way back.
 type RedisStore struct {
 	client                redis.UniversalClient
 	find, commit, changes *redis.Script
+	auditLines            int
+	awaitReplica          bool
 }
 
+// RedisOption changes how a RedisStore works.
+type RedisOption func(*RedisStore)
+
+// AwaitReplica makes each change wait until a replica has it, for replicaTime at most, and go on without in the end: what
+// was answered then outlives a failover. It is for a master that Sentinels watch. A server without a replica that
+// works would cost each change all of that time, and a Cluster refuses it.
+func AwaitReplica() RedisOption { return func(s *RedisStore) { s.awaitReplica = true } }
+
 // NewRedisStore returns the records behind client, which stays the caller's to close. It asks Redis nothing.
-func NewRedisStore(client redis.UniversalClient) *RedisStore {
-	return &RedisStore{
-		client:  client,
-		find:    redis.NewScript(findScript),
-		commit:  redis.NewScript(commitScript),
-		changes: redis.NewScript(changesScript),
+func NewRedisStore(client redis.UniversalClient, options ...RedisOption) *RedisStore {
+	s := &RedisStore{
+		client:     client,
+		find:       redis.NewScript(findScript),
+		commit:     redis.NewScript(commitScript),
+		changes:    redis.NewScript(changesScript),
+		auditLines: maxAudit,
 	}
+	for _, apply := range options {
+		apply(s)
+	}
+	return s
 }
 
 // ByDigest implements Finder in one round trip. Where its connection turns out to
@@ -206,7 +145,16 @@ func (s *RedisStore) List(ctx context.Context) ([]Record, error) {
 	}
 	all := slices.AppendSeq(make([]Record, 0, len(found)), maps.Values(found))
 	sortByAge(all)
-	return all, errors.Join(slices.Collect(maps.Values(failed))...)
+	return all, joined(failed)
+}
+
+// joined is one error of all, in the order of their names.
+func joined(failed map[string]error) error {
+	var all []error
+	for _, name := range slices.Sorted(maps.Keys(failed)) {
+		all = append(all, failed[name])
+	}
+	return errors.Join(all...)
 }
 
 // scan hands all fields of a hash to take, some of them twice.
@@ -240,30 +188,26 @@ func (s *RedisStore) tenant(ctx context.Context, name string) (t Tenant, value s
 	if err != nil {
 		return Tenant{}, "", redisFailure(ctx, "look a tenant up", err)
 	}
-	t, err = readTenant(name, []byte(value))
-	if err != nil {
-		return Tenant{}, "", fmt.Errorf("%w: %w: tenant %q: %w", ErrUnavailable, ErrUnreadable, name, err)
-	}
-	return t, value, nil
+	t, err = tenantFromRedis(name, value)
+	return t, value, err
 }
 
 // Tenants implements TenantRegistry. What is set while it runs may be missing.
 func (s *RedisStore) Tenants(ctx context.Context) ([]Tenant, error) {
-	found := make(map[string]Tenant)
-	var failed error
+	found, failed := make(map[string]Tenant), make(map[string]error)
 	err := s.scan(ctx, redisTenants, func(name, value string) {
-		tenant, err := readTenant(name, []byte(value))
-		if err != nil {
-			failed = fmt.Errorf("%w: %w: tenant %q: %w", ErrUnavailable, ErrUnreadable, name, err)
+		if tenant, err := tenantFromRedis(name, value); err != nil {
+			failed[name] = err
+		} else {
+			found[name] = tenant
 		}
-		found[name] = tenant
 	})
 	if err != nil {
 		return nil, redisFailure(ctx, "list the tenants", err)
 	}
 	all := slices.AppendSeq(make([]Tenant, 0, len(found)), maps.Values(found))
 	sortByName(all)
-	return all, failed
+	return all, joined(failed)
 }
 
 // UpdateTenant implements TenantRegistry.
@@ -282,6 +226,7 @@ func (s *RedisStore) UpdateTenant(ctx context.Context, name string, change func(
 		case err != nil:
 			return Tenant{}, err
 		}
+		edit.Tenant.Name = name
 		after, err := s.writeTenant(ctx, old, edit)
 		if !errors.Is(err, errOvertaken) {
 			return after, err
@@ -332,6 +277,14 @@ func fromRedis(id, value string) (Record, error) {
 
 func unreadable(id string, err error) error {
 	return fmt.Errorf("%w: %w: key %q: %w", ErrUnavailable, ErrUnreadable, id, err)
+}
+
+func tenantFromRedis(name, value string) (Tenant, error) {
+	tenant, err := readTenant(name, []byte(value))
+	if err != nil {
+		return Tenant{}, fmt.Errorf("%w: %w: tenant %q: %w", ErrUnavailable, ErrUnreadable, name, err)
+	}
+	return tenant, nil
 }
 
 // nothingThere tells Redis' own answer from an outage: behind Sentinels a failed

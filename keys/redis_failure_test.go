@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/netip"
 	"os"
 	"syscall"
 	"testing"
@@ -20,7 +21,7 @@ func TestRedisStoreTellsAnOutageFromAnAnswer(t *testing.T) {
 	t.Cleanup(func() { _ = client.Close() })
 	client.AddHook(failing{func() error { return errors.Join(redis.Nil, errDown) }})
 	s := NewRedisStore(client)
-	_, byDigest := s.ByDigest(t.Context(), contractRecord(1).Digest)
+	_, byDigest := s.ByDigest(t.Context(), contractSecret(1).Digest, netip.Addr{})
 	_, byID := s.ByID(t.Context(), contractRecord(1).Key.ID)
 	for _, err := range []error{byDigest, byID} {
 		if !errors.Is(err, ErrUnavailable) || errors.Is(err, ErrNotFound) {
@@ -57,7 +58,7 @@ func TestLookUpIsTriedAgainOnADeadConnection(t *testing.T) {
 		t.Cleanup(func() { _ = client.Close() })
 		s := NewRedisStore(client)
 		mustInsert(t, s, contractRecord(1))
-		if _, err := s.ByDigest(t.Context(), contractRecord(1).Digest); err != nil { // the script is known from now on
+		if _, err := s.ByDigest(t.Context(), contractSecret(1).Digest, netip.Addr{}); err != nil { // the script is known from now on
 			t.Fatal(err)
 		}
 		calls := 0
@@ -67,7 +68,7 @@ func TestLookUpIsTriedAgainOnADeadConnection(t *testing.T) {
 			}
 			return nil
 		}})
-		_, err := s.ByDigest(t.Context(), contractRecord(1).Digest)
+		_, err := s.ByDigest(t.Context(), contractSecret(1).Digest, netip.Addr{})
 		if !errors.Is(err, want) || calls != wantCalls {
 			t.Errorf("%v, %d times: got %v after %d calls, want %v after %d", failure, failures, err, calls, want, wantCalls)
 		}

@@ -76,32 +76,35 @@ func (c *Changes) add(member string, version uint64, value string) {
 	}
 }
 
-// Wake implements Feed.
+// Wake implements Feed. It asks Redis nothing before it returns; where Redis does not let its user listen, nothing ever comes.
 func (s *RedisStore) Wake(ctx context.Context) <-chan struct{} {
 	wake := make(chan struct{}, 1)
-	listening := s.client.Subscribe(ctx, redisNews)
-	go func() {
-		defer func() { _ = listening.Close() }()
-		news := listening.Channel()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case _, more := <-news:
-				if !more {
-					return
-				}
-				select {
-				case wake <- struct{}{}:
-				default:
-				}
-			}
-		}
-	}()
+	go s.listen(ctx, wake)
 	return wake
 }
 
-// EachDigest implements Feed.
+// listen wakes whoever waits, until ctx ends. The client connects again by itself, and notices a connection that is dead.
+func (s *RedisStore) listen(ctx context.Context, wake chan<- struct{}) {
+	listening := s.client.Subscribe(ctx, redisNews)
+	defer func() { _ = listening.Close() }()
+	news := listening.Channel()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case _, more := <-news:
+			if !more {
+				return
+			}
+		}
+		select {
+		case wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// EachDigest implements Feed. What take is given is overwritten later.
 func (s *RedisStore) EachDigest(ctx context.Context, take func([]Digest)) error {
 	digests := make([]Digest, 0, listChunk)
 	err := s.scan(ctx, redisDigests, func(text, _ string) {

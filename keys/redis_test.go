@@ -3,6 +3,7 @@ package keys
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -45,10 +46,13 @@ func TestRedisLayout(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{"tollgate:{keys}:digests", "tollgate:{keys}:records"}, mini.Keys()); diff != "" {
+	if diff := cmp.Diff([]string{
+		"tollgate:{keys}:audit", "tollgate:{keys}:changes", "tollgate:{keys}:digests", "tollgate:{keys}:records", "tollgate:{keys}:version",
+	}, mini.Keys()); diff != "" {
 		t.Errorf("keys (-want +got):\n%s", diff)
 	}
-	if got := mini.HGet("tollgate:{keys}:records", "key_000000000001"); got != string(document) {
+	version, _ := mini.Get("tollgate:{keys}:version")
+	if got := mini.HGet("tollgate:{keys}:records", "key_000000000001"); got != version+" "+string(document) || len(version) != 16 {
 		t.Errorf("got document %s, want what the embedded store keeps: %s", got, document)
 	}
 	if got := mini.HGet("tollgate:{keys}:digests", "9jpx0l-V-DijjztFjCR4vu_-j4tVoIGZJgtnlCPLr6M"); got != "key_000000000001" {
@@ -64,21 +68,21 @@ func TestRedisStoreRefusesWhatItCannotRead(t *testing.T) {
 		if document != "" {
 			mini.HSet(redisRecords, id, document)
 		}
-		mini.HSet(redisDigests, contractRecord(1).Digest.text(), id)
+		mini.HSet(redisDigests, contractSecret(1).Digest.text(), id)
 		check := func(err error) {
 			t.Helper()
 			if !errors.Is(err, ErrUnavailable) || errors.Is(err, ErrNotFound) || !errors.Is(err, ErrUnreadable) || err.Error() != "key store unavailable: unreadable key record: "+want {
 				t.Errorf("got  %v\nwant %s", err, want)
 			}
 		}
-		_, err := s.ByDigest(t.Context(), contractRecord(1).Digest)
+		_, err := s.ByDigest(t.Context(), contractSecret(1).Digest, netip.Addr{})
 		check(err)
 		if document == "" || strings.Contains(want, "another digest") {
 			return
 		}
 		_, err = s.ByID(t.Context(), id)
 		check(err)
-		_, err = s.Update(t.Context(), id, func(k Key) Key { return k })
+		_, err = s.Update(t.Context(), id, changed(func(*Record) {}))
 		check(err)
 		_, err = s.List(t.Context())
 		check(err)
@@ -86,22 +90,30 @@ func TestRedisStoreRefusesWhatItCannotRead(t *testing.T) {
 	const stranger = `"digest":"47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"`
 	f("key_1", ``, `key "key_1": not a key record: unexpected end of JSON input`)
 	f("key_1", `{`, `key "key_1": not a key record: unexpected end of JSON input`)
-	f("key_1", `{"v":2}`, `key "key_1": record version 2: this binary reads 1 to 1; run the newer one that wrote it`)
+	f("key_1", `{"v":3}`, `key "key_1": record version 3: this binary reads 1 to 2; run the newer one that wrote it`)
+	f("key_1", `1 {"v":3}`, `key "key_1": record version 3: this binary reads 1 to 2; run the newer one that wrote it`)
+	f("key_1", `-1 {"v":2}`, `key "key_1": not a record: its version is damaged`)
+	f("key_1", `1 {"v":2,"id":"key_1"}`, `key "key_1": not a key record: it has no digest`)
 	f("key_1", `{"v":1,"id":"key_2",`+stranger+`}`, `key "key_1": it is filed under another id`)
 	f("key_1", `{"v":1,"id":"key_1",`+stranger+`}`, `key "key_1": another digest leads to it`)
 }
 
 // A key that something else sits at is a failure too, and nothing is half written.
 func TestRedisStoreFindsItsKeysTaken(t *testing.T) {
-	mini, s := miniRedis(t)
-	if err := mini.Set(redisDigests, "a string"); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Insert(t.Context(), contractRecord(1)); !errors.Is(err, ErrUnavailable) {
-		t.Errorf("Insert: got %v, want ErrUnavailable", err)
-	}
-	if mini.Exists(redisRecords) {
-		t.Error("a record was stored without its digest")
+	for _, taken := range redisKeys() {
+		if taken == redisTenants {
+			continue // a change of a key does without
+		}
+		mini, s := miniRedis(t)
+		if err := mini.Set(taken, "a string"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Insert(t.Context(), created(contractRecord(1))); !errors.Is(err, ErrUnavailable) {
+			t.Errorf("%s: got %v, want ErrUnavailable", taken, err)
+		}
+		if diff := cmp.Diff([]string{taken}, mini.Keys()); diff != "" {
+			t.Errorf("%s: a part of a change was written (-want +got):\n%s", taken, diff)
+		}
 	}
 }
 
@@ -119,7 +131,7 @@ func TestRedisStoreSurvivesForgottenScripts(t *testing.T) {
 	forget()
 	wantStored(t, s, contractRecord(1))
 	forget()
-	if _, err := s.Update(t.Context(), contractRecord(1).Key.ID, func(k Key) Key { return k }); err != nil {
+	if _, err := s.Update(t.Context(), contractRecord(1).Key.ID, changed(func(*Record) {})); err != nil {
 		t.Error(err)
 	}
 	forget()
@@ -137,7 +149,7 @@ func TestRedisStoreReadsWhereNothingCanBeWritten(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantStored(t, s, contractRecord(1))
-		if err := s.Insert(t.Context(), contractRecord(2)); !errors.Is(err, ErrUnavailable) {
+		if _, err := s.Insert(t.Context(), created(contractRecord(2))); !errors.Is(err, ErrUnavailable) {
 			t.Errorf("Insert: got %v, want ErrUnavailable", err)
 		}
 		if _, err := s.ByID(t.Context(), contractRecord(2).Key.ID); !errors.Is(err, ErrNotFound) {
@@ -154,11 +166,18 @@ func TestRedisStoreWithoutRedis(t *testing.T) {
 	s := NewRedisStore(openRedis(t, server))
 	mustInsert(t, s, contractRecord(1))
 	calls := func(ctx context.Context) []error {
-		_, byDigest := s.ByDigest(ctx, contractRecord(1).Digest)
+		_, byDigest := s.ByDigest(ctx, contractSecret(1).Digest, netip.Addr{})
 		_, byID := s.ByID(ctx, contractRecord(1).Key.ID)
-		_, update := s.Update(ctx, contractRecord(1).Key.ID, func(k Key) Key { return k })
+		_, update := s.Update(ctx, contractRecord(1).Key.ID, changed(func(*Record) {}))
 		_, list := s.List(ctx)
-		return []error{byDigest, byID, s.Insert(ctx, contractRecord(2)), update, list}
+		_, insert := s.Insert(ctx, created(contractRecord(2)))
+		_, audit := s.Audit(ctx, 0, 10)
+		_, tenant := s.Tenant(ctx, "acme")
+		_, tenants := s.Tenants(ctx)
+		_, setting := s.UpdateTenant(ctx, "acme", setTenant(Limits{Burst: 1}))
+		_, changes := s.Changes(ctx, 1)
+		digests := s.EachDigest(ctx, func([]Digest) {})
+		return []error{byDigest, byID, insert, update, list, audit, tenant, tenants, setting, changes, digests}
 	}
 	f := func(ctx context.Context, also error) {
 		t.Helper()
@@ -186,14 +205,11 @@ func TestUpdateIsOvertaken(t *testing.T) {
 	_, s := miniRedis(t)
 	mustInsert(t, s, contractRecord(1))
 	id, calls := contractRecord(1).Key.ID, 0
-	_, err := s.Update(t.Context(), id, func(k Key) Key {
+	_, err := s.Update(t.Context(), id, changed(func(r *Record) {
 		calls++
-		if _, err := s.Update(t.Context(), id, func(k Key) Key { k.RequestsPerMinute++; return k }); err != nil {
-			t.Error(err)
-		}
-		k.Name = "overtaken"
-		return k
-	})
+		mustUpdate(t, s, 1, func(r *Record) { r.Key.RequestsPerMinute++ })
+		r.Key.Name = "overtaken"
+	}))
 	const want = `key store unavailable: key "key_000000000001" was changed by others 32 times meanwhile; try again`
 	if err == nil || err.Error() != want || calls != 32 {
 		t.Errorf("got  %v after %d calls\nwant %s", err, calls, want)
@@ -212,7 +228,7 @@ func TestLongListIsWhole(t *testing.T) {
 	for worker := range workers {
 		group.Go(func() {
 			for n := worker; n < count; n += workers {
-				if err := s.Insert(t.Context(), contractRecord(n)); err != nil {
+				if _, err := s.Insert(t.Context(), created(contractRecord(n))); err != nil {
 					t.Error(err)
 				}
 			}
@@ -233,12 +249,10 @@ func TestLongListIsWhole(t *testing.T) {
 // What a look-up costs that the cache does not answer.
 func BenchmarkRedisStoreByDigest(b *testing.B) {
 	s := NewRedisStore(redistest.Start(b).Client(b))
-	if err := s.Insert(b.Context(), contractRecord(1)); err != nil {
-		b.Fatal(err)
-	}
+	mustInsert(b, s, contractRecord(1))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := s.ByDigest(b.Context(), contractRecord(1).Digest); err != nil {
+		if _, err := s.ByDigest(b.Context(), contractSecret(1).Digest, netip.Addr{}); err != nil {
 			b.Fatal(err)
 		}
 	}

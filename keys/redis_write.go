@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // errOvertaken says that somebody else has changed the document meanwhile.
@@ -33,13 +35,7 @@ func (s *RedisStore) write(ctx context.Context, before Record, old string, edit 
 	c := commit{
 		doing: "store a key", hash: redisRecords, field: record.Key.ID, old: old, new: string(document),
 		member: record.Key.ID, entry: edit.Entry, deleted: record.Key.DeletedAt,
-	}
-	// A deleted key's digests are in its record, for the replicas, and lead nowhere any more.
-	if record.Key.DeletedAt.IsZero() {
-		c.coming = missingFrom(before.Secrets, record.Secrets)
-		c.gone = missingFrom(record.Secrets, before.Secrets)
-	} else {
-		c.gone = missingFrom(nil, before.Secrets)
+		coming: missingFrom(before.leading(), record.leading()), gone: missingFrom(record.leading(), before.leading()),
 	}
 	version, err := s.run(ctx, c)
 	if err != nil {
@@ -49,6 +45,14 @@ func (s *RedisStore) write(ctx context.Context, before Record, old string, edit 
 	key.Version = version
 	record.Key = &key
 	return record, nil
+}
+
+// leading are the secrets whose digests lead to the record. A deleted key's are there for the replicas alone.
+func (r Record) leading() []StoredSecret {
+	if r.Key == nil || !r.Key.DeletedAt.IsZero() {
+		return nil
+	}
+	return r.Secrets
 }
 
 // missingFrom are the digests of all that are not in some.
@@ -82,22 +86,12 @@ func (s *RedisStore) writeTenant(ctx context.Context, old string, edit TenantEdi
 
 // run makes one change, and says so to whoever listens. It returns the version of the change.
 func (s *RedisStore) run(ctx context.Context, c commit) (version uint64, err error) {
-	line, err := encodeEntry(c.entry)
+	args, err := s.arguments(c)
 	if err != nil {
 		return 0, err
 	}
 	keys := []string{c.hash, redisDigests, redisVersion, redisChanges, redisAudit, redisGraves, redisRecords}
-	deleted := ""
-	if !c.deleted.IsZero() {
-		deleted = strconv.FormatInt(c.deleted.Unix(), 10)
-	}
-	args := []any{
-		c.field, c.old, c.new, c.member, line, maxAudit, deleted, time.Now().Add(-graveTime).Unix(), len(c.coming),
-	}
-	for _, digest := range slices.Concat(c.coming, c.gone) {
-		args = append(args, digest.text())
-	}
-	said, err := s.commit.Run(ctx, s.client, keys, args...).Text()
+	said, err := s.send(ctx, keys, args)
 	switch {
 	case err != nil:
 		return 0, redisFailure(ctx, c.doing, err)
@@ -110,7 +104,48 @@ func (s *RedisStore) run(ctx context.Context, c commit) (version uint64, err err
 	if err != nil {
 		return 0, fmt.Errorf("%w: cannot %s in Redis: it answered %q, not a version", ErrUnavailable, c.doing, said)
 	}
-	// Whoever does not hear of it asks soon anyway.
-	_ = s.client.Publish(ctx, redisNews, said).Err()
 	return version, nil
+}
+
+// arguments are the ARGV of commitScript.
+func (s *RedisStore) arguments(c commit) ([]any, error) {
+	line, err := encodeEntry(c.entry)
+	if err != nil {
+		return nil, err
+	}
+	deleted := ""
+	if !c.deleted.IsZero() {
+		deleted = strconv.FormatInt(c.deleted.Unix(), 10)
+	}
+	args := []any{
+		c.field, c.old, c.new, c.member, line, s.auditLines, deleted, time.Now().Add(-graveTime).Unix(), len(c.coming), redisNews,
+	}
+	for _, digest := range slices.Concat(c.coming, c.gone) {
+		args = append(args, digest.text())
+	}
+	return args, nil
+}
+
+// send runs commitScript.
+func (s *RedisStore) send(ctx context.Context, keys []string, args []any) (string, error) {
+	if !s.awaitReplica {
+		return s.commit.Run(ctx, s.client, keys, args...).Text()
+	}
+	said, err := s.sendAndWait(ctx, s.commit.EvalSha, keys, args)
+	if redis.HasErrorPrefix(err, "NOSCRIPT") {
+		said, err = s.sendAndWait(ctx, s.commit.Eval, keys, args)
+	}
+	return said, err
+}
+
+// sendAndWait has the master wait for a replica at once behind the script: WAIT is about the connection that it comes on.
+// Whether one has answered changes nothing any more.
+func (s *RedisStore) sendAndWait(
+	ctx context.Context, script func(context.Context, redis.Scripter, []string, ...any) *redis.Cmd, keys []string, args []any,
+) (string, error) {
+	pipe := s.client.Pipeline()
+	made := script(ctx, pipe, keys, args...)
+	pipe.Do(ctx, "wait", 1, replicaTime.Milliseconds())
+	_, _ = pipe.Exec(ctx)
+	return made.Text()
 }

@@ -16,33 +16,33 @@ import (
 // Every Store keeps the contract, also behind a cache; those that replicas share keep more of it.
 func TestStores(t *testing.T) {
 	t.Run("bbolt", func(t *testing.T) { testStore(t, openContractBolt) })
-	f := func(name string, open func(*testing.T) func() Store) {
+	f := func(name string, open func(*testing.T) func() Records) {
 		t.Run(name, func(t *testing.T) {
-			testStore(t, func(t *testing.T) (Store, func() Store) {
+			testStore(t, func(t *testing.T) (Records, func() Records) {
 				another := open(t)
 				return another(), another
 			})
-			testSharedStore(t, func(t *testing.T) (a, b Store) {
+			testSharedStore(t, func(t *testing.T) (a, b Records) {
 				another := open(t)
 				return another(), another()
 			})
 		})
 	}
 	for name, empty := range sharedRedis(t) {
-		f(name, func(t *testing.T) func() Store {
+		f(name, func(t *testing.T) func() Records {
 			client := empty(t)
-			return func() Store { return NewRedisStore(client) }
+			return func() Records { return NewRedisStore(client) }
 		})
-		f("cached "+name, func(t *testing.T) func() Store {
+		f("cached "+name, func(t *testing.T) func() Records {
 			client := empty(t)
-			return func() Store { return cached(t, NewRedisStore(client), DefaultConfig()) }
+			return func() Records { return cached(t, NewRedisStore(client), DefaultConfig()) }
 		})
 	}
 }
 
 // testSharedStore is what the contract adds for a Store that others change as well. open returns two over the same empty data.
-func testSharedStore(t *testing.T, open func(*testing.T) (a, b Store)) {
-	for name, test := range map[string]func(t *testing.T, a, b Store){
+func testSharedStore(t *testing.T, open func(*testing.T) (a, b Records)) {
+	for name, test := range map[string]func(t *testing.T, a, b Records){
 		"a key of the one is a key of the other":      sharedInsert,
 		"a change of the one is seen by the other":    sharedUpdate,
 		"insert never overwrites what another stored": sharedDuplicate,
@@ -56,44 +56,42 @@ func testSharedStore(t *testing.T, open func(*testing.T) (a, b Store)) {
 	}
 }
 
-func sharedInsert(t *testing.T, a, b Store) {
+func sharedInsert(t *testing.T, a, b Records) {
 	mustInsert(t, a, contractRecord(1))
 	wantStored(t, b, contractRecord(1))
 	mustInsert(t, b, contractRecord(2))
 	wantStored(t, a, contractRecord(2))
 }
 
-func sharedUpdate(t *testing.T, a, b Store) {
+func sharedUpdate(t *testing.T, a, b Records) {
 	mustInsert(t, a, contractRecord(1))
 	want := contractRecord(1)
 	want.Key.RevokedAt = time.Date(2026, 2, 1, 0, 0, 0, 0, time.UTC)
-	if _, err := b.Update(t.Context(), want.Key.ID, revokedAt(want.Key.RevokedAt)); err != nil {
-		t.Fatal(err)
-	}
+	mustUpdate(t, b, 1, func(r *Record) { r.Key.RevokedAt = want.Key.RevokedAt })
 	wantStored(t, a, want)
 	wantStored(t, b, want)
 }
 
-func sharedDuplicate(t *testing.T, a, b Store) {
+func sharedDuplicate(t *testing.T, a, b Records) {
 	mustInsert(t, a, contractRecord(1))
 	impostor := contractRecord(2)
-	impostor.Digest = contractRecord(1).Digest
+	impostor.Secrets = contractRecord(1).Secrets
 	for _, r := range []Record{contractRecord(1), impostor} {
-		if err := b.Insert(t.Context(), r); !errors.Is(err, ErrDuplicate) {
+		if _, err := b.Insert(t.Context(), created(r)); !errors.Is(err, ErrDuplicate) {
 			t.Errorf("Insert: got %v, want ErrDuplicate", err)
 		}
 	}
 	wantStored(t, b, contractRecord(1))
 }
 
-func sharedConcurrentUpdates(t *testing.T, a, b Store) {
+func sharedConcurrentUpdates(t *testing.T, a, b Records) {
 	mustInsert(t, a, contractRecord(1))
 	const callers = 8
 	var group sync.WaitGroup
 	for n := range callers {
 		group.Go(func() {
-			s := []Store{a, b}[n%2]
-			_, err := s.Update(t.Context(), contractRecord(1).Key.ID, func(k Key) Key { k.RequestsPerMinute++; return k })
+			s := []Records{a, b}[n%2]
+			_, err := s.Update(t.Context(), contractRecord(1).Key.ID, changed(func(r *Record) { r.Key.RequestsPerMinute++ }))
 			if err != nil {
 				t.Error(err)
 			}
@@ -106,22 +104,22 @@ func sharedConcurrentUpdates(t *testing.T, a, b Store) {
 	wantStored(t, b, want)
 }
 
-func sharedList(t *testing.T, a, b Store) {
+func sharedList(t *testing.T, a, b Records) {
 	mustInsert(t, a, contractRecord(2), contractRecord(1))
 	mustInsert(t, b, contractRecord(3))
 	want := []Record{contractRecord(1), contractRecord(2), contractRecord(3)}
-	for _, s := range []Store{a, b} {
+	for _, s := range []Records{a, b} {
 		got, err := s.List(t.Context())
-		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		if diff := cmp.Diff(want, got, likeStored()); err != nil || diff != "" {
 			t.Errorf("List: %v (-want +got):\n%s", err, diff)
 		}
 	}
 }
 
-func openContractBolt(t *testing.T) (Store, func() Store) {
+func openContractBolt(t *testing.T) (Records, func() Records) {
 	dir := t.TempDir()
 	db := openBolt(t, dir)
-	return newBoltStore(t, db), func() Store {
+	return newBoltStore(t, db), func() Records {
 		if err := db.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -131,7 +129,7 @@ func openContractBolt(t *testing.T) (Store, func() Store) {
 }
 
 // cached is a cache over shared that ends with the test.
-func cached(t testing.TB, shared Store, c Config) *CachedStore {
+func cached(t testing.TB, shared Shared, c Config) *CachedStore {
 	t.Helper()
 	s := NewCachedStore(shared, c, nil)
 	t.Cleanup(s.Close)
@@ -155,7 +153,7 @@ func sharedRedis(t *testing.T) map[string]func(*testing.T) redis.UniversalClient
 		t.Cleanup(func() { _ = client.Close() })
 		emptiers[name] = func(t *testing.T) redis.UniversalClient {
 			t.Helper()
-			if err := client.Del(t.Context(), redisRecords, redisDigests).Err(); err != nil {
+			if err := client.Del(t.Context(), redisKeys()...).Err(); err != nil {
 				t.Fatal(err)
 			}
 			return client

@@ -1,0 +1,88 @@
+package keys
+
+// What the shared store consists of. The document of a key stands in one place, so a
+// change is one write, and a digest only leads there. "{keys}" is the hash tag of
+// all: a Cluster keeps them in one slot, where one script may touch them.
+const (
+	redisRecords = "tollgate:{keys}:records" // hash: public id -> version and document
+	redisDigests = "tollgate:{keys}:digests" // hash: digest, as in the document -> public id
+	redisTenants = "tollgate:{keys}:tenants" // hash: name -> version and document
+	redisVersion = "tollgate:{keys}:version" // the highest version
+	redisChanges = "tollgate:{keys}:changes" // sorted set: what was last changed in which version: a public id, or "tenant:" and a name
+	redisAudit   = "tollgate:{keys}:audit"   // sorted set: version and document of each line, by version
+	redisGraves  = "tollgate:{keys}:graves"  // sorted set: the ids of deleted keys, by the second of their end
+	redisNews    = "tollgate:{keys}:news"    // the channel on which each new version is said
+)
+
+// tenantMember is what the name of a tenant follows in redisChanges.
+const tenantMember = "tenant:"
+
+const (
+	// findScript follows a digest to its document in one round trip. A digest that leads nowhere gives the id and "",
+	// which no reader takes for a document: a damaged store must not look like an unknown key.
+	findScript = `
+local id = redis.call('HGET', KEYS[2], ARGV[1])
+if not id then return false end
+return {id, redis.call('HGET', KEYS[1], id) or ''}`
+
+	// commitScript is a compare-and-set of one document, with all that a change brings: its version, its digests, its place
+	// among the changes, and its line of the audit. It reads all before it writes, so that it writes all or nothing: a key of
+	// another type fails a read. Who may not publish is heard of later: replicas ask four times a second anyway.
+	//
+	// KEYS: hash of the document, digests, version, changes, audit, graves, records.
+	// ARGV: field, old value ("": none), new document ("": none), member of the changes, line of the audit, how many lines to
+	// keep, the second of a deletion ("": none), the second before which graves are emptied, how many digests come, the
+	// channel, the digests that come, and those that go.
+	commitScript = `
+local field, old, new = ARGV[1], ARGV[2], ARGV[3]
+for i = 4, 6 do redis.call('ZCARD', KEYS[i]) end
+redis.call('HLEN', KEYS[7])
+if (redis.call('HGET', KEYS[1], field) or '') ~= old then return 'overtaken' end
+local coming = tonumber(ARGV[9])
+for i = 11, 10 + coming do
+  local owner = redis.call('HGET', KEYS[2], ARGV[i])
+  if owner and owner ~= field then return 'duplicate' end
+end
+local now = redis.call('TIME')
+local version = math.max(tonumber(redis.call('GET', KEYS[3]) or '0') + 1, now[1] * 1000000 + now[2])
+local text = string.format('%.0f', version)
+redis.call('SET', KEYS[3], text)
+if new == '' then redis.call('HDEL', KEYS[1], field) else redis.call('HSET', KEYS[1], field, text .. ' ' .. new) end
+for i = 11, 10 + coming do redis.call('HSET', KEYS[2], ARGV[i], field) end
+for i = 11 + coming, #ARGV do redis.call('HDEL', KEYS[2], ARGV[i]) end
+redis.call('ZADD', KEYS[4], text, ARGV[4])
+redis.call('ZADD', KEYS[5], text, text .. ' ' .. ARGV[5])
+redis.call('ZREMRANGEBYRANK', KEYS[5], 0, -(ARGV[6] + 1))
+if ARGV[7] ~= '' then redis.call('ZADD', KEYS[6], ARGV[7], field) end
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[6], '-inf', ARGV[8], 'LIMIT', 0, 100)) do
+  redis.call('HDEL', KEYS[7], id)
+  redis.call('ZREM', KEYS[4], id)
+  redis.call('ZREM', KEYS[6], id)
+end
+redis.pcall('PUBLISH', ARGV[10], text)
+return text`
+
+	// changesScript tells the version, which is 1 before the first change (0 asks for the version alone), the time, and then member, version and value of each change, oldest first.
+	changesScript = `
+local head, now = redis.call('GET', KEYS[1]) or '1', redis.call('TIME')
+local told = {head, now[1], now[2]}
+if ARGV[1] == '0' or tonumber(head) <= tonumber(ARGV[1]) then return told end
+local members = redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. ARGV[1], '+inf', 'WITHSCORES', 'LIMIT', 0, ARGV[2])
+for i = 1, #members, 2 do
+  local member, value = members[i], false
+  if string.sub(member, 1, 7) == 'tenant:' then
+    value = redis.call('HGET', KEYS[4], string.sub(member, 8))
+  else
+    value = redis.call('HGET', KEYS[3], member)
+  end
+  told[#told + 1] = member
+  told[#told + 1] = members[i + 1]
+  told[#told + 1] = value or ''
+end
+return told`
+)
+
+// redisKeys are all that the store keeps there.
+func redisKeys() []string {
+	return []string{redisRecords, redisDigests, redisTenants, redisVersion, redisChanges, redisAudit, redisGraves}
+}
