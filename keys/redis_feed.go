@@ -13,8 +13,8 @@ import (
 
 // Changes implements Feed in one round trip.
 func (s *RedisStore) Changes(ctx context.Context, since uint64) (Changes, error) {
-	hashes := []string{redisVersion, redisChanges, redisRecords, redisTenants}
-	told, err := s.changes.Run(ctx, s.client, hashes, strconv.FormatUint(since, 10), changesChunk).StringSlice()
+	hashes := []string{redisVersion, redisChanges, redisRecords, redisTenants, redisAudit}
+	told, err := s.changes.Run(ctx, s.client, hashes, strconv.FormatUint(since, 10), changesChunk, s.auditLines).StringSlice()
 	if err != nil {
 		return Changes{}, redisFailure(ctx, "look for changes", err)
 	}
@@ -43,7 +43,7 @@ func (s *RedisStore) Changes(ctx context.Context, since uint64) (Changes, error)
 }
 
 func changesHead(version, seconds, microseconds string) (Changes, error) {
-	head, err := strconv.ParseUint(version, 10, 64)
+	head, err := parseScore(version)
 	s, errS := strconv.ParseInt(seconds, 10, 64)
 	us, errUS := strconv.ParseInt(microseconds, 10, 64)
 	return Changes{Version: head, Now: time.Unix(s, us*1000)}, errors.Join(err, errS, errUS)
