@@ -22,7 +22,8 @@ type ExistingSecret struct {
 }
 
 // Import issues a key for a secret that exists already. Importing a secret twice with the same Spec changes nothing and
-// returns its key, expired or not; with another Spec it is ErrDuplicate, as is a secret that some key has had before.
+// returns its key, expired or not; with another Spec it is ErrDuplicate, as is a secret that another key has, and one whose
+// key has another by now, was revoked, or was deleted less than a week ago.
 func (o Operator) Import(ctx context.Context, spec Spec, secret ExistingSecret) (*Key, error) {
 	presented, err := o.d.imported(secret)
 	if err != nil {
