@@ -65,6 +65,14 @@ type entry struct {
 	record    Record
 	confirmed time.Duration // when the shared store was asked for it, since started
 	askAgain  atomic.Int64  // the earliest time to do so after a failure, since started
+	vouched   atomic.Int64  // when it was last served on the word of the feed, about, since started
+}
+
+// vouch notes that the feed stands for the entry now, to about a second.
+func (e *entry) vouch(now time.Duration) {
+	if now-time.Duration(e.vouched.Load()) > time.Second {
+		e.vouched.Store(int64(now))
+	}
 }
 
 // NewCachedStore returns the cache of shared with the size and the times of c,
@@ -217,16 +225,18 @@ func (s *CachedStore) recall(digest Digest) (*entry, outcome) {
 // recollect is recall for a key that is known.
 func (s *CachedStore) recollect(e *entry, heard hearing, now time.Duration) (*entry, outcome) {
 	age := now - e.confirmed
-	switch trusted := s.feed.trusts(e.confirmed); {
-	case heard == current && trusted && age < s.ttl:
-		return e, fresh
-	case heard == current && trusted && now < time.Duration(e.askAgain.Load()):
-		return e, fresh
-	case heard == current && trusted:
+	trusted := s.feed.trusts(e.confirmed)
+	if heard == current && trusted {
+		e.vouch(now)
+		if age < s.ttl || now < time.Duration(e.askAgain.Load()) {
+			return e, fresh
+		}
 		return e, due
+	}
+	switch {
 	case trusted && age < min(s.ttl, unfedTTL):
 		return e, fresh
-	case age >= s.grace:
+	case now-max(e.confirmed, time.Duration(e.vouched.Load())) >= s.grace:
 		return nil, undecided
 	case heard == silent, now < time.Duration(e.askAgain.Load()):
 		return e, stale

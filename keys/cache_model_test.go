@@ -65,10 +65,11 @@ type world struct {
 	group   sync.WaitGroup
 }
 
-func newWorld() *world {
+func newWorld(fed bool) *world {
 	c := DefaultConfig()
-	c.OutageGrace = 5 * time.Second
+	c.OutageGrace, c.CacheTTL = 5*time.Second, unfedTTL
 	shared := newFakeShared()
+	shared.fed = fed
 	w := &world{cache: NewCachedStore(shared, c, nil), shared: shared, c: c, started: time.Now()}
 	for key := range w.versions {
 		w.versions[key] = []version{{}}
@@ -100,6 +101,9 @@ func (w *world) look(key int) {
 		if err == nil {
 			l.number = record.Key.RequestsPerMinute
 		}
+		if err == nil && !record.Key.DeletedAt.IsZero() {
+			l.number, l.err = 0, ErrNotFound // to a Directory it is
+		}
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.lookups = append(w.lookups, l)
@@ -129,7 +133,16 @@ func (w *world) changeElsewhere(key int, deleted bool) {
 		r = w.numbered(key)
 		number = r.Key.RequestsPerMinute
 	}
-	w.shared.set(contractRecord(key).Secrets[0].Digest, r)
+	switch {
+	case !w.shared.fed:
+		w.shared.set(contractRecord(key).Secrets[0].Digest, r)
+	case deleted:
+		r = contractRecord(key)
+		r.Key.DeletedAt = time.Now()
+		w.shared.change(r)
+	default:
+		w.shared.change(r)
+	}
 	w.versions[key] = append(w.versions[key], version{from: at, number: number})
 }
 
@@ -155,6 +168,9 @@ func (w *world) was(key, number int, a, b time.Duration) bool {
 // settled is how long after a sickness its last question may still have failed, and kept others from being asked.
 func (w *world) settled() time.Duration { return w.c.CacheTTL + questionTime }
 
+// hears is the longest from a change to its being heard of, where the store is well.
+const hears = pollEvery + pollGap + 2*80*time.Millisecond
+
 // problem says why the replica must not have answered so.
 func (w *world) problem(l lookup) string {
 	healthy := !w.sick.met(l.began-w.settled(), l.end)
@@ -162,6 +178,8 @@ func (w *world) problem(l lookup) string {
 	switch {
 	case !healthy:
 		trusted = w.c.OutageGrace
+	case w.shared.fed:
+		trusted = hears
 	case w.slow.met(l.began-questionTime, l.end):
 		trusted = recently * w.c.CacheTTL
 	}
@@ -205,7 +223,7 @@ func TestCacheKeepsItsPromises(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		// The wrapping hides the real deadline, which means nothing to the bubble's clock.
 		rapid.Check(struct{ testing.TB }{t}, func(r *rapid.T) {
-			w := newWorld()
+			w := newWorld(rapid.Bool().Draw(r, "fed"))
 			defer w.cache.Close()
 			for range rapid.IntRange(1, 60).Draw(r, "steps") {
 				w.step(r)
@@ -217,7 +235,7 @@ func TestCacheKeepsItsPromises(t *testing.T) {
 				}
 			}
 			s := w.cache.Stats()
-			if sum := s.Fresh + s.Refreshed + s.Stale + s.Unknown + s.Unavailable; sum != uint64(len(w.lookups)) {
+			if sum := s.Fresh + s.Refreshed + s.Stale + s.Unknown + s.Screened + s.Unavailable; sum != uint64(len(w.lookups)) {
 				r.Fatalf("%d look-ups were counted as %+v", len(w.lookups), s)
 			}
 		})

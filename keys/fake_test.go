@@ -29,7 +29,7 @@ type fakeShared struct {
 }
 
 func newFakeShared(records ...Record) *fakeShared {
-	f := &fakeShared{byDigest: make(map[Digest]Record), news: make(chan struct{}, 1)}
+	f := &fakeShared{byDigest: make(map[Digest]Record), news: make(chan struct{}, 1), version: 1000}
 	for _, r := range records {
 		f.byDigest[r.Secrets[0].Digest] = r
 	}

@@ -145,7 +145,10 @@ func (s *CachedStore) catchUp(ctx context.Context) (more bool) {
 	}
 	// An empty store has version 0, which asks for the version alone: 1 is below all that will ever be given.
 	version := max(changes.Version, 1)
-	if version < s.feed.version {
+	switch {
+	case s.feed.version == 0:
+		s.feed.suspect.Store(int64(asked)) // what was learned before may have changed since, and nobody tells
+	case version < s.feed.version:
 		s.distrust(asked)
 	}
 	for _, record := range changes.Records {
