@@ -13,6 +13,7 @@ type options struct {
 	sentinelPassword string
 	tls              bool
 	appendOnly       bool
+	replicas         int
 	directives       []string
 }
 
@@ -46,6 +47,11 @@ func WithAppendOnly() Option {
 // WithConfig adds lines of redis.conf, such as "maxmemory-policy allkeys-lru".
 func WithConfig(directives ...string) Option {
 	return func(o *options) { o.directives = append(o.directives, directives...) }
+}
+
+// WithReplicas gives the master of a SentinelSet so many replicas, in place of one.
+func WithReplicas(count int) Option {
+	return func(o *options) { o.replicas = count }
 }
 
 func optionsOf(list []Option) options {

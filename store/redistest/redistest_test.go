@@ -129,9 +129,38 @@ func TestSentinelsReplaceTheMaster(t *testing.T) {
 	if err := set.Master.Client(t).Wait(context.Background(), 1, patience).Err(); err != nil {
 		t.Fatal(err)
 	}
-	set.Master.Kill()
-	set.Replica.await("the new master", "replication", "role:master")
+	if killed := set.KillMaster(); killed != set.Master {
+		t.Errorf("%s was killed, want %s", killed.Address(), set.Master.Address())
+	}
+	if master := set.AwaitMaster(set.Master); master != set.Replica {
+		t.Errorf("%s is the new master, want %s", master.Address(), set.Replica.Address())
+	}
 	wantGet(t, set.Replica.Client(t), "k", "v")
+	set.Master.Restart()
+	set.Master.await("the killed master", "replication", "role:slave")
+}
+
+func TestSentinelsFailOverAsOrdered(t *testing.T) {
+	set := StartSentinels(t, 3, WithReplicas(2))
+	if got := set.Current(); got != set.Master || len(set.Replicas) != 2 {
+		t.Fatalf("the master is %s, with %d replicas", got.Address(), len(set.Replicas))
+	}
+	mustSet(t, set.Master.Client(t), "k", "v")
+	if err := set.Master.Client(t).Wait(context.Background(), 2, patience).Err(); err != nil {
+		t.Fatal(err)
+	}
+	former := set.FailOver()
+	second := set.AwaitMaster(former)
+	if former != set.Master || second == former {
+		t.Errorf("%s follows %s", second.Address(), former.Address())
+	}
+	wantGet(t, second.Client(t), "k", "v")
+	former.await("the former master", "replication", "role:slave")
+	for _, s := range append(set.Replicas, set.Master) {
+		if s != second {
+			s.await("the replicas of the new master", "replication", "master_link_status:up")
+		}
+	}
 }
 
 func TestClusterServesEverySlot(t *testing.T) {

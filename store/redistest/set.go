@@ -3,6 +3,7 @@ package redistest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,31 +12,39 @@ import (
 // MasterName is the name under which the Sentinels know their master.
 const MasterName = "tollgate"
 
-// SentinelSet is a master with one replica, watched by Sentinels that replace a
+// SentinelSet is a master with replicas, watched by Sentinels that replace a
 // master that is silent for a second.
 type SentinelSet struct {
 	// Master and Replica are so named by how they began.
 	Master, Replica *Server
+	// Replicas are all of them, Replica first.
+	Replicas []*Server
 	// Sentinels are one or more.
 	Sentinels []*Server
 }
 
-// StartSentinels starts a master, its replica and count Sentinels, the majority of
+// StartSentinels starts a master, its replica (or more, see WithReplicas) and count Sentinels, the majority of
 // which must agree on a new master, and waits until they know each other.
 func StartSentinels(t testing.TB, count int, list ...Option) *SentinelSet {
 	t.Helper()
 	o := optionsOf(list)
 	ca, data := authorityFor(t, o), o.dataDirectives()
 	master := launch(t, &Server{o: o, ca: ca, lines: data})
+	set := &SentinelSet{Master: master}
 	replicaOf := "replicaof " + strings.Replace(master.address, ":", " ", 1)
-	set := &SentinelSet{Master: master, Replica: launch(t, &Server{o: o, ca: ca, lines: append(data, replicaOf)})}
-	set.Replica.await("the replica's copy", "replication", "master_link_status:up")
+	for range max(o.replicas, 1) {
+		set.Replicas = append(set.Replicas, launch(t, &Server{o: o, ca: ca, lines: append(slices.Clone(data), replicaOf)}))
+	}
+	set.Replica = set.Replicas[0]
+	for _, replica := range set.Replicas {
+		replica.await("the replica's copy", "replication", "master_link_status:up")
+	}
 	for range count {
 		lines := o.sentinelDirectives(master, count/2+1)
 		set.Sentinels = append(set.Sentinels, launch(t, &Server{o: o, ca: ca, sentinel: true, lines: lines}))
 	}
 	for _, s := range set.Sentinels {
-		s.await("the Sentinels", "sentinel", fmt.Sprintf("slaves=1,sentinels=%d", count))
+		s.await("the Sentinels", "sentinel", fmt.Sprintf("slaves=%d,sentinels=%d", len(set.Replicas), count))
 	}
 	return set
 }
