@@ -31,7 +31,10 @@ func ParseUSD(text string) (nanoUSD int64, ok bool) {
 		return 0, false
 	}
 	n, err := strconv.ParseInt(whole+rest+strings.Repeat("0", nanoDigits-len(rest)), 10, 64)
-	return n, err == nil
+	if err != nil {
+		return 0, false
+	}
+	return n, true
 }
 
 func digits(text string) bool {
