@@ -37,6 +37,8 @@ type Error struct {
 	Param string
 	// Code is the stable name of the case, such as "key_not_found".
 	Code string
+	// RetryAfter is how long the API asks to be left alone before the call is made again; zero: it says nothing.
+	RetryAfter time.Duration
 }
 
 // Error implements error.
@@ -51,6 +53,7 @@ type Client struct {
 	base  string
 	token telemetry.Secret
 	http  *http.Client
+	wait  Wait
 }
 
 // NewClient returns a Client for the API at base, such as "http://127.0.0.1:8081"; a
@@ -70,34 +73,6 @@ func NewClient(base string, token telemetry.Secret) *Client {
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}
-}
-
-// CreateKey issues a key; the answer is the only one that shows its secret.
-func (c *Client) CreateKey(ctx context.Context, k NewKey) (IssuedKey, error) {
-	var issued IssuedKey
-	err := c.call(ctx, http.MethodPost, "/admin/v1/keys", k, &issued)
-	return issued, err
-}
-
-// ListKeys returns every key, oldest first.
-func (c *Client) ListKeys(ctx context.Context) ([]Key, error) {
-	var list keyList
-	err := c.call(ctx, http.MethodGet, "/admin/v1/keys", nil, &list)
-	return list.Keys, err
-}
-
-// ShowKey returns the key with this id.
-func (c *Client) ShowKey(ctx context.Context, id string) (Key, error) {
-	var key Key
-	err := c.call(ctx, http.MethodGet, "/admin/v1/keys/"+url.PathEscape(id), nil, &key)
-	return key, err
-}
-
-// RevokeKey ends the key with this id for good, and returns it; doing it twice changes nothing.
-func (c *Client) RevokeKey(ctx context.Context, id string) (Key, error) {
-	var key Key
-	err := c.call(ctx, http.MethodDelete, "/admin/v1/keys/"+url.PathEscape(id), nil, &key)
-	return key, err
 }
 
 // Usage returns the totals that q asks for.
@@ -164,8 +139,8 @@ func (c *Client) call(ctx context.Context, method, path string, body, out any) e
 	return c.send(ctx, method, path, raw, out)
 }
 
-// send sends body as it is, and reads the answer into out.
-func (c *Client) send(ctx context.Context, method, path string, body []byte, out any) error {
+// once sends body as it is, and reads the answer into out.
+func (c *Client) once(ctx context.Context, method, path string, body []byte, out any) error {
 	req, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
 	if err != nil {
 		return fmt.Errorf("--admin %q is not the address of an admin API: write one such as http://127.0.0.1:8081", c.base)
@@ -186,7 +161,7 @@ func (c *Client) send(ctx context.Context, method, path string, body []byte, out
 		return unreachable(req.URL, err)
 	}
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
-		return refusal(req.URL, resp.StatusCode, raw)
+		return refusal(req.URL, resp, raw)
 	}
 	if err := json.Unmarshal(raw, out); err != nil {
 		return stranger(req.URL, resp.StatusCode)
@@ -195,12 +170,12 @@ func (c *Client) send(ctx context.Context, method, path string, body []byte, out
 }
 
 // refusal reads the API's error object.
-func refusal(u *url.URL, status int, raw []byte) error {
+func refusal(u *url.URL, resp *http.Response, raw []byte) error {
 	var body errorBody
 	if err := json.Unmarshal(raw, &body); err != nil || body.Error.Message == "" {
-		return stranger(u, status)
+		return stranger(u, resp.StatusCode)
 	}
-	e := &Error{Status: status, Message: body.Error.Message, Code: body.Error.Code}
+	e := &Error{Status: resp.StatusCode, Message: body.Error.Message, Code: body.Error.Code, RetryAfter: retryAfter(resp.Header)}
 	if body.Error.Param != nil {
 		e.Param = *body.Error.Param
 	}

@@ -1,0 +1,114 @@
+package admin
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// legs answers in the place of the network: one func for each call, the last for all that follow.
+type legs struct {
+	calls int
+	funcs []func() (*http.Response, error)
+}
+
+func (l *legs) RoundTrip(*http.Request) (*http.Response, error) {
+	l.calls++
+	return l.funcs[min(l.calls, len(l.funcs))-1]()
+}
+
+func refuses() (*http.Response, error) { return nil, syscall.ECONNREFUSED }
+
+func loses() (*http.Response, error) { return nil, io.EOF }
+
+// says is an answer; after is its Retry-After.
+func says(status int, after, body string) func() (*http.Response, error) {
+	return func() (*http.Response, error) {
+		h := http.Header{}
+		if after != "" {
+			h.Set("Retry-After", after)
+		}
+		return &http.Response{StatusCode: status, Header: h, Body: io.NopCloser(strings.NewReader(body))}, nil
+	}
+}
+
+// TestClientWaits counts the calls, and how long they take together.
+func TestClientWaits(t *testing.T) {
+	const busy = `{"error":{"message":"busy","type":"server_error","param":null,"code":"key_store_unavailable"}}`
+	fine := says(200, "", `{"tenants":[]}`)
+	f := func(limit time.Duration, funcs []func() (*http.Response, error), calls int, took time.Duration, want string) {
+		t.Helper()
+		synctest.Test(t, func(t *testing.T) {
+			l, said := &legs{funcs: funcs}, 0
+			c := NewClient("http://gateway:8081", testToken)
+			c.http.Transport = l
+			began := time.Now()
+			_, err := c.Waiting(Wait{Limit: limit, Say: func(error) { said++ }}).Tenants(t.Context())
+			if got := fmt.Sprint(err); l.calls != calls || time.Since(began) != took || !strings.Contains(got, want) {
+				t.Errorf("%d calls in %s: %s; want %d in %s: %s", l.calls, time.Since(began), got, calls, took, want)
+			}
+			if said != min(1, calls-1) {
+				t.Errorf("said %d times that it waits, in %d calls", said, calls)
+			}
+		})
+	}
+	type answers = []func() (*http.Response, error)
+	f(time.Minute, answers{fine}, 1, 0, "<nil>")
+	f(time.Minute, answers{refuses, refuses, fine}, 3, 600*time.Millisecond, "<nil>")
+	f(time.Minute, answers{loses, fine}, 2, 200*time.Millisecond, "<nil>")
+	f(time.Minute, answers{says(503, "3", busy), fine}, 2, 3*time.Second, "<nil>")
+	f(time.Minute, answers{says(429, "1", busy), fine}, 2, time.Second, "<nil>")
+	f(0, answers{refuses}, 1, 0, "connection refused")
+	f(time.Second, answers{refuses}, 4, time.Second, "connection refused")
+	f(time.Second, answers{says(503, "2", busy)}, 1, 0, "busy") // too late for this caller
+	f(time.Minute, answers{says(503, "", busy)}, 1, 0, "busy")
+	f(time.Minute, answers{says(404, "", busy)}, 1, 0, "busy")
+	f(time.Minute, answers{says(502, "1", "<html>")}, 1, 0, "not as Tollgate's admin API does")
+	f(time.Minute, answers{func() (*http.Response, error) { return nil, &net.DNSError{Err: "no such host", IsNotFound: true} }}, 1, 0, "no such host")
+}
+
+// TestClientDoesNotRepeatWhatItMayNot leaves a call alone that would issue a second secret.
+func TestClientDoesNotRepeatWhatItMayNot(t *testing.T) {
+	var asked atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		asked.Add(1)
+		panic(http.ErrAbortHandler)
+	}))
+	defer server.Close()
+	c := NewClient(server.URL, testToken).Waiting(Wait{Limit: 300 * time.Millisecond})
+	f := func(call func() error, repeated bool) {
+		t.Helper()
+		asked.Store(0)
+		if err := call(); err == nil || (asked.Load() > 1) != repeated {
+			t.Errorf("%v after %d calls; want more than one: %v", err, asked.Load(), repeated)
+		}
+	}
+	f(func() error { _, err := c.CreateKey(t.Context(), NewKey{}); return err }, false)
+	f(func() error { _, err := c.CreateKey(t.Context(), NewKey{SHA256: "00"}); return err }, true)
+	f(func() error { _, err := c.RotateKey(t.Context(), "key_1", Rotation{}); return err }, false)
+	f(func() error { _, err := c.RotateKey(t.Context(), "key_1", Rotation{SHA256: "00"}); return err }, true)
+}
+
+func TestNobodyThere(t *testing.T) {
+	f := func(err error, want bool) {
+		t.Helper()
+		if got := NobodyThere(err); got != want {
+			t.Errorf("%v: got %v", err, got)
+		}
+	}
+	f(fmt.Errorf("cannot reach it: %w", syscall.ECONNREFUSED), true)
+	f(&net.DNSError{Err: "no such host"}, true)
+	f(io.EOF, false)
+	f(syscall.ECONNRESET, false)
+	f(&Error{Status: 503}, false)
+	f(errors.New("anything else"), false)
+}
