@@ -31,7 +31,9 @@ func TestCommands(t *testing.T) {
 	}
 	for _, want := range []string{
 		"tollgate serve", "tollgate demo", "tollgate simulate",
-		"tollgate keys create", "tollgate keys list", "tollgate keys show", "tollgate keys revoke",
+		"tollgate keys create", "tollgate keys import", "tollgate keys list", "tollgate keys show", "tollgate keys update",
+		"tollgate keys rotate", "tollgate keys revoke", "tollgate keys delete", "tollgate keys apply",
+		"tollgate tenants list", "tollgate tenants show", "tollgate tenants set", "tollgate tenants delete", "tollgate audit",
 		"tollgate usage", "tollgate request", "tollgate explain", "tollgate upstreams", "tollgate probe", "tollgate config check", "tollgate config schema", "tollgate version",
 	} {
 		if !slices.Contains(names, want) {
@@ -133,6 +135,23 @@ func TestWrongUsage(t *testing.T) {
 	f("explain -f . --key key_Xy12Zab34Cde", `--file: read .: is a directory`)
 	f("explain request.json", `unknown command "request.json" for "tollgate explain"`)
 	f("explain -f - --key key_Xy12Zab34Cde -o yaml", `invalid argument "yaml" for "-o, --output" flag: must be table or json, got "yaml"`)
+	f("keys create --tenant acme --name ci --expires tomorrow",
+		`--expires: must be a duration such as 720h, a moment such as 2027-01-31T00:00:00Z, or never, got "tomorrow"`)
+	f("keys update", `accepts 1 arg(s), received 0`)
+	f("keys update key_Xy12Zab34Cde", `name what is to change, such as --requests-per-minute 120: tollgate keys update --help shows what can`)
+	f("keys update key_Xy12Zab34Cde --expires=", `--expires: say never for a key that does not end`)
+	f("keys update key_Xy12Zab34Cde --disable --enable", `--disabled, --disable and --enable: give one of them`)
+	f("keys update key_Xy12Zab34Cde --disabled=false --enable", `--disabled, --disable and --enable: give one of them`)
+	f("keys rotate key_Xy12Zab34Cde --grace long", `invalid argument "long" for "--grace" flag: time: invalid duration "long"`)
+	f("keys list --limit -1", `--limit: must be at least 1, or 0 for all, got -1`)
+	f("keys list --wait -1s", `--wait: must be at least 0s, got -1s`)
+	f("keys apply", `--file: name the file with the keys, or - for standard input`)
+	f("keys apply -f no-such-file", `--file: open no-such-file: no such file or directory`)
+	f("keys apply -f .", `--file: read .: is a directory`)
+	f("tenants set", `accepts 1 arg(s), received 0`)
+	f("tenants set acme", `name what is to change, such as --requests-per-minute 3000: tollgate tenants set --help shows what can`)
+	f("audit --limit -1", `--limit: must be at least 1, or 0 for all, got -1`)
+	f("audit --key tg_secret", `--key: this is a key's secret: name its id, as tollgate keys list shows it`)
 	f("usage --by colour", `--by: bad usage query: cannot group by "colour"; tenant, key, model, provider and day exist`)
 	f("usage --from yesterday", `--from: must be a day such as 2026-01-31, got "yesterday"`)
 	f("usage --to 2026-02-31", `--to: must be a day such as 2026-01-31, got "2026-02-31"`)
@@ -142,13 +161,13 @@ func TestWrongUsage(t *testing.T) {
 // and what to do about it.
 func TestNobodyThere(t *testing.T) {
 	data := t.TempDir()
-	got := tollgate(t, "keys", "list", "--data-dir", data)
+	got := tollgate(t, "keys", "list", "--data-dir", data, "--wait", "0s")
 	if got.code != exitFailed || !strings.Contains(got.stderr, "TOLLGATE_ADMIN_TOKEN") || !strings.Contains(got.stderr, "--data-dir") {
 		t.Errorf("without a token: exit code %d: %s", got.code, got.stderr)
 	}
 	var stderr strings.Builder
 	t.Setenv("TOLLGATE_ADMIN_TOKEN", "a-token-of-some-length")
-	code := exitCode(run(t.Context(), []string{"keys", "list", "--admin", "127.0.0.1:9"}, io.Discard, &stderr), &stderr)
+	code := exitCode(run(t.Context(), []string{"keys", "list", "--admin", "127.0.0.1:9", "--wait", "0s"}, io.Discard, &stderr), &stderr)
 	if code != exitFailed || !strings.Contains(stderr.String(), "127.0.0.1:9") || strings.Contains(stderr.String(), "a-token-of-some-length") {
 		t.Errorf("nobody listens: exit code %d: %s", code, stderr.String())
 	}

@@ -2,9 +2,10 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io"
-	"strconv"
-	"strings"
+	"io/fs"
+	"net/http"
 	"time"
 
 	"tollgate/admin"
@@ -12,174 +13,159 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func newKeys(stdout io.Writer) *cobra.Command {
-	o := &operator{stdout: stdout}
+func newKeys(stdout, stderr io.Writer) *cobra.Command {
+	o := &operator{stdout: stdout, stderr: stderr}
 	cmd := &cobra.Command{
 		Use:   "keys",
-		Short: "Issue, list, show and revoke tenant keys",
+		Short: "Issue, list, change, rotate, revoke and delete tenant keys",
+		Long: `Issue, list, change, rotate, revoke and delete tenant keys. A change holds on every
+replica within a second, and tollgate audit shows who made it.
+
+Each of these commands may be run again where its answer was lost, and waits up to
+--wait for a gateway that is about to start.`,
 		Example: `  tollgate keys create --tenant acme --name ci
-  tollgate keys list
-  tollgate keys revoke key_Xy12Zab34Cde`,
+  tollgate keys list --tenant acme
+  tollgate keys rotate key_Xy12Zab34Cde --grace 24h
+  tollgate keys apply -f keys.yaml --dry-run`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	o.flags(cmd)
-	cmd.AddCommand(o.newKeysCreate(), o.newKeysList(), o.newKeysShow(), o.newKeysRevoke())
+	o.waitFlag(cmd)
+	cmd.AddCommand(
+		o.newKeysCreate(), o.newKeysImport(), o.newKeysList(), o.newKeysShow(), o.newKeysUpdate(),
+		o.newKeysRotate(), o.newKeysRevoke(), o.newKeysDelete(), o.newKeysApply(),
+	)
 	return cmd
 }
 
 func (o *operator) newKeysCreate() *cobra.Command {
-	var key admin.NewKey
+	var (
+		tenant string
+		flags  keyFlags
+	)
 	cmd := &cobra.Command{
 		Use:   "create",
 		Short: "Issue a key; its secret is shown this once",
+		Long: `Issue a key; its secret is shown this once. The secret is made here, and the gateway
+is told its SHA-256 alone: so nobody else ever sees it, and a call whose answer was
+lost is made again and issues no second key.`,
 		Example: `  tollgate keys create --tenant acme --name ci
   tollgate keys create --tenant acme --name batch --models 'gemini-flash,gemini-2.*' --requests-per-minute 60 --expires 720h
+  tollgate keys create --tenant acme --name office --cidrs 203.0.113.0/24 --budget-usd 25 --budget-period month
   tollgate keys create --tenant acme --name ci -o json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, err := o.client()
+			key, err := flags.newKey(tenant, time.Now())
 			if err != nil {
 				return err
+			}
+			client, err := o.patient(cmd)
+			if err != nil {
+				return err
+			}
+			made := mintSecret()
+			key.SHA256, key.Last4 = made.sha256, made.last4
+			issued, err := client.CreateKey(cmd.Context(), key)
+			if err != nil {
+				return inDoubt(err, "whether the key was issued: where tollgate keys list shows it, delete it and issue another")
+			}
+			issued.Secret = made.secret
+			return o.printIssued(issued, nil)
+		},
+	}
+	cmd.Flags().StringVar(&tenant, "tenant", "", "whose key it is (required)")
+	flags.add(cmd.Flags())
+	return cmd
+}
+
+// leavesOpen reports whether an error leaves open if the gateway did what was asked: it was asked, and did not refuse.
+func leavesOpen(err error) bool {
+	refused, answered := errors.AsType[*admin.Error](err)
+	_, ours := errors.AsType[*fs.PathError](err)
+	return !ours && !admin.NobodyThere(err) && (!answered || refused.Status >= http.StatusInternalServerError)
+}
+
+// inDoubt adds to an error that leaves open what became of a secret how to find out.
+func inDoubt(err error, what string) error {
+	if !leavesOpen(err) {
+		return err
+	}
+	return fmt.Errorf("%w. It is not known %s", err, what)
+}
+
+// printIssued prints a key with its secret. One that could not be printed is lost, which its error says.
+func (o *operator) printIssued(issued admin.IssuedKey, more func(w io.Writer)) error {
+	err := o.print(issued.Reveal(), func(w io.Writer) {
+		row(w, "id", issued.ID)
+		row(w, "secret", issued.Secret.Reveal()+"   (shown this once: keep it now)")
+		keyRows(w, issued.Key)
+		if more != nil {
+			more(w)
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("the secret of %s could not be shown: rotate that key, or delete it: %w", issued.ID, err)
+	}
+	return nil
+}
+
+func (o *operator) newKeysImport() *cobra.Command {
+	var (
+		tenant, hash, last4 string
+		fromStdin           bool
+		flags               keyFlags
+	)
+	cmd := &cobra.Command{
+		Use:   "import",
+		Short: "Issue a key for a secret that exists already; doing it twice changes nothing",
+		Long: `Issue a key for a secret that exists already, so that its clients need not change. The
+gateway is told the SHA-256 of all its bytes alone. With --secret-stdin the secret
+itself is read from standard input, and hashed here: in an argument others on this
+machine could see it.
+
+A secret that can be guessed can be found from its hash: it should have 128 random bits.
+It must be 16 to 256 visible ASCII characters.`,
+		Example: `  tollgate keys import --tenant acme --name legacy --secret-stdin  < secret.txt
+  tollgate keys import --tenant acme --name legacy --secret-sha256 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 --last4 x7Qz`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			key, err := flags.newKey(tenant, time.Now())
+			if err != nil {
+				return err
+			}
+			client, err := o.patient(cmd)
+			if err != nil {
+				return err
+			}
+			if key.SHA256, key.Last4, err = importedSecret(cmd.InOrStdin(), hash, last4, fromStdin); err != nil {
+				return &usageError{err}
 			}
 			issued, err := client.CreateKey(cmd.Context(), key)
 			if err != nil {
 				return err
 			}
-			return o.print(issued.Reveal(), func(w io.Writer) {
-				row(w, "id", issued.ID)
-				row(w, "secret", issued.Secret.Reveal()+"   (shown this once: keep it now)")
-				keyRows(w, issued.Key)
-			})
+			return o.printKey(issued.Key)
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&key.Tenant, "tenant", "", "whose key it is (required)")
-	f.StringVar(&key.Name, "name", "", "what it is for (required)")
-	f.StringSliceVar(&key.Models, "models", nil, "models it may use, exact or prefix*; none: all")
-	f.IntVar(&key.RequestsPerMinute, "requests-per-minute", 0, "its rate limit; 0: limits.default of the configuration")
-	f.StringVar(&key.Expires, "expires", "", `when it ends: a duration such as 720h, or a moment such as 2027-01-31T00:00:00Z`)
+	f.StringVar(&tenant, "tenant", "", "whose key it is (required)")
+	f.StringVar(&hash, "secret-sha256", "", "the SHA-256 of the secret, 64 hexadecimal `digits`")
+	f.StringVar(&last4, "last4", "", "the secret's last four characters, or fewer, to recognise it by")
+	f.BoolVar(&fromStdin, "secret-stdin", false, "read the secret from standard input, and hash it here")
+	flags.add(f)
 	return cmd
 }
 
-func (o *operator) newKeysList() *cobra.Command {
-	return &cobra.Command{
-		Use:     "list",
-		Short:   "List all keys, oldest first",
-		Example: "  tollgate keys list\n  tollgate keys list -o json",
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, err := o.client()
-			if err != nil {
-				return err
-			}
-			list, err := client.ListKeys(cmd.Context())
-			if err != nil {
-				return err
-			}
-			answer := struct {
-				Keys []admin.Key `json:"keys"`
-			}{list}
-			return o.print(answer, func(w io.Writer) {
-				row(w, "ID", "TENANT", "NAME", "STATE", "SECRET", "MODELS", "REQUESTS/MIN", "CREATED", "EXPIRES")
-				for _, k := range list {
-					row(w, k.ID, k.Tenant, k.Name, k.State, "..."+k.Last4, models(k), rate(k), day(k.CreatedAt), day(k.ExpiresAt))
-				}
-			})
-		},
+func importedSecret(stdin io.Reader, hash, last4 string, fromStdin bool) (sha256, end string, err error) {
+	switch {
+	case (hash == "") != fromStdin:
+		return "", "", errors.New("give either --secret-sha256 or --secret-stdin: a key is imported by the hash of its secret")
+	case fromStdin && last4 != "":
+		return "", "", errors.New("--last4: comes with --secret-sha256; of --secret-stdin it is known")
+	case !fromStdin:
+		return hash, last4, nil
 	}
-}
-
-// oneKeyID takes the id of a key as the only argument, and no secret, which would
-// travel as a part of a URL.
-func oneKeyID(cmd *cobra.Command, args []string) error {
-	if err := cobra.ExactArgs(1)(cmd, args); err != nil {
-		return err
-	}
-	if holdsSecret(args[0]) {
-		return errors.New("ID: this is a key's secret: name its id, as tollgate keys list shows it")
-	}
-	return nil
-}
-
-func (o *operator) newKeysShow() *cobra.Command {
-	return &cobra.Command{
-		Use:     "show ID",
-		Short:   "Show one key",
-		Example: "  tollgate keys show key_Xy12Zab34Cde",
-		Args:    oneKeyID,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			client, err := o.client()
-			if err != nil {
-				return err
-			}
-			key, err := client.ShowKey(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			return o.printKey(key)
-		},
-	}
-}
-
-func (o *operator) newKeysRevoke() *cobra.Command {
-	return &cobra.Command{
-		Use:     "revoke ID",
-		Short:   "End a key for good; doing it twice changes nothing",
-		Example: "  tollgate keys revoke key_Xy12Zab34Cde",
-		Args:    oneKeyID,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			client, err := o.client()
-			if err != nil {
-				return err
-			}
-			key, err := client.RevokeKey(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			return o.printKey(key)
-		},
-	}
-}
-
-func (o *operator) printKey(k admin.Key) error {
-	return o.print(k, func(w io.Writer) {
-		row(w, "id", k.ID)
-		keyRows(w, k)
-	})
-}
-
-func keyRows(w io.Writer, k admin.Key) {
-	row(w, "tenant", k.Tenant)
-	row(w, "name", k.Name)
-	row(w, "state", k.State)
-	row(w, "models", models(k))
-	row(w, "requests/min", rate(k))
-	row(w, "created", day(k.CreatedAt))
-	row(w, "expires", day(k.ExpiresAt))
-	if !k.RevokedAt.IsZero() {
-		row(w, "revoked", day(k.RevokedAt))
-	}
-}
-
-func models(k admin.Key) string {
-	if len(k.Models) == 0 {
-		return "all"
-	}
-	return strings.Join(k.Models, ",")
-}
-
-func rate(k admin.Key) string {
-	if k.RequestsPerMinute == 0 {
-		return "default"
-	}
-	return strconv.Itoa(k.RequestsPerMinute)
-}
-
-// day is a moment for a table, in UTC, to the minute.
-func day(t time.Time) string {
-	if t.IsZero() {
-		return "never"
-	}
-	return t.UTC().Format("2006-01-02 15:04Z")
+	read, err := readSecret(stdin)
+	return read.sha256, read.last4, err
 }

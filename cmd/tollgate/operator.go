@@ -1,12 +1,16 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"tollgate/admin"
 	"tollgate/telemetry"
@@ -21,6 +25,10 @@ type operator struct {
 	address string
 	dataDir string
 	output  outputFormat
+
+	// stderr and wait are those of commands that wait for the gateway.
+	stderr io.Writer
+	wait   time.Duration
 }
 
 // flags adds the shared flags to a command and all below it.
@@ -44,6 +52,57 @@ func (o *operator) client() (*admin.Client, error) {
 		return nil, fmt.Errorf("no admin token: %w; set TOLLGATE_ADMIN_TOKEN, or name the gateway's data_dir with --data-dir", err)
 	}
 	return admin.NewClient(o.address, token), nil
+}
+
+// waitFlag adds --wait to a command and all below it.
+func (o *operator) waitFlag(cmd *cobra.Command) {
+	cmd.PersistentFlags().DurationVar(&o.wait, "wait", 30*time.Second,
+		"how long to go on trying while the gateway is not there or asks for a later try; 0s: not at all")
+}
+
+// tokenPause is how often the admin token is looked for that a gateway about to start will make.
+const tokenPause = 200 * time.Millisecond
+
+// patient is client for commands that change nothing when they are made twice: it waits for a
+// gateway that is about to start, its token included. No argument of such a command is a secret.
+func (o *operator) patient(cmd *cobra.Command) (*admin.Client, error) {
+	if err := refuseSecrets(cmd); err != nil {
+		return nil, err
+	}
+	if o.wait < 0 {
+		return nil, &usageError{fmt.Errorf("--wait: must be at least 0s, got %s", o.wait)}
+	}
+	client, err := o.client()
+	if errors.Is(err, fs.ErrNotExist) && o.wait > 0 {
+		o.say(err)
+		client, err = o.awaitToken(cmd.Context())
+	}
+	if err != nil {
+		return nil, err
+	}
+	return client.Waiting(admin.Wait{Limit: o.wait, Say: o.say}), nil
+}
+
+func (o *operator) awaitToken(ctx context.Context) (*admin.Client, error) {
+	ctx, cancel := context.WithTimeout(ctx, o.wait)
+	defer cancel()
+	tick := time.NewTicker(tokenPause)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return o.client()
+		case <-tick.C:
+		}
+		if client, err := o.client(); !errors.Is(err, fs.ErrNotExist) {
+			return client, err
+		}
+	}
+}
+
+// say tells what is waited for, on one line.
+func (o *operator) say(reason error) {
+	_, _ = fmt.Fprintf(o.stderr, "tollgate: waiting up to %s: %v\n", o.wait, reason)
 }
 
 // print writes value as JSON, or hands a table writer to table.

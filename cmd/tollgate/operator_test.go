@@ -56,7 +56,7 @@ func TestOperatorsCommands(t *testing.T) {
 		}
 	}
 	f(`
-ID  TENANT  NAME  STATE  SECRET  MODELS  REQUESTS/MIN  CREATED  EXPIRES
+ID  TENANT  NAME  STATE  SECRET  MODELS  NETWORKS  REQUESTS/MIN  BUDGET  CREATED  EXPIRES
 `, "keys", "list")
 	f(`
 id            key_AAAAAAAAAAAA
@@ -64,8 +64,14 @@ secret        tg_BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB   (shown this once: keep
 tenant        acme
 name          batch jobs
 state         active
+ends in       ...BBBB
 models        gemini-2.5-flash-lite,gemini-3*
+networks      any
 requests/min  60
+burst         as requests/min
+tokens/min    no limit
+concurrent    no limit
+budget        none
 created       2026-01-02 03:04Z
 expires       2026-01-02 03:04Z
 `, "keys", "create", "--tenant", "acme", "--name", "batch jobs", "--models", "gemini-2.5-flash-lite,gemini-3*", "--requests-per-minute", "60", "--expires", "720h")
@@ -98,16 +104,24 @@ id            key_AAAAAAAAAAAA
 tenant        umbrella
 name          ci
 state         revoked
+ends in       ...BBBB
 models        all
+networks      any
 requests/min  default
+burst         as requests/min
+tokens/min    no limit
+concurrent    no limit
+budget        none
 created       2026-01-02 03:04Z
 expires       never
+changed       2026-01-02 03:04Z
 revoked       2026-01-02 03:04Z
+answers       those in progress come to their end: --now ends them at their next event
 `, "keys", "revoke", key.ID)
 	f(`
-ID                TENANT    NAME        STATE    SECRET   MODELS                           REQUESTS/MIN  CREATED            EXPIRES
-key_AAAAAAAAAAAA  acme      batch jobs  active   ...BBBB  gemini-2.5-flash-lite,gemini-3*  60            2026-01-02 03:04Z  2026-01-02 03:04Z
-key_AAAAAAAAAAAA  umbrella  ci          revoked  ...BBBB  all                              default       2026-01-02 03:04Z  never
+ID                TENANT    NAME        STATE    SECRET   MODELS                           NETWORKS  REQUESTS/MIN  BUDGET  CREATED            EXPIRES
+key_AAAAAAAAAAAA  acme      batch jobs  active   ...BBBB  gemini-2.5-flash-lite,gemini-3*  any       60            none    2026-01-02 03:04Z  2026-01-02 03:04Z
+key_AAAAAAAAAAAA  umbrella  ci          revoked  ...BBBB  all                              any       default       none    2026-01-02 03:04Z  never
 `, "keys", "list")
 }
 
@@ -174,6 +188,5 @@ func TestOperatorsMistakes(t *testing.T) {
 		"request", "019a2b3c-4d5e-7f60-8123-456789abcdef")
 	f(`tenant: must be 1 to 32 lower-case letters, digits and inner hyphens, got "A C M E"; name: must be 1 to 64 printable characters without a space at either end, got ""`,
 		"keys", "create", "--tenant", "A C M E")
-	f(`expires: must be a duration such as "720h" or a moment such as "2027-01-31T00:00:00Z", got "tomorrow"`,
-		"keys", "create", "--tenant", "acme", "--name", "ci", "--expires", "tomorrow")
+	f("no tenant of this name has limits: GET /admin/v1/tenants lists those that have", "tenants", "show", "acme")
 }

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+)
+
+// secretsFile keeps the secrets of new keys, one JSON object on a line. A line is on the disk before
+// its key is issued, so that no crash leaves a key whose secret nobody has.
+type secretsFile struct {
+	file *os.File
+}
+
+// idRoom is what the id of a line takes once it is known: until then, an empty one and spaces stand there.
+const idRoom = len(`"key_Xy12Zab34Cde"`)
+
+// openSecrets opens the file, or makes it (0600). One that others may read is refused.
+func openSecrets(path string) (*secretsFile, error) {
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("--secrets: %w", err)
+	}
+	info, err := file.Stat()
+	switch {
+	case err != nil:
+	case !info.Mode().IsRegular():
+		err = errors.New("it is no regular file")
+	case info.Mode().Perm()&0o077 != 0:
+		err = fmt.Errorf("others than you may read it (%04o): chmod 600 it", info.Mode().Perm())
+	}
+	if err != nil {
+		_ = file.Close()
+		return nil, fmt.Errorf("--secrets %s: %w", path, err)
+	}
+	return &secretsFile{file: file}, nil
+}
+
+// secretLine is one line of the file, all but the id, which stands before it.
+type secretLine struct {
+	Tenant string `json:"tenant"`
+	Name   string `json:"name"`
+	Secret string `json:"secret"`
+}
+
+// keep appends a line and brings it to the disk. named gives it the key's id, once that is known.
+func (s *secretsFile) keep(tenant, name string, made newSecret) (named func(id string) error, err error) {
+	raw, err := json.Marshal(secretLine{tenant, name, made.secret.Reveal()})
+	if err != nil {
+		return nil, err
+	}
+	line := `{"id":""` + strings.Repeat(" ", idRoom-2) + "," + string(raw[1:]) + "\n"
+	at, err := s.file.Seek(0, io.SeekEnd)
+	if err == nil && at > 0 {
+		last := make([]byte, 1)
+		if _, err = s.file.ReadAt(last, at-1); err == nil && !bytes.Equal(last, []byte("\n")) {
+			line, at = "\n"+line, at+1 // a crash has cut the last line
+		}
+	}
+	if err == nil {
+		_, err = s.file.WriteString(line)
+	}
+	if err = errors.Join(err, s.file.Sync()); err != nil {
+		return nil, fmt.Errorf("cannot keep its secret: %w", err)
+	}
+	return func(id string) error {
+		quoted := fmt.Sprintf("%-*s", idRoom, `"`+id+`"`)
+		if len(quoted) > idRoom {
+			return nil // no id of ours: the line says whose secret it is all the same
+		}
+		_, err := s.file.WriteAt([]byte(quoted), at+int64(len(`{"id":`)))
+		return errors.Join(err, s.file.Sync())
+	}, nil
+}
+
+func (s *secretsFile) close() error { return s.file.Close() }
