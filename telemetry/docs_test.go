@@ -115,7 +115,7 @@ func everything(t *testing.T, m *Metrics) {
 	m.Retry("m", "made")
 	counts := func() map[string]uint64 { return map[string]uint64{"some": 1} }
 	for _, err := range []error{
-		m.ObserveInFlight(func() int64 { return 1 }), m.ObserveDrains(func() int64 { return 1 }), m.ObserveStoreUp(func() bool { return true }), m.ObserveKeyLookups(counts), m.observeSpansLost(counts),
+		m.ObserveInFlight(func() int64 { return 1 }), m.ObserveDrains(func() int64 { return 1 }), m.ObserveStoreUp(func() bool { return true }), m.ObserveKeyLookups(counts), m.ObserveKeyFeedAge(func() time.Duration { return time.Second }), m.observeSpansLost(counts),
 		m.ObserveUpstreams(func() []UpstreamState { return []UpstreamState{ready()} }),
 		m.ObserveReloads(func() Reloads { return Reloads{LastOK: true, LoadedAt: time.Unix(1, 0)} }),
 	} {

@@ -20,6 +20,7 @@ type instruments struct {
 	activeRequests   metric.Int64ObservableUpDownCounter
 	drainsActive     metric.Int64ObservableUpDownCounter
 	storeUp          metric.Int64ObservableGauge
+	keyFeedAge       metric.Float64ObservableGauge
 	keyLookups       metric.Int64ObservableCounter
 	spansLost        metric.Int64ObservableCounter
 	upstreamInstruments
@@ -59,6 +60,7 @@ func newInstruments(meter metric.Meter) (instruments, error) {
 	}
 	i.activeRequests = b.inProgress(metricActiveRequests, "Number of active HTTP server requests.")
 	i.drainsActive = b.inProgress(metricDrainsActive, "Answers that are read to their end although their client has left.")
+	i.keyFeedAge = b.observedSeconds(metricKeyFeedAge, "How long ago all changes of keys were last heard of.")
 	i.storeUp = b.flag(metricStoreUp, "1 while the shared store answers, else 0.")
 	i.upstreamInstruments = b.upstreams()
 	i.reloadInstruments = b.reloads()

@@ -137,6 +137,19 @@ func (m *Metrics) ObserveStoreUp(f func() bool) error {
 	return err
 }
 
+// ObserveKeyFeedAge reports how long ago all changes of keys in the shared store were
+// last heard of. f is called at every scrape.
+func (m *Metrics) ObserveKeyFeedAge(f func() time.Duration) error {
+	if m == nil {
+		return nil
+	}
+	_, err := m.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		o.ObserveFloat64(m.keyFeedAge, f().Seconds())
+		return nil
+	}, m.keyFeedAge)
+	return err
+}
+
 // ObserveKeyLookups reports how many look-ups of a key ended in each result so
 // far. f is called at every scrape.
 func (m *Metrics) ObserveKeyLookups(f func() map[string]uint64) error {

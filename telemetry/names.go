@@ -10,6 +10,7 @@ const (
 	FieldStream           = "stream"
 	FieldTenant           = "tenant"
 	FieldKeyID            = "key_id"
+	FieldOperator         = "operator"
 	FieldModel            = "model"
 	FieldProvider         = "provider"
 	FieldUpstream         = "upstream"

@@ -85,6 +85,7 @@ const (
 	metricLimitDecisions   = "tollgate.limit.decisions"
 	metricDrainsActive     = "tollgate.drains.active"
 	metricStoreUp          = "tollgate.store.up"
+	metricKeyFeedAge       = "tollgate.key.feed.age"
 	metricKeyLookups       = "tollgate.key.lookups"
 	metricSpansLost        = "tollgate.spans.lost"
 
