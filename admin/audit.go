@@ -1,6 +1,8 @@
 package admin
 
 import (
+	"net/http"
+	"strconv"
 	"time"
 
 	"tollgate/keys"
@@ -33,4 +35,50 @@ type AuditPage struct {
 	Changes []Change `json:"changes"`
 	// Next is what to ask for with before to get the changes made earlier; 0: there are none.
 	Next uint64 `json:"next,omitempty"`
+}
+
+// listChanges answers GET /admin/v1/audit.
+func (s *Server) listChanges(r *http.Request) (answer, error) {
+	query := r.URL.Query()
+	limit, badLimit := readLimit(query.Get("limit"))
+	before, badBefore := readVersion(query.Get("before"))
+	if err := allBad(badLimit, badBefore); err != nil {
+		return answer{}, err
+	}
+	entries, more, err := s.options.Keys.Audit(r.Context(), keys.AuditQuery{
+		KeyID: query.Get("key"), Tenant: query.Get("tenant"), By: query.Get("by"), Before: before, Limit: limit,
+	})
+	if err != nil {
+		return answer{}, err
+	}
+	page := AuditPage{Changes: make([]Change, len(entries))}
+	for i, e := range entries {
+		page.Changes[i] = changeView(e)
+	}
+	if more {
+		page.Next = entries[len(entries)-1].Version
+	}
+	return answer{http.StatusOK, page}, nil
+}
+
+func changeView(e keys.Entry) Change {
+	view := Change{
+		Version: e.Version, At: e.At, By: e.By, Action: e.Action, KeyID: e.KeyID, Tenant: e.Tenant,
+		Changes: make([]FieldChange, len(e.Changes)),
+	}
+	for i, c := range e.Changes {
+		view.Changes[i] = FieldChange(c)
+	}
+	return view
+}
+
+func readVersion(text string) (uint64, error) {
+	if text == "" {
+		return 0, nil
+	}
+	version, err := strconv.ParseUint(text, 10, 64)
+	if err != nil || version == 0 {
+		return 0, &keys.FieldError{Field: "before", Problem: "must be the next of the page before, got " + quoted(text)}
+	}
+	return version, nil
 }

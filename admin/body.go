@@ -1,14 +1,13 @@
 package admin
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"strconv"
 	"strings"
-
-	"tollgate/keys"
 )
 
 // field is one field that a body may have, and where its value goes.
@@ -18,27 +17,40 @@ type field struct {
 	want string // what the value must be, for the message
 }
 
+// What the value of a field must be.
+const (
+	wantText   = "a string"
+	wantTexts  = "a list of strings"
+	wantNumber = "a whole number"
+	wantBool   = "true or false"
+)
+
 // readObject reads a body that must be one JSON object with these fields at most,
-// each at most once, spelt exactly so. (encoding/json alone would take "TENANT"
-// for "tenant", and the last of two.) Wrong types are gathered, one error each.
+// each at most once, spelt exactly so, and none of them null. (encoding/json alone would take
+// "TENANT" for "tenant", the last of two, and null for nothing.) What is wrong with fields is gathered as badFields.
 func readObject(body io.Reader, fields []field) error {
 	dec := json.NewDecoder(body)
 	if err := expect(dec, json.Delim('{')); err != nil {
 		return err
 	}
-	var bad []error
+	var bad badFields
 	seen := make(map[string]bool)
 	for dec.More() {
-		name, err := readName(dec, fields, seen)
-		if err != nil {
-			return err
+		token, err := dec.Token()
+		name, isName := token.(string)
+		if err != nil || !isName {
+			return badJSON(err, "a field has no name")
 		}
-		if err := readValue(dec, fields, name); err != nil {
-			if _, isField := errors.AsType[*keys.FieldError](err); !isField {
-				return err
-			}
-			bad = append(bad, err)
+		var value json.RawMessage
+		if err := dec.Decode(&value); err != nil {
+			return badJSON(err, "")
 		}
+		if seen[name] {
+			bad.add(name, name+": must be given once") // of an unknown one it was said already that it is unknown
+		} else if problem := readField(fields, name, value); problem != "" {
+			bad.add(name, problem)
+		}
+		seen[name] = true
 	}
 	if err := expect(dec, json.Delim('}')); err != nil {
 		return err
@@ -46,7 +58,16 @@ func readObject(body io.Reader, fields []field) error {
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return badJSON(err, "there is something behind the object")
 	}
-	return errors.Join(bad...)
+	return bad.orNil()
+}
+
+// readOptionalObject is readObject for a body that may be left out, which is the same as {}.
+func readOptionalObject(body io.Reader, fields []field) error {
+	buffered := bufio.NewReader(body)
+	if _, err := buffered.Peek(1); errors.Is(err, io.EOF) {
+		return nil
+	}
+	return readObject(buffered, fields)
 }
 
 func expect(dec *json.Decoder, want json.Delim) error {
@@ -57,41 +78,22 @@ func expect(dec *json.Decoder, want json.Delim) error {
 	return nil
 }
 
-// readName reads the name of the next field, which must be one of fields and not seen before.
-func readName(dec *json.Decoder, fields []field, seen map[string]bool) (string, error) {
-	token, err := dec.Token()
-	name, isName := token.(string)
-	if err != nil || !isName {
-		return "", badJSON(err, "a field has no name")
-	}
-	known := make([]string, 0, len(fields))
-	for _, f := range fields {
-		if f.name == name && seen[name] {
-			return "", invalid(name, name+": must be given once")
-		}
-		if f.name == name {
-			seen[name] = true
-			return name, nil
-		}
-		known = append(known, f.name)
-	}
-	return "", invalid(name, fmt.Sprintf("unknown field %s: the fields are %s", strconv.QuoteToASCII(name), strings.Join(known, ", ")))
-}
-
-func readValue(dec *json.Decoder, fields []field, name string) error {
-	for _, f := range fields {
-		if f.name != name {
+// readField puts one value where it goes, or says what is wrong with it.
+func readField(fields []field, name string, value json.RawMessage) (problem string) {
+	known := make([]string, len(fields))
+	for i, f := range fields {
+		if known[i] = f.name; f.name != name {
 			continue
 		}
-		err := dec.Decode(f.into)
-		if _, wrongType := errors.AsType[*json.UnmarshalTypeError](err); wrongType {
-			return &keys.FieldError{Field: name, Problem: "must be " + f.want}
+		if string(value) == "null" {
+			return name + ": must be " + f.want + ", not null: leave out what is not to be set"
 		}
-		if err != nil {
-			return badJSON(err, "")
+		if err := json.Unmarshal(value, f.into); err != nil {
+			return name + ": must be " + f.want
 		}
+		return ""
 	}
-	return nil
+	return fmt.Sprintf("unknown field %s: the fields are %s", quoted(name), strings.Join(known, ", "))
 }
 
 // badJSON says why a body is not the one object it must be. A body that could not be read keeps its own error.
@@ -109,4 +111,13 @@ func badJSON(err error, otherwise string) error {
 		return err
 	}
 	return &failure{status: 400, kind: kindInvalid, code: "invalid_json", message: "the body must be one JSON object: " + otherwise}
+}
+
+// quoted shows what was given, short and with its control characters escaped.
+func quoted(s string) string {
+	const most = 80
+	if len(s) > most {
+		s = s[:most] + "..."
+	}
+	return strconv.QuoteToASCII(s)
 }

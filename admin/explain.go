@@ -74,11 +74,7 @@ func (s *Server) awaitPlace(ctx context.Context) error {
 
 // explainedKey is the key that the parameters name, whatever its state.
 func (s *Server) explainedKey(r *http.Request) (*keys.Key, error) {
-	values, err := readParameters(r.URL.RawQuery, "key")
-	if err != nil {
-		return nil, err
-	}
-	id := values.Get("key")
+	id := r.URL.Query().Get("key")
 	if id == "" {
 		return nil, invalid("key", "key: must be the id of the key that the request would come with, such as key_Xy12Zab34Cde: GET /admin/v1/keys lists them")
 	}

@@ -97,7 +97,7 @@ func TestExplainTakesEverything(t *testing.T) {
 		t.Helper()
 		h.explainer.key, h.explainer.body = nil, nil
 		w := h.send("POST", "/admin/v1/explain?key="+id, body, headers...)
-		h.want(w, 200, `{"sent":false,"stages":null}`)
+		h.want(w, 200, `{"sent":false,"stages":[]}`)
 		if got := h.explainer; got.key == nil || got.key.ID != id || got.key.State(time.Now()) != state || string(got.body) != body {
 			t.Errorf("it was asked about %+v and %q, want %s and %q", got.key, got.body, state, body)
 		}
@@ -106,7 +106,7 @@ func TestExplainTakesEverything(t *testing.T) {
 	f("", keys.StateActive)
 	f("{\"model\":\n", keys.StateActive, "Content-Type: multipart/form-data")
 	f("\x00\xff", keys.StateActive)
-	h.send("DELETE", "/admin/v1/keys/"+id, "")
+	h.send("POST", "/admin/v1/keys/"+id+"/revoke", "")
 	f(`{}`, keys.StateRevoked)
 }
 
@@ -134,13 +134,17 @@ func TestExplainRefuses(t *testing.T) {
 	h.server.Handler().ServeHTTP(w, r)
 	h.want(w, 400, refused("the request body did not arrive whole: send it again", "null", "unreadable_body"))
 	// None of these has kept a place.
-	h.want(h.send("POST", "/admin/v1/explain?key="+id, "{}"), 200, `{"sent":false,"stages":null}`)
+	h.want(h.send("POST", "/admin/v1/explain?key="+id, "{}"), 200, `{"sent":false,"stages":[]}`)
 	if len(h.server.explaining) != 0 {
 		t.Errorf("%d places are still taken", len(h.server.explaining))
 	}
 
 	h.server.options.Explainer = nil
-	h.want(h.send("POST", "/admin/v1/explain?key="+id, `{}`), 404, unknown)
+	r = httptest.NewRequest("POST", "/admin/v1/explain?key="+id, strings.NewReader(`{}`)) // against the document, which has it
+	r.Header.Set("Authorization", "Bearer "+testToken.Reveal())
+	w = httptest.NewRecorder()
+	h.server.Handler().ServeHTTP(w, r)
+	h.want(w, 404, unknown)
 }
 
 // What is explained may be as long as what clients may send, and nothing else is.
@@ -168,10 +172,10 @@ func TestExplainBodyBound(t *testing.T) {
 			t.Errorf("%d bytes of a body whose length says enough were read", size-left)
 		}
 	}
-	const explained = `{"sent":false,"stages":null}`
+	const explained = `{"sent":false,"stages":[]}`
 	f(20<<20, 200, explained)
 	f(20<<20+1, 413, refused("the request body must be at most 20MiB: server.max_request_body holds for clients, too", "null", "request_too_large"))
-	h.server = New(Options{Keys: h.keys, Explainer: h.explainer, Token: testToken, MaxRequestBody: 100_000})
+	h.server = New(Options{Keys: h.keys, Explainer: h.explainer, Tokens: []NamedToken{{OwnName, testToken}}, MaxRequestBody: 100_000})
 	f(100_000, 200, explained)
 	f(100_001, 413, refused("the request body must be at most 100000: server.max_request_body holds for clients, too", "null", "request_too_large"))
 }

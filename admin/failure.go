@@ -3,6 +3,7 @@ package admin
 import (
 	"errors"
 	"net/http"
+	"regexp"
 	"strings"
 	"time"
 
@@ -36,16 +37,25 @@ type errorBody struct {
 
 func (f *failure) answer() answer {
 	var body errorBody
-	body.Error.Message, body.Error.Type, body.Error.Code = f.message, f.kind, f.code
+	body.Error.Message, body.Error.Type, body.Error.Code = withoutSecrets(f.message), f.kind, f.code
 	if f.param != "" {
-		body.Error.Param = &f.param
+		param := withoutSecrets(f.param)
+		body.Error.Param = &param
 	}
 	return answer{f.status, body}
 }
 
+// secretLike matches what has the form of a secret, whole or cut short: a client's by its
+// prefix wherever it stands, a provider's where a word begins.
+var secretLike = regexp.MustCompile(`tg_\w+|\b(?:sk|pk|tg)[-_][\w-]{6,}`)
+
+// withoutSecrets is the text for a caller or for the log, should somebody have pasted a secret where it does not belong.
+func withoutSecrets(text string) string { return secretLike.ReplaceAllString(text, "[redacted]") }
+
 const (
-	kindInvalid = "invalid_request_error"
-	kindServer  = "server_error"
+	kindInvalid   = "invalid_request_error"
+	kindRateLimit = "rate_limit_error"
+	kindServer    = "server_error"
 )
 
 // invalid is a 400 about one query parameter or field; param may be empty.
@@ -53,14 +63,17 @@ func invalid(param, message string) *failure {
 	return &failure{status: http.StatusBadRequest, kind: kindInvalid, code: "invalid_value", param: param, message: message}
 }
 
+// errTenantNotFound is keys.ErrNotFound where it was a tenant that was looked for.
+var errTenantNotFound = errors.New("no such tenant")
+
 // failureOf is the one table from an error to what the caller is told. An error
 // that is not in it may hold anything, so only the log shows its text.
 func failureOf(err error) *failure {
 	if f, ok := errors.AsType[*failure](err); ok {
 		return f
 	}
-	if bad := keys.FieldErrors(err); len(bad) > 0 {
-		return invalidFields(bad)
+	if bad, ok := errors.AsType[badFields](allBad(err)); ok {
+		return invalid(bad[0].param, bad.Error())
 	}
 	_, tooLarge := errors.AsType[*http.MaxBytesError](err)
 	switch {
@@ -69,8 +82,16 @@ func failureOf(err error) *failure {
 			status: http.StatusRequestEntityTooLarge, kind: kindInvalid, code: "request_too_large",
 			message: "the request body must be at most 64 KiB",
 		}
+	case errors.Is(err, errTenantNotFound):
+		return &failure{status: http.StatusNotFound, kind: kindInvalid, code: "tenant_not_found", param: "name", message: "no tenant of this name has limits: GET /admin/v1/tenants lists those that have"}
 	case errors.Is(err, keys.ErrNotFound):
 		return &failure{status: http.StatusNotFound, kind: kindInvalid, code: "key_not_found", param: "id", message: "no key has this id: GET /admin/v1/keys lists them"}
+	case errors.Is(err, keys.ErrDuplicate):
+		return conflict("key_exists", "secret_sha256", err)
+	case errors.Is(err, keys.ErrRevokedForGood):
+		return conflict("key_revoked", "id", keys.ErrRevokedForGood)
+	case errors.Is(err, keys.ErrTooManySecrets):
+		return conflict("too_many_secrets", "grace", keys.ErrTooManySecrets)
 	case errors.Is(err, keys.ErrUnavailable):
 		return &failure{
 			status: http.StatusServiceUnavailable, kind: kindServer, code: "key_store_unavailable",
@@ -83,11 +104,63 @@ func failureOf(err error) *failure {
 	}
 }
 
-// invalidFields tells about all bad fields at once; param names the first.
-func invalidFields(bad []*keys.FieldError) *failure {
-	lines := make([]string, len(bad))
-	for i, e := range bad {
-		lines[i] = e.Error()
+// conflict is a 409: what is asked for cannot be, as things stand, and why tells what to do instead.
+func conflict(code, param string, why error) *failure {
+	return &failure{status: http.StatusConflict, kind: kindInvalid, code: code, param: param, message: why.Error()}
+}
+
+// badField is one field or parameter that cannot be taken, in words for the caller.
+type badField struct{ param, message string }
+
+// badFields are told about all at once.
+type badFields []badField
+
+// maxBadFields bounds the message: more mistakes than that are of one kind.
+const maxBadFields = 20
+
+// Error implements error.
+func (b badFields) Error() string {
+	lines := make([]string, len(b))
+	for i, one := range b {
+		lines[i] = one.message
 	}
-	return invalid(bad[0].Field, strings.Join(lines, "; "))
+	return strings.Join(lines, "; ")
+}
+
+// add takes the first word about each field: what is said later follows from it.
+func (b *badFields) add(param, message string) {
+	for _, known := range *b {
+		if known.param == param {
+			return
+		}
+	}
+	if len(*b) < maxBadFields {
+		*b = append(*b, badField{param, message})
+	}
+}
+
+func (b badFields) orNil() error {
+	if len(b) == 0 {
+		return nil
+	}
+	return b
+}
+
+// allBad joins what is wrong with fields, in the order given. Another error among them stands for all.
+func allBad(errs ...error) error {
+	var all badFields
+	for _, err := range errs {
+		bad, isBad := errors.AsType[badFields](err)
+		for _, one := range bad {
+			all.add(one.param, one.message)
+		}
+		of := keys.FieldErrors(err)
+		for _, one := range of {
+			all.add(one.Field, one.Error())
+		}
+		if err != nil && !isBad && len(of) == 0 {
+			return err
+		}
+	}
+	return all.orNil()
 }

@@ -1,9 +1,6 @@
 package admin
 
 import (
-	"errors"
-	"net/http"
-	"strconv"
 	"time"
 
 	"tollgate/keys"
@@ -129,27 +126,6 @@ type Revocation struct {
 	Now bool `json:"now,omitempty"`
 }
 
-// spec is the key asked for. Only expires has a form of its own; keys judges the rest.
-func (k NewKey) spec(now time.Time) (keys.Spec, error) {
-	spec := keys.Spec{Tenant: k.Tenant, Name: k.Name, Models: k.Models, Limits: keys.Limits{RequestsPerMinute: k.RequestsPerMinute}}
-	if k.Expires == "" {
-		return spec, nil
-	}
-	if at, err := time.Parse(time.RFC3339, k.Expires); err == nil {
-		spec.ExpiresAt = at
-		return spec, nil
-	}
-	d, err := time.ParseDuration(k.Expires)
-	if err != nil {
-		return spec, &keys.FieldError{
-			Field:   "expires",
-			Problem: `must be a duration such as "720h" or a moment such as "2027-01-31T00:00:00Z", got ` + quoted(k.Expires),
-		}
-	}
-	spec.ExpiresAt = now.Add(d)
-	return spec, nil
-}
-
 // keyView is the key as the API shows it.
 func keyView(k *keys.Key, now time.Time) Key {
 	view := Key{
@@ -167,70 +143,6 @@ func keyView(k *keys.Key, now time.Time) Key {
 		view.CIDRs[i] = prefix.String()
 	}
 	return view
-}
-
-func (s *Server) createKey(r *http.Request) (answer, error) {
-	var asked NewKey
-	err := readObject(r.Body, []field{
-		{"tenant", &asked.Tenant, "a string"},
-		{"name", &asked.Name, "a string"},
-		{"models", &asked.Models, "a list of strings"},
-		{"requests_per_minute", &asked.RequestsPerMinute, "a whole number"},
-		{"expires", &asked.Expires, "a string"},
-	})
-	if err != nil {
-		return answer{}, err
-	}
-	now := s.now()
-	spec, err := asked.spec(now)
-	if err != nil {
-		return answer{}, errors.Join(spec.Validate(now), err) // all bad fields at once
-	}
-	key, secret, err := s.options.Keys.By("admin").Create(r.Context(), spec)
-	if err != nil {
-		return answer{}, err
-	}
-	s.log.Info("key created", telemetry.FieldKeyID, key.ID, telemetry.FieldTenant, key.Tenant)
-	return answer{http.StatusCreated, IssuedKey{keyView(key, now), secret}.Reveal()}, nil
-}
-
-func (s *Server) listKeys(r *http.Request) (answer, error) {
-	all, _, err := s.options.Keys.List(r.Context(), keys.Filter{})
-	if err != nil {
-		return answer{}, err
-	}
-	now := s.now()
-	views := make([]Key, len(all))
-	for i, k := range all {
-		views[i] = keyView(k, now)
-	}
-	return answer{http.StatusOK, KeyPage{Keys: views}}, nil
-}
-
-func (s *Server) showKey(r *http.Request) (answer, error) {
-	key, err := s.options.Keys.Show(r.Context(), r.PathValue("id"))
-	if err != nil {
-		return answer{}, err
-	}
-	return answer{http.StatusOK, keyView(key, s.now())}, nil
-}
-
-func (s *Server) revokeKey(r *http.Request) (answer, error) {
-	key, err := s.options.Keys.By("admin").Revoke(r.Context(), r.PathValue("id"), keys.Soon)
-	if err != nil {
-		return answer{}, err
-	}
-	s.log.Info("key revoked", telemetry.FieldKeyID, key.ID, telemetry.FieldTenant, key.Tenant)
-	return answer{http.StatusOK, keyView(key, s.now())}, nil
-}
-
-// quoted shows what was given, short and with its control characters escaped.
-func quoted(s string) string {
-	const most = 80
-	if len(s) > most {
-		s = s[:most] + "..."
-	}
-	return strconv.QuoteToASCII(s)
 }
 
 // keyList is the former name of KeyPage.

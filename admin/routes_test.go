@@ -11,15 +11,21 @@ import (
 // every lists the whole API: what is not in it does not exist.
 func every() map[string]string {
 	return map[string]string{
-		"/healthz":               "GET",
-		"/readyz":                "GET",
-		"/metrics":               "GET",
-		"/admin/v1/keys":         "GET, POST",
-		"/admin/v1/keys/key_x":   "DELETE, GET",
-		"/admin/v1/usage":        "GET",
-		"/admin/v1/requests/xyz": "GET",
-		"/admin/v1/upstreams":    "GET",
-		"/admin/v1/explain":      "POST",
+		"/healthz":                "GET",
+		"/readyz":                 "GET",
+		"/metrics":                "GET",
+		"/admin/v1/keys":          "GET, POST",
+		"/admin/v1/keys/key_x":    "DELETE, GET, PATCH",
+		"/admin/v1/keys/x/rotate": "POST",
+		"/admin/v1/keys/x/revoke": "POST",
+		"/admin/v1/tenants":       "GET",
+		"/admin/v1/tenants/x":     "DELETE, GET, PATCH, PUT",
+		"/admin/v1/audit":         "GET",
+		"/admin/v1/usage":         "GET",
+		"/admin/v1/requests/xyz":  "GET",
+		"/admin/v1/upstreams":     "GET",
+		"/admin/v1/explain":       "POST",
+		"/admin/v1/openapi.json":  "GET",
 	}
 }
 
@@ -29,11 +35,13 @@ func allMethods() []string {
 
 const (
 	unauthorized = `{"error":{"message":"the admin token is missing or wrong: send \"Authorization: Bearer ...\", ` +
-		`or set TOLLGATE_ADMIN_TOKEN for the command line; it is admin.token in config.yaml, or else in data_dir/admin-token",` +
+		`or set TOLLGATE_ADMIN_TOKEN for the command line; it is admin.token or one of admin.tokens in config.yaml, or else in data_dir/admin-token",` +
 		`"type":"invalid_request_error","param":null,"code":"invalid_admin_token"}}`
-	unknown = `{"error":{"message":"unknown path: the operators' API is /admin/v1/keys, /usage, /requests/{id}, /upstreams and /explain below it, /healthz, /readyz and /metrics",` +
+	unknown = `{"error":{"message":"unknown path: GET /admin/v1/openapi.json describes the operators' API; beside it there are /healthz, /readyz and /metrics",` +
 		`"type":"invalid_request_error","param":null,"code":"unknown_path"}}`
 )
+
+var noSuchKey = refused("no key has this id: GET /admin/v1/keys lists them", "id", "key_not_found")
 
 func TestEveryRouteWantsTheToken(t *testing.T) {
 	h := newHouse(t)
@@ -75,9 +83,11 @@ func TestEveryRouteWantsTheToken(t *testing.T) {
 // A gateway without a token has no operators, least of all those who present nothing.
 func TestEmptyTokenShutsEverybodyOut(t *testing.T) {
 	h := newHouse(t)
-	h.server.options.Token = ""
-	for _, authorization := range []string{"", "Bearer", "Bearer ", "Bearer " + testToken.Reveal()} {
-		h.want(h.send("GET", "/admin/v1/keys", "", "Authorization: "+authorization), 401, unauthorized)
+	for _, tokens := range [][]NamedToken{nil, {{OwnName, ""}}} {
+		h.server.operators = newOperators(tokens)
+		for _, authorization := range []string{"", "Bearer", "Bearer ", "Bearer " + testToken.Reveal()} {
+			h.want(h.send("GET", "/admin/v1/keys", "", "Authorization: "+authorization), 401, unauthorized)
+		}
 	}
 }
 
@@ -112,10 +122,9 @@ func TestUnknownPaths(t *testing.T) {
 			}
 		}
 	}
-	missing := refused("no key has this id: GET /admin/v1/keys lists them", "id", "key_not_found")
 	for _, id := range []string{"key_000000000000", "a%2Fb", "%00", "key_%20"} {
-		h.want(h.send("GET", "/admin/v1/keys/"+id, ""), 404, missing)
-		h.want(h.send("DELETE", "/admin/v1/keys/"+id, ""), 404, missing)
+		h.want(h.send("GET", "/admin/v1/keys/"+id, ""), 404, noSuchKey)
+		h.want(h.send("DELETE", "/admin/v1/keys/"+id, ""), 404, noSuchKey)
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"tollgate/keys"
-	"tollgate/telemetry"
 	"tollgate/upstream"
 	"tollgate/usage"
 )
@@ -38,7 +37,7 @@ type Upstreams interface {
 	Endpoints() []upstream.EndpointState
 }
 
-// Options is what a Server needs. Keys, Usage, Upstreams and Token must be there.
+// Options is what a Server needs. Keys, Usage, Upstreams and Tokens must be there.
 type Options struct {
 	Keys      *keys.Directory
 	Usage     Ledger
@@ -47,8 +46,8 @@ type Options struct {
 	Explainer Explainer
 	// MaxRequestBody is server.max_request_body in bytes, the longest body that is explained; 0: 20 MiB.
 	MaxRequestBody int64
-	// Token is what operators present. An empty one shuts everybody out.
-	Token telemetry.Secret
+	// Tokens are what operators present. Without one, or with empty ones only, everybody is shut out.
+	Tokens []NamedToken
 	// Metrics answers GET /metrics; nil: there is no such path.
 	Metrics http.Handler
 	// Ready tells whether this replica takes traffic; nil: always.
@@ -59,17 +58,22 @@ type Options struct {
 
 // Server is the operators' API. It is safe for concurrent use.
 type Server struct {
-	options Options
-	log     *slog.Logger
-	now     func() time.Time
-	http    *http.Server
+	options   Options
+	operators []operator
+	strangers *strangers
+	log       *slog.Logger
+	now       func() time.Time
+	http      *http.Server
 	// explaining holds a value for each body that is being explained.
 	explaining chan struct{}
 }
 
 // New returns a Server that does not serve yet.
 func New(o Options) *Server {
-	s := &Server{options: o, log: o.Log, now: time.Now, explaining: make(chan struct{}, maxExplaining)}
+	s := &Server{
+		options: o, operators: newOperators(o.Tokens), strangers: newStrangers(),
+		log: o.Log, now: time.Now, explaining: make(chan struct{}, maxExplaining),
+	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"tollgate/keys"
+	"tollgate/proxy"
 	"tollgate/store"
 	"tollgate/telemetry"
 	"tollgate/upstream"
@@ -22,11 +23,15 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
+	"golang.org/x/time/rate"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const testToken telemetry.Secret = "admin-token-canary-0123456789"
+const (
+	testToken  telemetry.Secret = "admin-token-canary-0123456789"
+	aliceToken telemetry.Secret = "alice-token-canary-0123456789"
+)
 
 // house is a Server over a real key store, a ledger that remembers what it was asked, and fixed upstreams.
 type house struct {
@@ -37,6 +42,8 @@ type house struct {
 	explainer *fakeExplainer
 	ready     atomic.Bool
 	log       *bytes.Buffer
+	contract  contract
+	sent      atomic.Uint32
 }
 
 func newHouse(t *testing.T) *house {
@@ -50,13 +57,21 @@ func newHouse(t *testing.T) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &house{T: t, keys: keys.New(keyStore, keys.Config{}), ledger: &fakeLedger{}, explainer: &fakeExplainer{}, log: &bytes.Buffer{}}
+	known, err := theContract()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &house{T: t, contract: known, keys: keys.New(keyStore, keys.Config{}), ledger: &fakeLedger{}, explainer: &fakeExplainer{answer: proxy.Explanation{Stages: []proxy.Stage{}}}, log: &bytes.Buffer{}}
 	h.ready.Store(true)
 	h.server = New(Options{
-		Keys: h.keys, Usage: h.ledger, Upstreams: fakeUpstreams{}, Explainer: h.explainer, Token: testToken,
+		Keys: h.keys, Usage: h.ledger, Upstreams: fakeUpstreams{}, Explainer: h.explainer,
+		Tokens:  []NamedToken{{"alice", aliceToken}, {OwnName, testToken}},
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(scraped)) }),
 		Ready:   h.ready.Load, Log: slog.New(slog.NewTextHandler(h.log, nil)),
 	})
+	for i := range h.server.operators {
+		h.server.operators[i].pace = rate.NewLimiter(rate.Inf, 0) // most tests ask as fast as they can
+	}
 	return h
 }
 
@@ -94,7 +109,8 @@ func (fakeUpstreams) Endpoints() []upstream.EndpointState {
 	}
 }
 
-// send calls the handler with the token, unless headers say otherwise.
+// send calls the handler with the token, unless headers say otherwise, from another address each time.
+// What it sees is held to the document.
 func (h *house) send(method, target, body string, headers ...string) *httptest.ResponseRecorder {
 	h.Helper()
 	r := httptest.NewRequest(method, target, strings.NewReader(body))
@@ -105,8 +121,11 @@ func (h *house) send(method, target, body string, headers ...string) *httptest.R
 			r.Header.Set(name, value)
 		}
 	}
+	n := h.sent.Add(1)
+	r.RemoteAddr = fmt.Sprintf("10.%d.%d.%d:1234", byte(n>>16), byte(n>>8), byte(n))
 	w := httptest.NewRecorder()
 	h.server.Handler().ServeHTTP(w, r)
+	h.contract.check(h.T, r, body, w)
 	return w
 }
 
@@ -118,7 +137,9 @@ func (h *house) want(w *httptest.ResponseRecorder, status int, body string) {
 		{`tg_[0-9A-Za-z]{38}`, "SECRET"},
 		{`key_[0-9A-Za-z]{12}`, "ID"},
 		{`"last4":"[0-9A-Za-z]{4}"`, `"last4":"LAST"`},
-		{`"(created|revoked)_at":"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,3})?Z"`, `"${1}_at":"NOW"`},
+		{`"(created_at|updated_at|rotated_at|revoked_at|at)":"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,3})?Z"`, `"$1":"NOW"`},
+		{`"(expires_at|previous_until)":"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,3})?Z"`, `"$1":"SOON"`},
+		{`"(version|next)":\d+`, `"$1":0`},
 	} {
 		got = regexp.MustCompile(blur[0]).ReplaceAllString(got, blur[1])
 	}
@@ -248,14 +269,14 @@ func TestLogHoldsNoSecret(t *testing.T) {
 	w := h.send("POST", "/admin/v1/keys", `{"tenant":"acme","name":"ci"}`)
 	secret := regexp.MustCompile(`tg_\w+`).FindString(w.Body.String())
 	id := regexp.MustCompile(`key_\w+`).FindString(w.Body.String())
-	h.send("DELETE", "/admin/v1/keys/"+id, "")
+	h.send("POST", "/admin/v1/keys/"+id+"/revoke", "")
 	h.send("GET", "/admin/v1/keys/"+secret, "")
 	h.send("GET", "/admin/v1/keys/"+secret, "", "Authorization: Bearer wrong")
 	h.send("POST", "/admin/v1/keys", `{"tenant":"`+secret+`"`)
 	h.ledger.err = errors.New("failed")
 	h.send("GET", "/admin/v1/requests/"+secret, "")
 	h.send("GET", "/admin/v1/usage?key="+secret, "")
-	for _, line := range []string{`msg="key created" key_id=` + id + ` tenant=acme`, `msg="key revoked" key_id=` + id} {
+	for _, line := range []string{`msg="key created" operator=admin key_id=` + id + ` tenant=acme`, `msg="key revoked" operator=admin key_id=` + id} {
 		if !strings.Contains(h.log.String(), line) {
 			t.Errorf("the log does not hold %s:\n%s", line, h.log)
 		}

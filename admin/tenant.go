@@ -1,6 +1,14 @@
 package admin
 
-import "time"
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"tollgate/keys"
+	"tollgate/telemetry"
+)
 
 // Tenant is who pays for a number of keys, where all of them together have limits or a budget.
 type Tenant struct {
@@ -38,4 +46,119 @@ type TenantPatch struct {
 // TenantList is every tenant that has limits, by name.
 type TenantList struct {
 	Tenants []Tenant `json:"tenants"`
+}
+
+func (p *TenantPatch) fields() []field {
+	return []field{
+		{"requests_per_minute", &p.RequestsPerMinute, wantNumber},
+		{"burst", &p.Burst, wantNumber},
+		{"tokens_per_minute", &p.TokensPerMinute, wantNumber},
+		{"concurrent", &p.Concurrent, wantNumber},
+		{"budget_usd", &p.BudgetUSD, wantText},
+		{"budget_period", &p.BudgetPeriod, wantText},
+	}
+}
+
+// apply changes what the patch has.
+func (p *TenantPatch) apply(limits *keys.Limits, budget *keys.Budget) {
+	set(&limits.RequestsPerMinute, p.RequestsPerMinute)
+	set(&limits.Burst, p.Burst)
+	set(&limits.TokensPerMinute, p.TokensPerMinute)
+	set(&limits.Concurrent, p.Concurrent)
+	if p.BudgetUSD != nil {
+		budget.NanoUSD = readUSD(*p.BudgetUSD)
+	}
+	if p.BudgetPeriod != nil {
+		budget.Per = keys.Period(*p.BudgetPeriod)
+	}
+}
+
+// tenantView is the tenant as the API shows it.
+func tenantView(t keys.Tenant) Tenant {
+	return Tenant{
+		Name: t.Name,
+		TenantLimits: TenantLimits{
+			RequestsPerMinute: t.RequestsPerMinute, Burst: t.Burst, TokensPerMinute: t.TokensPerMinute, Concurrent: t.Concurrent,
+			BudgetUSD: t.Budget.USD(), BudgetPeriod: string(t.Budget.Per),
+		},
+		UpdatedAt: t.UpdatedAt, Version: t.Version,
+	}
+}
+
+// listTenants answers GET /admin/v1/tenants.
+func (s *Server) listTenants(r *http.Request) (answer, error) {
+	found, err := s.options.Keys.Tenants(r.Context())
+	if err != nil {
+		return answer{}, err
+	}
+	list := TenantList{Tenants: make([]Tenant, len(found))}
+	for i, t := range found {
+		list.Tenants[i] = tenantView(t)
+	}
+	return answer{http.StatusOK, list}, nil
+}
+
+// showTenant answers GET /admin/v1/tenants/{name}.
+func (s *Server) showTenant(r *http.Request) (answer, error) {
+	t, err := s.options.Keys.Tenant(r.Context(), r.PathValue("name"))
+	if err != nil {
+		return answer{}, ofTenant(err)
+	}
+	return answer{http.StatusOK, tenantView(t)}, nil
+}
+
+// putTenant answers PUT /admin/v1/tenants/{name}: what is left out is none.
+func (s *Server) putTenant(r *http.Request) (answer, error) {
+	var asked TenantPatch
+	if err := readObject(r.Body, asked.fields()); err != nil {
+		var spec keys.TenantSpec
+		asked.apply(&spec.Limits, &spec.Budget)
+		return answer{}, allBad(err, spec.Validate())
+	}
+	return s.setTenant(r, func(spec *keys.TenantSpec) {
+		*spec = keys.TenantSpec{}
+		asked.apply(&spec.Limits, &spec.Budget)
+	})
+}
+
+// patchTenant answers PATCH /admin/v1/tenants/{name}: what is left out stays as it is.
+func (s *Server) patchTenant(r *http.Request) (answer, error) {
+	var asked TenantPatch
+	if err := readObject(r.Body, asked.fields()); err != nil {
+		present, findErr := s.options.Keys.Tenant(r.Context(), r.PathValue("name"))
+		if findErr != nil && !errors.Is(findErr, keys.ErrNotFound) {
+			return answer{}, findErr
+		}
+		spec := keys.TenantSpec{Limits: present.Limits, Budget: present.Budget}
+		asked.apply(&spec.Limits, &spec.Budget)
+		return answer{}, allBad(err, spec.Validate())
+	}
+	return s.setTenant(r, func(spec *keys.TenantSpec) { asked.apply(&spec.Limits, &spec.Budget) })
+}
+
+func (s *Server) setTenant(r *http.Request, change func(*keys.TenantSpec)) (answer, error) {
+	t, err := s.by(r).SetTenant(r.Context(), r.PathValue("name"), change)
+	if err != nil {
+		return answer{}, err
+	}
+	s.log.Info("tenant limits set", telemetry.FieldOperator, operatorOf(r), telemetry.FieldTenant, t.Name)
+	return answer{http.StatusOK, tenantView(t)}, nil
+}
+
+// deleteTenant answers DELETE /admin/v1/tenants/{name}.
+func (s *Server) deleteTenant(r *http.Request) (answer, error) {
+	t, err := s.by(r).DeleteTenant(r.Context(), r.PathValue("name"))
+	if err != nil {
+		return answer{}, ofTenant(err)
+	}
+	s.log.Info("tenant limits deleted", telemetry.FieldOperator, operatorOf(r), telemetry.FieldTenant, t.Name)
+	return answer{http.StatusOK, tenantView(t)}, nil
+}
+
+// ofTenant says that it was a tenant that was not found.
+func ofTenant(err error) error {
+	if errors.Is(err, keys.ErrNotFound) {
+		return fmt.Errorf("%w: %w", errTenantNotFound, err)
+	}
+	return err
 }

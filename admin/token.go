@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math/big"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"tollgate/telemetry"
@@ -16,10 +18,28 @@ import (
 // TokenFile is the file inside the data folder that holds a token made by Tollgate.
 const TokenFile = "admin-token"
 
-// LoadToken returns the token that operators must present: the configured one, or
-// the one in dataDir/admin-token, which it makes (0600, 256 random bits in base62)
-// when there is none. It is never printed.
-func LoadToken(c Config, dataDir string) (telemetry.Secret, error) {
+// OwnName is the name of the operator who has admin.token, or the token made by Tollgate.
+const OwnName = "admin"
+
+// LoadTokens returns the tokens that operators present: admin.token, or the one in
+// dataDir/admin-token, which it makes (0600, 256 random bits in base62) when there is none,
+// and then those of admin.tokens by name. None is ever printed.
+func LoadTokens(c Config, dataDir string) ([]NamedToken, error) {
+	own, err := loadToken(c, dataDir)
+	if err != nil {
+		return nil, err
+	}
+	all := []NamedToken{{OwnName, own}}
+	for _, name := range slices.Sorted(maps.Keys(c.Tokens)) {
+		if c.Tokens[name] == own {
+			return nil, fmt.Errorf("admin.tokens.%s: must not be the token of %s, too: the audit could not tell them apart", name, OwnName)
+		}
+		all = append(all, NamedToken{name, c.Tokens[name]})
+	}
+	return all, nil
+}
+
+func loadToken(c Config, dataDir string) (telemetry.Secret, error) {
 	if c.Token != "" {
 		return c.Token, nil
 	}

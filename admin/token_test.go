@@ -16,7 +16,7 @@ import (
 
 func TestConfiguredTokenWins(t *testing.T) {
 	dir := t.TempDir()
-	token, err := LoadToken(Config{Token: testToken}, dir)
+	token, err := loadToken(Config{Token: testToken}, dir)
 	if err != nil || token != testToken {
 		t.Errorf("got %q, %v", token.Reveal(), err)
 	}
@@ -30,14 +30,14 @@ func TestTokenIsMadeOnce(t *testing.T) {
 	if _, err := ReadToken(dir); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("before serve: %v, want fs.ErrNotExist", err)
 	}
-	first, err := LoadToken(Config{}, dir)
+	first, err := loadToken(Config{}, dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !regexp.MustCompile(`^[0-9A-Za-z]{38,43}$`).MatchString(first.Reveal()) {
 		t.Errorf("%d characters are no token", len(first))
 	}
-	second, err := LoadToken(Config{}, dir)
+	second, err := loadToken(Config{}, dir)
 	if err != nil || second != first {
 		t.Errorf("the second start has another token: %v", err)
 	}
@@ -52,7 +52,7 @@ func TestTokenIsMadeOnce(t *testing.T) {
 	if files, err := os.ReadDir(dir); err != nil || len(files) != 1 {
 		t.Errorf("left behind: %v, %v", files, err)
 	}
-	other, err := LoadToken(Config{}, t.TempDir())
+	other, err := loadToken(Config{}, t.TempDir())
 	if err != nil || other == first {
 		t.Errorf("two folders have one token: %v", err)
 	}
@@ -65,7 +65,7 @@ func TestTokenIsMadeOnceByMany(t *testing.T) {
 	for i := range tokens {
 		group.Go(func() {
 			var err error
-			if tokens[i], err = LoadToken(Config{}, dir); err != nil {
+			if tokens[i], err = loadToken(Config{}, dir); err != nil {
 				t.Error(err)
 			}
 		})
@@ -86,7 +86,7 @@ func TestBadTokenFiles(t *testing.T) {
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		token, err := LoadToken(Config{}, dir)
+		token, err := loadToken(Config{}, dir)
 		if got := strings.ReplaceAll(fmt.Sprint(err), path, "PATH"); got != want {
 			t.Errorf("%q: got %q, %s\nwant %s", content, token.Reveal(), got, want)
 		}
@@ -96,7 +96,7 @@ func TestBadTokenFiles(t *testing.T) {
 	f("", "admin.token: PATH holds 0 characters, a token has at least 16: delete the file, and serve makes a new one")
 	f("short-canary\n", "admin.token: PATH holds 12 characters, a token has at least 16: delete the file, and serve makes a new one")
 
-	_, err := LoadToken(Config{}, filepath.Join(path, "sub"))
+	_, err := loadToken(Config{}, filepath.Join(path, "sub"))
 	if err == nil || !strings.Contains(err.Error(), "admin.token: cannot") {
 		t.Errorf("got %v", err)
 	}
@@ -113,5 +113,5 @@ func TestConfig(t *testing.T) {
 	f(Config{Listen: ":0", Token: testToken}, "<nil>")
 	f(Config{Listen: ":0", Token: testToken + "\n"}, "admin.token: must be printable ASCII without spaces; does its file end with a line break?")
 	f(Config{Listen: "8081", Token: "short-canary"},
-		`admin.listen: must be host:port such as "127.0.0.1:8081", got "8081"`+"\n"+"admin.token: must be empty or at least 16 characters, got 12")
+		`admin.listen: must be host:port such as "127.0.0.1:8081", got "8081"`+"\n"+"admin.token: must be at least 16 characters, got 12")
 }

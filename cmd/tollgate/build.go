@@ -182,7 +182,7 @@ func (p *process) observe() error {
 
 // listen opens both listeners, so that an address in use is an error of start.
 func (p *process) listen() (err error) {
-	token, err := admin.LoadToken(p.config.Admin, p.config.DataDir)
+	tokens, err := admin.LoadTokens(p.config.Admin, p.config.DataDir)
 	if err != nil {
 		return err
 	}
@@ -192,7 +192,7 @@ func (p *process) listen() (err error) {
 		Upstreams: &p.table,
 		Explainer: p.gateway,
 		Metrics:   p.telemetry.MetricsHandler(),
-		Token:     token,
+		Tokens:    tokens,
 		Ready:     func() bool { return !p.draining.Load() },
 		Log:       p.log,
 

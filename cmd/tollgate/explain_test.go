@@ -58,7 +58,7 @@ func consulted(t *testing.T, o *oracle) (key string, g served) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, err := admin.LoadToken(admin.Config{}, data)
+	tokens, err := admin.LoadTokens(admin.Config{}, data)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +66,7 @@ func consulted(t *testing.T, o *oracle) (key string, g served) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := admin.New(admin.Options{Keys: directory, Usage: o, Explainer: o, Token: token, MaxRequestBody: 1 << 20})
+	server := admin.New(admin.Options{Keys: directory, Usage: o, Explainer: o, Tokens: tokens, MaxRequestBody: 1 << 20})
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(ln) }()
 	t.Cleanup(func() {
