@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	// replicaTime bounds the wait for a replica. It is shorter than the 100 ms that a Redis client waits for an answer.
+	// replicaTime bounds the wait for a replica, which has a change within a millisecond or two where all is well.
 	replicaTime = 60 * time.Millisecond
 	// swapTries bounds how often Update is overtaken. Of several callers one always wins, so it takes more than so many at once to fail.
 	swapTries = 32

@@ -126,26 +126,25 @@ func (s *RedisStore) arguments(c commit) ([]any, error) {
 	return args, nil
 }
 
-// send runs commitScript.
-func (s *RedisStore) send(ctx context.Context, keys []string, args []any) (string, error) {
+// send runs commitScript, and where that is asked for waits for a replica, on the connection that the script ran on.
+func (s *RedisStore) send(ctx context.Context, keys []string, args []any) (said string, err error) {
 	if !s.awaitReplica {
 		return s.commit.Run(ctx, s.client, keys, args...).Text()
 	}
-	said, err := s.sendAndWait(ctx, s.commit.EvalSha, keys, args)
-	if redis.HasErrorPrefix(err, "NOSCRIPT") {
-		said, err = s.sendAndWait(ctx, s.commit.Eval, keys, args)
-	}
+	err = s.client.Watch(ctx, func(conn *redis.Tx) error { // of nothing: it is the way to keep a connection
+		said, err = s.commit.Run(ctx, conn, keys, args...).Text()
+		if err == nil && said != "overtaken" && said != "duplicate" {
+			awaitReplica(ctx, conn)
+		}
+		return err
+	})
 	return said, err
 }
 
-// sendAndWait has the master wait for a replica at once behind the script: WAIT is about the connection that it comes on.
-// Whether one has answered changes nothing any more.
-func (s *RedisStore) sendAndWait(
-	ctx context.Context, script func(context.Context, redis.Scripter, []string, ...any) *redis.Cmd, keys []string, args []any,
-) (string, error) {
-	pipe := s.client.Pipeline()
-	made := script(ctx, pipe, keys, args...)
-	pipe.Do(ctx, "wait", 1, replicaTime.Milliseconds())
-	_, _ = pipe.Exec(ctx)
-	return made.Text()
+// awaitReplica waits until one has what was written. Whether it comes to that changes nothing any more. A server looks
+// ten times a second for who has waited long enough, so its answer may take as much longer.
+func awaitReplica(ctx context.Context, conn *redis.Tx) {
+	ctx, cancel := context.WithTimeout(ctx, 4*replicaTime)
+	defer cancel()
+	_ = conn.Wait(ctx, 1, replicaTime).Err()
 }

@@ -1,0 +1,170 @@
+package keys
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"tollgate/store"
+	"tollgate/store/redistest"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// openSentinels is the client that the gateway makes of a set, with its time-outs and its circuit breaker.
+func openSentinels(t *testing.T, set *redistest.SentinelSet) *store.Redis {
+	t.Helper()
+	client, err := store.OpenRedis(store.RedisConfig{Addresses: set.Addresses(), MasterName: redistest.MasterName}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = client.Close() })
+	return client
+}
+
+// joinSentinels is one replica of a fleet behind Sentinels.
+func joinSentinels(t *testing.T, set *redistest.SentinelSet) member {
+	t.Helper()
+	c := DefaultConfig()
+	cache := cached(t, NewRedisStore(openSentinels(t, set), AwaitReplica()), c)
+	return member{Directory: New(cache, c), cache: cache}
+}
+
+// Whatever way one master follows another: known keys work all the while, what was revoked just before stays so, and
+// changes can be made again soon and reach every replica.
+func TestFleetFailsOver(t *testing.T) {
+	f := func(name string, failOver func(*redistest.SentinelSet) *redistest.Server) {
+		t.Run(name, func(t *testing.T) {
+			set := redistest.StartSentinels(t, 3, redistest.WithReplicas(2))
+			here, there := joinSentinels(t, set), joinSentinels(t, set)
+			var known, unseen [][]byte
+			var ids []string
+			for n := range 6 {
+				key, secret := create(t, here.Directory, Spec{Tenant: "acme", Name: fmt.Sprintf("key %d", n)})
+				eventually(t, "the key is seen", func() bool { return there.admits(secret) })
+				known, ids = append(known, secret), append(ids, key.ID)
+				_, secret = create(t, here.Directory, Spec{Tenant: "acme", Name: fmt.Sprintf("unseen key %d", n)})
+				unseen = append(unseen, secret)
+			}
+			const revokedBefore, revokedAfter, used = 0, 1, 2 // keys from used on are never refused
+			stop := keepUsing(t, there, known[used:])
+			if _, err := here.By("test").Revoke(t.Context(), ids[revokedBefore], AtOnce); err != nil {
+				t.Fatal(err)
+			}
+			former := failOver(set)
+			soon(t, there, unseen)
+			set.AwaitMaster(former)
+			for _, secret := range unseen {
+				eventually(t, "unseen keys work again", func() bool { return there.admits(secret) })
+			}
+			eventually(t, "keys can be revoked again", func() bool {
+				_, err := here.By("test").Revoke(t.Context(), ids[revokedAfter], Soon)
+				return err == nil
+			})
+			eventually(t, "the change arrives", func() bool { return !there.admits(known[revokedAfter]) })
+			stop()
+			wantRefused(t, there.Directory, known[revokedBefore], ErrRevoked)
+			late := joinSentinels(t, set) // it knows nothing but what the new master has
+			eventually(t, "the new master is asked", func() bool { return late.admits(known[used]) })
+			wantRefused(t, late.Directory, known[revokedBefore], ErrRevoked)
+			wantRefused(t, late.Directory, known[revokedAfter], ErrRevoked)
+		})
+	}
+	f("a master that crashed", (*redistest.SentinelSet).KillMaster)
+	f("an order", (*redistest.SentinelSet).FailOver)
+}
+
+// soon wants each secret answered, and not as a wrong one: whether it can be looked up depends on how far the failover is.
+func soon(t *testing.T, m member, secrets [][]byte) {
+	t.Helper()
+	for _, secret := range secrets {
+		began := time.Now()
+		_, err := m.Authenticate(t.Context(), secret, netip.Addr{})
+		if err != nil && !errors.Is(err, ErrUnavailable) {
+			t.Errorf("an unseen key: got %v, want ErrUnavailable", err)
+		}
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("an unseen key was answered after %s, want about %s", took, questionTime)
+		}
+	}
+}
+
+// waits returns how often the server was told to wait for its replicas.
+func waits(t *testing.T, server *redistest.Server) int {
+	t.Helper()
+	info, err := server.Client(t).Info(t.Context(), "commandstats").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var calls int
+	if _, line, found := strings.Cut(info, "cmdstat_wait:calls="); found {
+		if _, err := fmt.Sscanf(line, "%d", &calls); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return calls
+}
+
+// A change is on a replica when it is answered, where that was asked for, and nowhere else is anybody waited for.
+func TestChangeAwaitsAReplica(t *testing.T) {
+	set := redistest.StartSentinels(t, 1)
+	client := openSentinels(t, set)
+	wantOnReplica := func(s *RedisStore, n int) {
+		t.Helper()
+		mustInsert(t, s, contractRecord(n))
+		found, err := set.Replica.Client(t).HExists(t.Context(), redisRecords, contractRecord(n).Key.ID).Result()
+		if err != nil || !found {
+			t.Errorf("record %d is not on the replica: %v", n, err)
+		}
+	}
+	s := NewRedisStore(client, AwaitReplica())
+	const rounds = 200
+	for n := range rounds {
+		wantOnReplica(s, n)
+	}
+	if err := set.Master.Client(t).ScriptFlush(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	wantOnReplica(s, rounds)
+	told := waits(t, set.Master)
+	mustInsert(t, NewRedisStore(client), contractRecord(rounds+1))
+	if now := waits(t, set.Master); told < rounds || now != told {
+		t.Errorf("the master was told to wait %d times, and %d more where nobody asked for that", told, now-told)
+	}
+	set.Replica.Pause()
+	const hung = 6
+	for n := range hung {
+		began := time.Now()
+		mustInsert(t, s, contractRecord(rounds+2+n))
+		if took := time.Since(began); took < replicaTime/2 || took > 10*time.Second {
+			t.Errorf("a replica that hangs was awaited for %s, want about %s", took, replicaTime)
+		}
+	}
+	if !client.Up() {
+		t.Error("a replica that hangs counts as an outage")
+	}
+	set.Replica.Kill()
+	mustInsert(t, s, contractRecord(rounds+2+hung))
+	wantStored(t, s, contractRecord(rounds+2+hung))
+}
+
+// Who may not wait makes changes without.
+func TestChangeWithoutTheRightToWait(t *testing.T) {
+	server := redistest.Start(t)
+	if err := server.Client(t).Do(t.Context(), "ACL", "SETUSER", "hasty", "on", ">s3cret", "~*", "&*", "+@all", "-wait").Err(); err != nil {
+		t.Fatal(err)
+	}
+	o := server.Options()
+	o.Username, o.Password = "hasty", "s3cret"
+	client := redis.NewClient(o)
+	t.Cleanup(func() { _ = client.Close() })
+	s := NewRedisStore(client, AwaitReplica())
+	mustInsert(t, s, contractRecord(1))
+	wantStored(t, s, contractRecord(1))
+	if _, err := s.Insert(t.Context(), created(contractRecord(1))); !errors.Is(err, ErrDuplicate) {
+		t.Errorf("got %v, want ErrDuplicate", err)
+	}
+}
