@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -177,6 +178,67 @@ func TestList(t *testing.T) {
 	all, _, err := d.List(t.Context(), Filter{})
 	if diff := cmp.Diff([]*Key{revoked, second}, all); err != nil || diff != "" {
 		t.Errorf("List: %v (-want +got):\n%s", err, diff)
+	}
+}
+
+func TestListFilters(t *testing.T) {
+	d, clock := newDirectory(t, newBoltStore(t, openBolt(t, t.TempDir())), "")
+	named := make(map[string]string) // id -> name here
+	f := func(filter Filter, wantMore bool, want ...string) {
+		t.Helper()
+		page, more, err := d.List(t.Context(), filter)
+		got := []string{}
+		for _, key := range page {
+			got = append(got, named[key.ID])
+		}
+		if err != nil || more != wantMore || !slices.Equal(got, want) {
+			t.Errorf("%+v: got %v, more %v, %v; want %v, more %v", filter, got, more, err, want, wantMore)
+		}
+	}
+	ids := make(map[string]string)
+	issue := func(name string, spec Spec) {
+		clock.at = clock.at.Add(time.Second)
+		key, _ := create(t, d, spec)
+		ids[name], named[key.ID] = key.ID, name
+	}
+	issue("a", Spec{Tenant: "acme", Name: "ci"})
+	issue("b", Spec{Tenant: "globex", Name: "ci"})
+	issue("c", Spec{Tenant: "acme", Name: "web", Disabled: true})
+	issue("d", Spec{Tenant: "acme", Name: "ci", ExpiresAt: clock.at.Add(time.Minute)})
+	issue("e", Spec{Tenant: "acme", Name: "ci"})
+	issue("f", Spec{Tenant: "acme", Name: "ci"})
+	if _, err := d.By("test").Revoke(t.Context(), ids["e"], Soon); err != nil {
+		t.Fatal(err)
+	}
+	clock.at = clock.at.Add(time.Hour)
+
+	f(Filter{}, false, "a", "b", "c", "d", "e", "f")
+	f(Filter{Tenant: "acme"}, false, "a", "c", "d", "e", "f")
+	f(Filter{Tenant: "acm"}, false)
+	f(Filter{Name: "web"}, false, "c")
+	f(Filter{State: StateActive}, false, "a", "b", "f")
+	f(Filter{State: StateDisabled}, false, "c")
+	f(Filter{State: StateExpired}, false, "d")
+	f(Filter{State: StateRevoked}, false, "e")
+	f(Filter{Tenant: "acme", Name: "ci", State: StateActive}, false, "a", "f")
+	f(Filter{Limit: 2}, true, "a", "b")
+	f(Filter{Limit: 2, After: ids["b"]}, true, "c", "d")
+	f(Filter{Limit: 2, After: ids["d"]}, false, "e", "f")
+	f(Filter{After: ids["f"]}, false)
+	f(Filter{Limit: 6}, false, "a", "b", "c", "d", "e", "f")
+	f(Filter{State: StateActive, Limit: 2}, true, "a", "b")
+	f(Filter{State: StateActive, Limit: 2, After: ids["c"]}, false, "f") // which the filter does not admit
+	f(Filter{State: StateActive, Limit: 1, After: ids["b"]}, false, "f")
+
+	// Whoever deletes what a page names goes on after it.
+	if _, err := d.By("test").Delete(t.Context(), ids["b"]); err != nil {
+		t.Fatal(err)
+	}
+	f(Filter{Limit: 2, After: ids["b"]}, true, "c", "d")
+	_, _, err := d.List(t.Context(), Filter{After: "key_doesnotexist"})
+	const want = `after: must be the id of a key that was listed: begin the list anew, got "key_doesnotexist"`
+	if err == nil || err.Error() != want || len(FieldErrors(err)) != 1 {
+		t.Errorf("got  %v\nwant %s", err, want)
 	}
 }
 

@@ -1,10 +1,19 @@
 package keys
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"math"
+	"math/rand/v2"
 	"net/netip"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"slices"
 	"testing"
+	"time"
 
 	"tollgate/telemetry"
 )
@@ -35,6 +44,90 @@ func timedDirectory(t testing.TB, pepper telemetry.Secret) (*Directory, []byte) 
 	d := New(s, Config{Pepper: pepper})
 	_, secret := create(t, d, Spec{Tenant: "acme", Name: "ci"})
 	return d, secret
+}
+
+// Whoever tries secrets learns nothing from the time that a refusal takes, not even of one whose beginning is right.
+func TestTimingTellsNothing(t *testing.T) {
+	if os.Getenv("TOLLGATE_PROVE") == "" {
+		t.Skip("make prove measures it")
+	}
+	for _, pepper := range []telemetry.Secret{"", testPepper} {
+		d, minted := timedDirectory(t, pepper)
+		imported := []byte(foreignSecret(1) + string(appendRandom(nil, 32)))
+		if _, err := d.By("test").Import(t.Context(), Spec{Tenant: "acme", Name: "ci"}, existing(string(imported))); err != nil {
+			t.Fatal(err)
+		}
+		wantSameTiming(t, d, func() []byte { return mintedLike(minted[:secretBody-4]) }, func() []byte { return mintedLike([]byte(secretPrefix)) })
+		wantSameTiming(t, d,
+			func() []byte { return appendRandom(bytes.Clone(imported[:len(imported)-4]), 4) },
+			func() []byte { return appendRandom(nil, len(imported)) })
+	}
+}
+
+// mintedLike is an unknown secret with a valid checksum that begins with prefix.
+func mintedLike(prefix []byte) []byte {
+	secret := appendRandom(bytes.Clone(prefix), secretBody-len(prefix))
+	sum := checksum(secret)
+	return append(secret, sum[:]...)
+}
+
+// wantSameTiming refuses 20,000 secrets of each kind in turn, and compares the times by Welch's t-test: beyond 4.5 they
+// differ but for once in 100,000 runs. On a noisy machine it takes up to three attempts; a true difference fails them all.
+func wantSameTiming(t *testing.T, d *Directory, kinds ...func() []byte) {
+	t.Helper()
+	const samples, attempts, most = 20_000, 3, 4.5
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	for range attempts {
+		runtime.GC()
+		value := welch(timesOf(t, d, samples, kinds))
+		t.Logf("t = %.1f", value)
+		if math.Abs(value) < most {
+			return
+		}
+	}
+	t.Errorf("the times differ: t beyond %v in each of %d attempts", most, attempts)
+}
+
+// timesOf are the times of the refusals of each kind, in nanoseconds.
+func timesOf(t *testing.T, d *Directory, samples int, kinds []func() []byte) (times [2][]float64) {
+	t.Helper()
+	ctx := context.Background()
+	order := make([]int, 0, 2*samples)
+	secrets := make([][]byte, 0, 2*samples)
+	for range samples {
+		first := rand.IntN(2) // who comes first must not tell the kinds apart
+		for _, kind := range []int{first, 1 - first} {
+			order, secrets = append(order, kind), append(secrets, kinds[kind]())
+		}
+	}
+	for i, secret := range secrets {
+		began := time.Now()
+		_, err := d.Authenticate(ctx, secret, nobody)
+		took := time.Since(began)
+		if !errors.Is(err, ErrUnknown) {
+			t.Fatalf("got %v, want ErrUnknown", err)
+		}
+		times[order[i]] = append(times[order[i]], float64(took))
+	}
+	return times
+}
+
+// welch is the t value of the times, without the slowest twentieth of all: those were interrupted.
+func welch(times [2][]float64) float64 {
+	all := slices.Sorted(slices.Values(slices.Concat(times[0], times[1])))
+	limit := all[len(all)*19/20]
+	var mean, spread [2]float64
+	for kind := range times {
+		kept := slices.DeleteFunc(slices.Clone(times[kind]), func(ns float64) bool { return ns > limit })
+		n := float64(len(kept))
+		for _, ns := range kept {
+			mean[kind] += ns / n
+		}
+		for _, ns := range kept {
+			spread[kind] += (ns - mean[kind]) * (ns - mean[kind]) / (n - 1) / n
+		}
+	}
+	return (mean[0] - mean[1]) / math.Sqrt(spread[0]+spread[1])
 }
 
 func BenchmarkAuthenticate(b *testing.B) {
