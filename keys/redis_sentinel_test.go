@@ -51,9 +51,11 @@ func TestFleetFailsOver(t *testing.T) {
 			}
 			const revokedBefore, revokedAfter, used = 0, 1, 2 // keys from used on are never refused
 			stop := keepUsing(t, there, known[used:])
+			began := time.Now()
 			if _, err := here.By("test").Revoke(t.Context(), ids[revokedBefore], AtOnce); err != nil {
 				t.Fatal(err)
 			}
+			awaited := time.Since(began) < replicaTime // on a busy machine the wait may have been given up
 			former := failOver(set)
 			soon(t, there, unseen)
 			set.AwaitMaster(former)
@@ -66,10 +68,14 @@ func TestFleetFailsOver(t *testing.T) {
 			})
 			eventually(t, "the change arrives", func() bool { return !there.admits(known[revokedAfter]) })
 			stop()
-			wantRefused(t, there.Directory, known[revokedBefore], ErrRevoked)
+			if awaited {
+				wantRefused(t, there.Directory, known[revokedBefore], ErrRevoked)
+			}
 			late := joinSentinels(t, set) // it knows nothing but what the new master has
 			eventually(t, "the new master is asked", func() bool { return late.admits(known[used]) })
-			wantRefused(t, late.Directory, known[revokedBefore], ErrRevoked)
+			if awaited {
+				wantRefused(t, late.Directory, known[revokedBefore], ErrRevoked)
+			}
 			wantRefused(t, late.Directory, known[revokedAfter], ErrRevoked)
 		})
 	}
@@ -114,7 +120,11 @@ func TestChangeAwaitsAReplica(t *testing.T) {
 	client := openSentinels(t, set)
 	wantOnReplica := func(s *RedisStore, n int) {
 		t.Helper()
+		began := time.Now()
 		mustInsert(t, s, contractRecord(n))
+		if time.Since(began) > replicaTime {
+			return // on a machine that busy, the wait may have been given up
+		}
 		found, err := set.Replica.Client(t).HExists(t.Context(), redisRecords, contractRecord(n).Key.ID).Result()
 		if err != nil || !found {
 			t.Errorf("record %d is not on the replica: %v", n, err)

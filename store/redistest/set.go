@@ -39,6 +39,12 @@ func StartSentinels(t testing.TB, count int, list ...Option) *SentinelSet {
 	for _, replica := range set.Replicas {
 		replica.await("the replica's copy", "replication", "master_link_status:up")
 	}
+	// The master sends a replica nothing before it has heard that the copy is complete.
+	asked := master.Client(t)
+	master.poll("the replicas", func() (string, error) {
+		info, err := asked.Info(context.Background(), "replication").Result()
+		return fmt.Sprintf("online: %d", strings.Count(info, "state=online")), err
+	}, fmt.Sprintf("online: %d", len(set.Replicas)))
 	for range count {
 		lines := o.sentinelDirectives(master, count/2+1)
 		set.Sentinels = append(set.Sentinels, launch(t, &Server{o: o, ca: ca, sentinel: true, lines: lines}))
