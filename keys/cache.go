@@ -95,7 +95,7 @@ func NewCachedStore(shared Shared, c Config, log *slog.Logger) *CachedStore {
 		questions: make(map[Digest]*question),
 		log:       log,
 	}
-	s.feed.index = newIndex()
+	s.feed.index, s.feed.hurry = newIndex(), make(chan struct{}, 1)
 	s.feed.next.Store(new(make(chan struct{})))
 	s.lifetime, s.end = context.WithCancel(context.Background())
 	s.asking.Go(s.follow)

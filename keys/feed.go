@@ -15,6 +15,8 @@ const (
 	pollEvery = 250 * time.Millisecond
 	// pollGap is the least time from one question to the next, so that a flood of changes is heard of in larger portions.
 	pollGap = 5 * time.Millisecond
+	// hurryGap is the least time to the next question that somebody waits for: a flood of unknown keys costs twenty a second.
+	hurryGap = 50 * time.Millisecond
 	// feedPatience is for how long after the feed was last heard all that is remembered is taken to be true. It leaves
 	// room for one question that is answered late, and for the next.
 	feedPatience = time.Second
@@ -37,6 +39,7 @@ type feed struct {
 	silent   atomic.Bool  // the last question was not answered, because the store does not answer
 	suspect  atomic.Int64 // what was confirmed before this time must be asked about anew
 	index    *index
+	hurry    chan struct{}                 // somebody waits for the next question
 	next     atomic.Pointer[chan struct{}] // closed when a question has been answered, or not
 	failures throttle
 	skews    throttle
@@ -73,6 +76,10 @@ func (f *feed) await(ctx context.Context, since, limit time.Duration) bool {
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	for {
+		select {
+		case f.hurry <- struct{}{}:
+		default:
+		}
 		next := *f.next.Load()
 		switch {
 		case time.Duration(f.last.Load()) > since:
@@ -109,6 +116,10 @@ func (s *CachedStore) follow() {
 			return
 		case <-timer.C:
 		case <-wake:
+		case <-s.feed.hurry:
+			if !sleep(ctx, hurryGap) {
+				return
+			}
 		}
 		wait := pollEvery
 		if s.catchUp(ctx) {
@@ -147,9 +158,9 @@ func (s *CachedStore) catchUp(ctx context.Context) (more bool) {
 	version := max(changes.Version, 1)
 	switch {
 	case s.feed.version == 0:
-		s.feed.suspect.Store(int64(asked)) // what was learned before may have changed since, and nobody tells
+		s.suspect() // what was learned before may have changed since, and nobody tells
 	case version < s.feed.version:
-		s.distrust(asked)
+		s.distrust(changes.Version)
 	}
 	for _, record := range changes.Records {
 		s.heed(record, asked)
@@ -169,6 +180,9 @@ func (s *CachedStore) catchUp(ctx context.Context) (more bool) {
 	return changes.More
 }
 
+// suspect makes all that was asked about before now be asked about anew.
+func (s *CachedStore) suspect() { s.feed.suspect.Store(int64(time.Since(s.started)) + 1) }
+
 // unheard notes why the feed was not heard. Outages are the store's to log.
 func (s *CachedStore) unheard(err error) {
 	if s.lifetime.Err() != nil {
@@ -186,18 +200,24 @@ func (s *CachedStore) unheard(err error) {
 }
 
 // distrust begins anew after the store has lost its last changes, as in a fail-over, or all that it had: each key is
-// asked for once more, and all digests are read again. What was heard of an ended key stays: it must not come back.
-func (s *CachedStore) distrust(now time.Duration) {
-	s.log.Warn("the key store has lost its last changes: what they were must be made again")
+// asked for once more, and all digests are read again. What was heard of an ended key stays, and is told to the store:
+// it must not come back. version is up to where the store still knows all.
+func (s *CachedStore) distrust(version uint64) {
+	s.log.Warn("the key store has lost its last changes: revocations are made again, all else must be by whoever made it")
+	var lost []Record
 	s.mu.Lock()
 	for id, record := range s.newest.All() {
-		if record.Key.RevokedAt.IsZero() {
+		switch {
+		case record.Key.RevokedAt.IsZero():
 			s.newest.Invalidate(id)
+		case record.Key.Version > version:
+			lost = append(lost, record)
 		}
 	}
 	clear(s.questions)
 	s.mu.Unlock()
-	s.feed.suspect.Store(int64(now))
+	s.asking.Go(func() { s.repair(s.lifetime, lost) })
+	s.suspect()
 	s.feed.index.outdate()
 }
 

@@ -264,8 +264,14 @@ func TestFeedBeginsAnew(t *testing.T) {
 		r.shared.byDigest[contractRecord(1).Secrets[0].Digest] = contractRecord(1)
 		r.shared.mu.Unlock()
 		time.Sleep(time.Second)
+		synctest.Wait()
 		if !r.isRevoked() {
 			t.Error("the key came back")
+		}
+		r.shared.mu.Lock()
+		defer r.shared.mu.Unlock()
+		if r.shared.byDigest[contractRecord(1).Secrets[0].Digest].Key.RevokedAt.IsZero() {
+			t.Error("the store was not told again")
 		}
 	})
 }
