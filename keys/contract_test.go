@@ -103,9 +103,14 @@ func mustUpdate(t testing.TB, s Registry, n int, do func(r *Record)) Record {
 // likeStored compares records but for their versions, which the store gives.
 func likeStored() cmp.Options {
 	return cmp.Options{
-		cmpopts.EquateComparable(netip.Prefix{}), cmpopts.EquateEmpty(),
+		likeFields(),
 		cmpopts.IgnoreFields(Key{}, "Version"), cmpopts.IgnoreFields(Tenant{}, "Version"), cmpopts.IgnoreFields(Entry{}, "Version"),
 	}
+}
+
+// likeFields compares all fields; no list is an empty one.
+func likeFields() cmp.Options {
+	return cmp.Options{cmpopts.EquateComparable(netip.Prefix{}), cmpopts.EquateEmpty()}
 }
 
 func wantStored(t *testing.T, s Finder, want Record) {
