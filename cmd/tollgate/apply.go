@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 
 	"tollgate/admin"
@@ -49,8 +50,8 @@ secret_sha256 than the one that was imported is not noticed. To change a secret,
 
 A new key without secret_sha256 gets a secret made here. --secrets appends it to a file
 that only you can read, one JSON object with id, tenant, name and secret on a line, and
-brings it to the disk before the key is issued; a line whose id is empty is of a key that
-may not have been. Without --secrets it is shown in the table, once.
+brings it to the disk before the key is issued; a line whose id stays empty is of a key
+that was not. Without --secrets it is shown in the table, once.
 
 Nothing is taken away unless --prune is given: then keys that are not in the file are
 revoked, those of tenants under "tenants" alone; no tenant is deleted. --dry-run shows what
@@ -138,7 +139,7 @@ func (a *applying) run(ctx context.Context, client *admin.Client, f *keysFile) e
 	if a.dryRun {
 		return a.report(f, p)
 	}
-	secrets, err := a.keeper(p)
+	secrets, err := a.keeper(p, have)
 	if err != nil {
 		return err
 	}
@@ -153,22 +154,30 @@ func (a *applying) run(ctx context.Context, client *admin.Client, f *keysFile) e
 }
 
 // keeper is where the secrets of new keys go; nil: into what is printed.
-func (a *applying) keeper(p plan) (*secretsFile, error) {
-	made := 0
+func (a *applying) keeper(p plan, have present) (*secretsFile, error) {
+	made := int64(0)
 	for _, s := range p.steps {
 		if s.Action == keys.ActionCreate {
 			made++
 		}
 	}
-	switch {
-	case made == 0:
+	if a.secrets == "" {
+		if made > 0 && a.output != outputJSON && !a.terminal() {
+			return nil, &usageError{fmt.Errorf("nobody would see the secrets of %d new key%s: name a file for them with --secrets, or take them from -o json", made, plural(made))}
+		}
 		return nil, nil
-	case a.secrets != "":
-		return openSecrets(a.secrets)
-	case a.output != outputJSON && !a.terminal():
-		return nil, &usageError{fmt.Errorf("%d new keys would get secrets that nobody sees: name a file for them with --secrets, or take them from -o json", made)}
 	}
-	return nil, nil
+	if _, err := os.Stat(a.secrets); made == 0 && errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	secrets, err := openSecrets(a.secrets)
+	if err != nil {
+		return nil, err
+	}
+	if err := secrets.reconcile(have.keys); err != nil {
+		return nil, fmt.Errorf("--secrets %s: %w", a.secrets, errors.Join(err, secrets.close()))
+	}
+	return secrets, nil
 }
 
 // isScreen reports whether a person reads what is written to w: /dev/null is a terminal by its mode.

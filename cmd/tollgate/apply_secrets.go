@@ -6,8 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
+	"path/filepath"
 	"strings"
+
+	"tollgate/admin"
 )
 
 // secretsFile keeps the secrets of new keys, one JSON object on a line. A line is on the disk before
@@ -36,6 +40,11 @@ func openSecrets(path string) (*secretsFile, error) {
 	if err != nil {
 		_ = file.Close()
 		return nil, fmt.Errorf("--secrets %s: %w", path, err)
+	}
+	// A new file is only there after a crash once its folder is on the disk, which not every file system can be asked for.
+	if folder, err := os.Open(filepath.Dir(path)); err == nil {
+		_ = folder.Sync()
+		_ = folder.Close()
 	}
 	return &secretsFile{file: file}, nil
 }
@@ -67,14 +76,40 @@ func (s *secretsFile) keep(tenant, name string, made newSecret) (named func(id s
 	if err = errors.Join(err, s.file.Sync()); err != nil {
 		return nil, fmt.Errorf("cannot keep its secret: %w", err)
 	}
-	return func(id string) error {
-		quoted := fmt.Sprintf("%-*s", idRoom, `"`+id+`"`)
-		if len(quoted) > idRoom {
-			return nil // no id of ours: the line says whose secret it is all the same
+	return func(id string) error { return s.name(at, id) }, nil
+}
+
+// reconcile names the keys of lines that a run before this one has left without an id: it was cut short after
+// the key was issued. They are told by tenant, name, and the end of the secret.
+func (s *secretsFile) reconcile(have []admin.Key) error {
+	text, err := io.ReadAll(io.NewSectionReader(s.file, 0, math.MaxInt64))
+	if err != nil {
+		return err
+	}
+	nameless := []byte(`{"id":""` + strings.Repeat(" ", idRoom-2) + ",")
+	at := int64(0)
+	for line := range bytes.Lines(text) {
+		var kept secretLine
+		if bytes.HasPrefix(line, nameless) && json.Unmarshal(line, &kept) == nil {
+			for _, k := range have {
+				if k.Tenant == kept.Tenant && k.Name == kept.Name && len(k.Last4) == 4 && strings.HasSuffix(kept.Secret, k.Last4) {
+					err = errors.Join(err, s.name(at, k.ID))
+				}
+			}
 		}
-		_, err := s.file.WriteAt([]byte(quoted), at+int64(len(`{"id":`)))
-		return errors.Join(err, s.file.Sync())
-	}, nil
+		at += int64(len(line))
+	}
+	return err
+}
+
+// name writes the id into the line that begins there, over the room that was left for it.
+func (s *secretsFile) name(line int64, id string) error {
+	quoted := fmt.Sprintf("%-*s", idRoom, `"`+id+`"`)
+	if len(quoted) > idRoom {
+		return nil // no id of ours: the line says whose secret it is all the same
+	}
+	_, err := s.file.WriteAt([]byte(quoted), line+int64(len(`{"id":`)))
+	return errors.Join(err, s.file.Sync())
 }
 
 func (s *secretsFile) close() error { return s.file.Close() }
