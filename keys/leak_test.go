@@ -2,8 +2,10 @@ package keys
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -11,25 +13,111 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"tollgate/store"
 	"tollgate/store/redistest"
 	"tollgate/telemetry"
 )
 
-// Neither the file nor anything printable may show a secret or the pepper, in plain or in a common disguise.
+// canaries are the secrets of a number of keys in every stage of life, all of them once presented.
+type canaries struct {
+	secrets []string
+	ids     []string
+	audit   string // all that an operator is told of the changes
+}
+
+// sing makes keys with minted and with imported secrets, rotates them, ends some, and has each secret looked up.
+func sing(t *testing.T, d *Directory) canaries {
+	t.Helper()
+	var c canaries
+	alice, ctx := d.By("alice"), t.Context()
+	foreign := func() (string, ExistingSecret) {
+		secret := NewSecret().Reveal()
+		secret = "sk-" + secret[3:]
+		return secret, ExistingSecret{SHA256: sha256.Sum256([]byte(secret)), Last4: secret[len(secret)-4:]}
+	}
+	must := func(key *Key, secret string, err error) string {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.secrets, c.ids = append(c.secrets, secret), append(c.ids, key.ID)
+		return key.ID
+	}
+	spec := Spec{Tenant: "acme", Name: "ci", Models: []string{"gpt-*"}}
+	key, minted, err := alice.Create(ctx, spec)
+	kept := must(key, minted.Reveal(), err)
+	secret, existing := foreign()
+	key, err = alice.Import(ctx, spec, existing)
+	imported := must(key, secret, err)
+	key, err = alice.Import(ctx, spec, existing)
+	must(key, secret, err)
+	key, minted, err = alice.Rotate(ctx, imported, time.Hour)
+	must(key, minted.Reveal(), err)
+	key, minted, err = alice.Rotate(ctx, kept, 0)
+	must(key, minted.Reveal(), err)
+	secret, existing = foreign()
+	key, err = alice.RotateTo(ctx, kept, time.Hour, existing)
+	must(key, secret, err)
+	key, minted, err = alice.Create(ctx, spec)
+	gone := must(key, minted.Reveal(), err)
+	for _, presented := range append(c.secrets, sample) {
+		_, _ = d.Authenticate(ctx, []byte(presented), netip.Addr{})
+	}
+	_, update := alice.Update(ctx, kept, func(s *Spec) { s.Name = "changed" })
+	_, revoke := alice.Revoke(ctx, imported, AtOnce)
+	_, remove := alice.Delete(ctx, gone)
+	_, tenant := alice.SetTenant(ctx, "acme", func(s *TenantSpec) { s.Concurrent = 3 })
+	entries, _, audit := d.Audit(ctx, AuditQuery{})
+	if err := errors.Join(update, revoke, remove, tenant, audit); err != nil {
+		t.Fatal(err)
+	}
+	c.audit = fmt.Sprintf("%+v", entries)
+	if len(entries) < 10 || !strings.Contains(c.audit, "last4") {
+		t.Fatalf("the audit has %d lines: %s", len(entries), c.audit)
+	}
+	return c
+}
+
+// wantSilence wants no trace of the canaries, nor of the pepper, nor, where that must keep thieves from searching, of their hashes.
+func (c canaries) wantSilence(t *testing.T, where string, text []byte, pepper telemetry.Secret) {
+	t.Helper()
+	hidden := append([]string{sample}, c.secrets...)
+	if pepper != "" {
+		for _, secret := range hidden {
+			sum := sha256.Sum256([]byte(secret))
+			hidden = append(hidden, string(sum[:]))
+		}
+		hidden = append(hidden, pepper.Reveal())
+	}
+	for _, canary := range hidden {
+		wantNoTrace(t, where, text, canary)
+	}
+}
+
+// wantNamed makes sure that the search looks at the right thing.
+func (c canaries) wantNamed(t *testing.T, text []byte) {
+	t.Helper()
+	for _, id := range c.ids {
+		if !bytes.Contains(text, []byte(id)) {
+			t.Fatal("the search looks at the wrong store")
+		}
+	}
+}
+
+// Neither the file nor the audit nor anything printable may show a secret or the pepper, in plain or in a common disguise.
 func TestNoSecretLeaks(t *testing.T) {
 	for _, pepper := range []telemetry.Secret{"", testPepper} {
 		dir := t.TempDir()
 		db := openBolt(t, dir)
-		d, _ := newDirectory(t, newBoltStore(t, db), pepper)
+		d := New(newBoltStore(t, db), Config{Pepper: pepper})
+		c := sing(t, d)
 		key, secret, err := d.By("alice").Create(t.Context(), Spec{Tenant: "acme", Name: "ci"})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := d.By("alice").Revoke(t.Context(), key.ID, Soon); err != nil {
-			t.Fatal(err)
-		}
+		c.secrets = append(c.secrets, secret.Reveal())
 		var shown bytes.Buffer
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
 			fmt.Fprintf(&shown, verb+verb+verb, key, secret, Config{Pepper: pepper})
@@ -45,17 +133,10 @@ func TestNoSecretLeaks(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !bytes.Contains(stored, []byte(key.ID)) {
-			t.Fatal("the search looks at the wrong file")
-		}
-		canaries := []string{secret.Reveal(), sample}
-		if pepper != "" {
-			canaries = append(canaries, pepper.Reveal())
-		}
-		for _, canary := range canaries {
-			wantNoTrace(t, "the store", stored, canary)
-			wantNoTrace(t, "printed values", shown.Bytes(), canary)
-		}
+		c.wantNamed(t, stored)
+		c.wantSilence(t, "the store", stored, pepper)
+		c.wantSilence(t, "the audit", []byte(c.audit), pepper)
+		c.wantSilence(t, "printed values", shown.Bytes(), pepper)
 	}
 }
 
@@ -63,36 +144,22 @@ func TestNoSecretLeaks(t *testing.T) {
 func TestNoSecretLeaksIntoRedis(t *testing.T) {
 	for _, pepper := range []telemetry.Secret{"", testPepper} {
 		server := redistest.Start(t)
-		c := DefaultConfig()
-		c.Pepper = pepper
-		s := cached(t, NewRedisStore(openRedis(t, server)), c)
-		d := New(s, c)
-		var canaries, ids []string
-		for range 3 {
-			key, secret := create(t, d, Spec{Tenant: "acme", Name: "ci", Models: []string{"gpt-*"}})
-			wantAdmitted(t, d, secret, key)
-			canaries, ids = append(canaries, string(secret)), append(ids, key.ID)
-		}
-		if _, err := d.By("alice").Revoke(t.Context(), ids[0], Soon); err != nil {
-			t.Fatal(err)
-		}
-		wantRefused(t, d, []byte(canaries[0]), ErrRevoked)
-		wantRefused(t, d, []byte(sample), ErrUnknown)
+		config := DefaultConfig()
+		config.Pepper = pepper
+		d := New(cached(t, NewRedisStore(openRedis(t, server)), config), config)
+		c := sing(t, d)
 		stored := server.Everything(t)
-		for _, id := range ids {
-			if !strings.Contains(stored, id) {
-				t.Fatal("the search looks at the wrong server")
-			}
-		}
+		c.wantNamed(t, []byte(stored))
+		c.wantSilence(t, "the store", []byte(stored), pepper)
+		c.wantSilence(t, "the audit", []byte(c.audit), pepper)
 		server.Kill()
-		forgetful := New(cached(t, NewRedisStore(openRedis(t, server)), c), c)
-		_, failure := forgetful.Authenticate(t.Context(), []byte(canaries[1]), netip.Addr{})
-		if pepper != "" {
-			canaries = append(canaries, pepper.Reveal())
-		}
-		for _, canary := range append(canaries, sample) {
-			wantNoTrace(t, "the store", []byte(stored), canary)
-			wantNoTrace(t, "errors", []byte(failure.Error()), canary)
+		forgetful := New(cached(t, NewRedisStore(openRedis(t, server)), config), config)
+		for _, secret := range c.secrets {
+			_, err := forgetful.Authenticate(t.Context(), []byte(secret), netip.Addr{})
+			if !errors.Is(err, ErrUnavailable) {
+				t.Errorf("got %v, want ErrUnavailable", err)
+			}
+			c.wantSilence(t, "errors", fmt.Append(nil, err), pepper)
 		}
 	}
 }
