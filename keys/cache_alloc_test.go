@@ -30,21 +30,30 @@ func TestCachedAuthenticateDoesNotAllocate(t *testing.T) {
 	}
 }
 
-// cachedDirectory remembers for longer than a test takes.
+// cachedDirectory hears its feed, as a replica of a fleet does.
 func cachedDirectory(t testing.TB, pepper telemetry.Secret) (*Directory, []byte) {
 	t.Helper()
 	c := DefaultConfig()
 	c.Pepper, c.CacheTTL = pepper, time.Minute
-	d := New(cached(t, newFakeShared(), c), c)
+	shared := newFakeShared()
+	shared.fed = true
+	cache := cached(t, shared, c)
+	if !cache.feed.await(context.Background(), 0, time.Minute) {
+		t.Fatal("the feed is not heard")
+	}
+	d := New(cache, c)
 	_, secret := create(t, d, Spec{Tenant: "acme", Name: "ci"})
 	return d, secret
 }
 
 func BenchmarkCachedAuthenticate(b *testing.B) {
 	d, secret := cachedDirectory(b, "")
+	shared, _ := d.store.(*CachedStore).shared.(*fakeShared)
 	for name, presented := range map[string][]byte{"known": secret, "unknown": []byte(sample)} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
+			shared.questions()
+			defer func() { b.ReportMetric(float64(shared.questions())/float64(b.N), "questions/op") }()
 			b.RunParallel(func(pb *testing.PB) {
 				ctx := context.Background()
 				for pb.Next() {

@@ -15,8 +15,8 @@ const (
 	pollEvery = 250 * time.Millisecond
 	// pollGap is the least time from one question to the next, so that a flood of changes is heard of in larger portions.
 	pollGap = 5 * time.Millisecond
-	// hurryGap is the least time to the next question that somebody waits for: a flood of unknown keys costs twenty a second.
-	hurryGap = 50 * time.Millisecond
+	// hurryGap is the least time to the next question that somebody waits for: a flood of unknown keys costs fifty a second.
+	hurryGap = 20 * time.Millisecond
 	// feedPatience is for how long after the feed was last heard all that is remembered is taken to be true. It leaves
 	// room for one question that is answered late, and for the next.
 	feedPatience = time.Second

@@ -46,7 +46,7 @@ type question struct {
 
 // ask answers a look-up that the replica cannot answer by itself.
 func (s *CachedStore) ask(ctx context.Context, digest Digest, from netip.Addr) (Record, error) {
-	if s.strangers.exhausted(from) {
+	if !s.feed.index.has(digest) && !s.strangers.allow(from) {
 		if record, err, judged := s.screen(ctx, digest); judged {
 			return record, err
 		}
@@ -61,7 +61,6 @@ func (s *CachedStore) ask(ctx context.Context, digest Digest, from netip.Addr) (
 		s.counts[refreshed].Add(1)
 		return q.record, nil
 	case errors.Is(err, ErrNotFound):
-		s.strangers.failed(from)
 		return s.answer(nil, unknown)
 	case errors.Is(err, errBusy):
 		if record, err, judged := s.screen(ctx, digest); judged {
