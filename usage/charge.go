@@ -23,6 +23,8 @@ const (
 	EndNoOutput EndReason = "no_output"
 	// EndShutdown: Tollgate stopped before the answer had ended.
 	EndShutdown EndReason = "shutdown"
+	// EndKeyRevoked: the key was revoked at once while its answer was on the way.
+	EndKeyRevoked EndReason = "key_revoked"
 	// EndRecovered: Tollgate died; the record was made from what it had written before.
 	EndRecovered EndReason = "recovered"
 )
@@ -94,7 +96,7 @@ type tenantPays uint8
 
 const (
 	paysNothing     tenantPays = iota
-	paysIfDelivered            // an upstream fault, or ours: never for an empty answer
+	paysIfDelivered            // an upstream fault, or our doing: never for an empty answer
 	pays                       // the answer is whole, or its reader walked away
 )
 
@@ -123,7 +125,7 @@ func chargingTable(end EndReason) row {
 		return row{pays, reportDecides, SourceEstimated, costsAsCounted}
 	case EndClientGone:
 		return row{pays, reportDecides, SourcePartial, costsWorstCase}
-	case EndUpstreamCut, EndUpstreamTimeout, EndShutdown:
+	case EndUpstreamCut, EndUpstreamTimeout, EndShutdown, EndKeyRevoked:
 		return row{paysIfDelivered, reportDecides, SourcePartial, costsWorstCase}
 	case EndNoOutput:
 		return row{paysNothing, reportDecides, SourcePartial, costsWorstCase}

@@ -61,7 +61,7 @@ func TestChargingTable(t *testing.T) {
 	f(EndClientGone, empty, "", verdict(SourcePartial, true, prompt, worst, nil))
 
 	// An upstream fault, or ours: what was delivered is paid for, an empty answer never.
-	for _, end := range []EndReason{EndUpstreamCut, EndUpstreamTimeout, EndShutdown, "of a later version"} {
+	for _, end := range []EndReason{EndUpstreamCut, EndUpstreamTimeout, EndShutdown, EndKeyRevoked, "of a later version"} {
 		f(end, delivered, saneUsage, verdict(SourceUpstream, true, reported, reported, nil))
 		f(end, delivered, "", verdict(SourcePartial, true, counted, worst, nil))
 		f(end, delivered, insaneUsage, verdict(SourceRejected, true, counted, worst, bad))
@@ -104,7 +104,7 @@ func TestTrueZeroUsageIsNotReplacedByAnEstimate(t *testing.T) {
 
 // Regression title: "prompt billed when nothing was delivered".
 func TestPromptIsNotBilledWhenAnUpstreamFaultDeliveredNothing(t *testing.T) {
-	for _, end := range []EndReason{EndUpstreamCut, EndUpstreamTimeout, EndUpstreamFailed, EndNoOutput, EndShutdown, EndRefused} {
+	for _, end := range []EndReason{EndUpstreamCut, EndUpstreamTimeout, EndUpstreamFailed, EndNoOutput, EndShutdown, EndKeyRevoked, EndRefused} {
 		v := Decide(Answer{End: end, Estimate: func() Tokens { return Tokens{Prompt: 1000} }})
 		if v.Charged || v.Tokens != (Tokens{}) {
 			t.Errorf("%s: got %+v", end, v)
@@ -190,7 +190,7 @@ func TestRequestThatReachedNoProviderCostsNothing(t *testing.T) {
 // never pays for an answer that a fault left empty.
 func TestVerdictProperties(t *testing.T) {
 	ends := []EndReason{
-		EndCompleted, EndClientGone, EndUpstreamCut, EndUpstreamTimeout, EndUpstreamFailed, EndRefused, EndNoOutput, EndShutdown, EndRecovered, "",
+		EndCompleted, EndClientGone, EndUpstreamCut, EndUpstreamTimeout, EndUpstreamFailed, EndRefused, EndNoOutput, EndShutdown, EndKeyRevoked, EndRecovered, "",
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		figure := rapid.Int64()
