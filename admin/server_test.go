@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"regexp"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -44,6 +45,20 @@ type house struct {
 	log       *bytes.Buffer
 	contract  contract
 	sent      atomic.Uint32
+
+	mu      sync.Mutex
+	handler http.Handler // of handled: it takes a while to build
+	handled *Server
+}
+
+// serves is the handler of the present server.
+func (h *house) serves() http.Handler {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.handled != h.server {
+		h.handler, h.handled = h.server.Handler(), h.server
+	}
+	return h.handler
 }
 
 func newHouse(t *testing.T) *house {
@@ -124,7 +139,7 @@ func (h *house) send(method, target, body string, headers ...string) *httptest.R
 	n := h.sent.Add(1)
 	r.RemoteAddr = fmt.Sprintf("10.%d.%d.%d:1234", byte(n>>16), byte(n>>8), byte(n))
 	w := httptest.NewRecorder()
-	h.server.Handler().ServeHTTP(w, r)
+	h.serves().ServeHTTP(w, r)
 	h.contract.check(h.T, r, body, w)
 	return w
 }
@@ -137,7 +152,8 @@ func (h *house) want(w *httptest.ResponseRecorder, status int, body string) {
 		{`tg_[0-9A-Za-z]{38}`, "SECRET"},
 		{`key_[0-9A-Za-z]{12}`, "ID"},
 		{`"last4":"[0-9A-Za-z]{4}"`, `"last4":"LAST"`},
-		{`"(created_at|updated_at|rotated_at|revoked_at|at)":"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,3})?Z"`, `"$1":"NOW"`},
+		{`"field":"last4","from":"","to":"[0-9A-Za-z]{4}"`, `"field":"last4","from":"","to":"LAST"`},
+		{`"(created_at|updated_at|rotated_at|revoked_at|at|from|to)":"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,3})?Z"`, `"$1":"NOW"`},
 		{`"(expires_at|previous_until)":"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,3})?Z"`, `"$1":"SOON"`},
 		{`"(version|next)":\d+`, `"$1":0`},
 	} {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -114,4 +115,47 @@ func TestConfig(t *testing.T) {
 	f(Config{Listen: ":0", Token: testToken + "\n"}, "admin.token: must be printable ASCII without spaces; does its file end with a line break?")
 	f(Config{Listen: "8081", Token: "short-canary"},
 		`admin.listen: must be host:port such as "127.0.0.1:8081", got "8081"`+"\n"+"admin.token: must be at least 16 characters, got 12")
+
+	named := func(names ...string) Config {
+		c := Config{Listen: ":0", Token: testToken, Tokens: map[string]telemetry.Secret{}}
+		for _, name := range names {
+			c.Tokens[name] = telemetry.Secret("token-canary-of-" + name)
+		}
+		return c
+	}
+	f(named("alice", "ci", "team-a.deploy_2", strings.Repeat("a", 32)), "<nil>")
+	const want = `admin.tokens: a name must be 1 to 32 of a-z, 0-9, ".", "_" and "-", got `
+	f(named("Alice"), want+`"Alice"`)
+	f(named("a b"), want+`"a b"`)
+	f(named(""), want+`""`)
+	f(named(strings.Repeat("a", 33)), want+"33 characters")
+	f(named("Zq8kP0aLx2Vn7TtR4w"), want+"18 characters") // it may be a token
+	f(named("admin"), "admin.tokens: the name admin is that of admin.token, or of the one in data_dir/admin-token: choose another")
+	c := named("alice", "bob")
+	c.Tokens["alice"], c.Tokens["carol"], c.Tokens["dave"], c.Tokens["eve"] = testToken, c.Tokens["bob"], "short", "token-canary\n-of-eve"
+	f(c, strings.Join([]string{
+		"admin.tokens.alice: must not be admin.token, too: the audit could not tell them apart",
+		"admin.tokens.carol: must not be admin.tokens.bob, too: the audit could not tell them apart",
+		"admin.tokens.dave: must be at least 16 characters, got 5",
+		"admin.tokens.eve: must be printable ASCII without spaces; does its file end with a line break?",
+	}, "\n"))
+	c = named("alice")
+	c.Tokens["alice"] = ""
+	f(c, "admin.tokens.alice: must be at least 16 characters, got 0")
+}
+
+func TestLoadTokens(t *testing.T) {
+	dir := t.TempDir()
+	got, err := LoadTokens(Config{Token: testToken, Tokens: map[string]telemetry.Secret{"zoe": "zoe-token-canary", "alice": aliceToken}}, dir)
+	if want := []NamedToken{{"admin", testToken}, {"alice", aliceToken}, {"zoe", "zoe-token-canary"}}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("%d tokens, %v", len(got), err)
+	}
+	got, err = LoadTokens(Config{Tokens: map[string]telemetry.Secret{"alice": aliceToken}}, dir)
+	if err != nil || len(got) != 2 || got[0].Name != "admin" || got[1].Token != aliceToken {
+		t.Fatalf("%v, %v", got, err)
+	}
+	_, err = LoadTokens(Config{Tokens: map[string]telemetry.Secret{"alice": got[0].Token}}, dir)
+	if want := "admin.tokens.alice: must not be the token of admin, too: the audit could not tell them apart"; fmt.Sprint(err) != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
 }
