@@ -4,6 +4,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"tollgate/keys"
 	"tollgate/telemetry"
 
 	"github.com/valyala/fasthttp"
@@ -15,9 +16,10 @@ import (
 // its handler has returned. A failure before the first comment has its status; one
 // after it is an error event, for status 200 has gone out by then.
 type aloud struct {
-	done chan error // of one value: how the attempts ended
-	err  error
-	over bool // done was received
+	done  chan error // of one value: how the attempts ended
+	err   error
+	over  bool       // done was received
+	watch keys.Watch // over the key; the attempts have their own
 }
 
 // mayAnswerAloud reports whether a stream's answer may begin before its first event.
@@ -28,7 +30,7 @@ func (x *exchange) mayAnswerAloud() bool {
 // attemptAloud makes the attempts. It returns when they have ended, or when it
 // is time for the first comment, which WriteTo sends.
 func (x *exchange) attemptAloud(ctx *fasthttp.RequestCtx) error {
-	a := &aloud{done: make(chan error, 1)}
+	a := &aloud{done: make(chan error, 1), watch: x.watch}
 	x.gateway.background.Go(func() { a.done <- x.attemptGuarded() })
 	patience := time.NewTimer(x.gateway.Config.KeepaliveComment)
 	defer patience.Stop()
@@ -63,7 +65,9 @@ func (a *aloud) wait(x *exchange, c *client) error {
 	ticker := time.NewTicker(x.gateway.Config.KeepaliveComment)
 	defer ticker.Stop()
 	for !a.over {
-		if err := c.write(keepalive()); err != nil {
+		if a.watch.Severed() {
+			x.sever() // again with each tick: an attempt may have been about to begin
+		} else if err := c.write(keepalive()); err != nil {
 			x.clientLeft()
 			a.receive()
 			break

@@ -101,8 +101,8 @@ func (x *exchange) beginRoute(o upstream.RouteOptions) (upstream.Route, error) {
 func (x *exchange) attempt() error {
 	deadline := x.accepted.Add(x.model.Timeouts.Total)
 	for {
-		if x.gone() {
-			return errClientGone
+		if err := x.stays(); err != nil {
+			return err
 		}
 		s := new(serving)
 		if err := x.choice.Next(&s.attempt); err != nil {
@@ -113,7 +113,10 @@ func (x *exchange) attempt() error {
 		}
 		x.goTo(s.attempt.Candidate)
 		outcome, err := x.tryAndReport(s, deadline)
-		if outcome == upstream.OutcomeOK {
+		switch {
+		case x.severed():
+			return errKeyRevoked
+		case outcome == upstream.OutcomeOK:
 			return nil
 		}
 		x.lastOutcome = outcome
@@ -286,6 +289,8 @@ func endReasonOf(err error) usage.EndReason {
 		return usage.EndClientGone
 	case errors.Is(err, errDraining):
 		return usage.EndShutdown
+	case errors.Is(err, errKeyRevoked):
+		return usage.EndKeyRevoked
 	case errors.As(err, &exhausted) && exhausted.timedOut():
 		return usage.EndUpstreamTimeout
 	}

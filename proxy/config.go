@@ -13,6 +13,8 @@ import (
 type Config struct {
 	// Listen is the public API's address, host:port; an empty host means every interface.
 	Listen string `yaml:"listen"`
+	// TrustedProxies are the networks, as CIDRs, of the load balancers and proxies in front. Of a connection from one of them X-Forwarded-For is believed: read from its end, the first address in none of these networks is the client's, or else its first one. From anybody else the header means nothing. None: the client is who connects.
+	TrustedProxies []string `yaml:"trusted_proxies"`
 	// TLS makes the public API speak HTTPS.
 	TLS TLSConfig `yaml:"tls"`
 	// MaxRequestBody is the largest request body taken; a longer one is answered 413.
@@ -82,6 +84,11 @@ func (c Config) Validate() error {
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
 		bad("server.listen: must be host:port such as \":8080\", got %q", c.Listen)
+	}
+	for _, network := range c.TrustedProxies {
+		if _, err := parseNetwork(network); err != nil {
+			bad("server.trusted_proxies: each %w", err)
+		}
 	}
 	for _, s := range []struct {
 		option string

@@ -105,6 +105,8 @@ func (r *relay) interrupt(cause error) error {
 func (r *relay) interruption(cause error) (usage.EndReason, Failure) {
 	f := Failure{Type: typeServer, Code: "upstream_interrupted", Message: "the provider broke off its answer: what came so far is incomplete"}
 	switch why := context.Cause(r.s.ctx); {
+	case errors.Is(why, errKeyRevoked), errors.Is(cause, errKeyRevoked):
+		return usage.EndKeyRevoked, failureOf(errKeyRevoked)
 	case errors.Is(why, errShutdown):
 		f.Code, f.Message = "shutting_down", "the gateway is shutting down: what came so far is incomplete"
 		return usage.EndShutdown, f

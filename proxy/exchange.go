@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"io"
+	"net/netip"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -31,8 +32,10 @@ type exchange struct {
 	http11   bool
 	tail     string // what follows the path of the route: a model id, a query
 
+	from     netip.Addr // the client
 	key      *keys.Key
-	limit    ratelimit.Decision
+	watch    keys.Watch // over the key; one goroutine at a time asks it
+	limit    ratelimit.Answer
 	limited  bool        // limit holds figures
 	framed   bool        // the head is beyond doubt, and says where the body ends
 	reading  bool        // some of the request's body may have been read
@@ -101,10 +104,10 @@ func (x *exchange) send(ctx *fasthttp.RequestCtx, length int) {
 	x.status = ctx.Response.StatusCode()
 	header := &ctx.Response.Header
 	header.Set("X-Request-Id", x.id)
-	if x.limited && x.limit.Limit > 0 {
-		header.Set("X-Ratelimit-Limit-Requests", strconv.Itoa(x.limit.Limit))
-		header.Set("X-Ratelimit-Remaining-Requests", strconv.Itoa(x.limit.Remaining))
-		header.Set("X-Ratelimit-Reset-Requests", x.limit.Reset.Round(time.Millisecond).String())
+	if limit, _ := x.limit.Stricter(); x.limited && limit.Limit > 0 {
+		header.Set("X-Ratelimit-Limit-Requests", strconv.Itoa(limit.Limit))
+		header.Set("X-Ratelimit-Remaining-Requests", strconv.Itoa(limit.Remaining))
+		header.Set("X-Ratelimit-Reset-Requests", limit.Reset.Round(time.Millisecond).String())
 	}
 	if x.gateway.retiring.Load() {
 		ctx.SetConnectionClose() // the connection has no future here

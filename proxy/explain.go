@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 
 	"tollgate/keys"
 	"tollgate/proxy/scan"
+	"tollgate/ratelimit"
 	"tollgate/upstream"
 	"tollgate/usage"
 )
@@ -77,8 +79,25 @@ func (w *walk) authenticate() (string, error) {
 		return whose + " was revoked at " + k.RevokedAt.UTC().Format(time.RFC3339), keys.ErrRevoked
 	case keys.StateExpired:
 		return whose + " has expired at " + k.ExpiresAt.UTC().Format(time.RFC3339), keys.ErrExpired
+	case keys.StateDisabled:
+		return whose + " is disabled", keys.ErrDisabled
+	}
+	if len(k.CIDRs) > 0 {
+		// Where the request would come from is not known here.
+		whose += ", from these networks alone: " + joined(k.CIDRs)
 	}
 	return whose, nil
+}
+
+func joined(networks []netip.Prefix) string {
+	var text strings.Builder
+	for i, n := range networks {
+		if i > 0 {
+			text.WriteString(", ")
+		}
+		text.WriteString(n.String())
+	}
+	return text.String()
 }
 
 func (w *walk) read(body []byte) (string, error) {
@@ -142,18 +161,32 @@ func (w *walk) route() (string, error) {
 }
 
 func (w *walk) admit() (string, error) {
-	x := w.x
-	d := x.gateway.Limiter.Peek(x.key.ID, x.key.RequestsPerMinute)
+	a := w.x.gateway.Limiter.Peek(w.x.accounts())
+	w.limitLeft("requests_per_minute", a.Key)
+	w.limitLeft("tenant_requests_per_minute", a.Tenant)
+	d, ofTenant := a.Stricter()
+	if err := refusedBy(a); err != nil {
+		return "", err
+	}
 	if d.Limit == 0 {
 		return "no limit", nil
 	}
-	w.e.Limits = append(w.e.Limits, LimitLeft{
-		Name: "requests_per_minute", Limit: d.Limit, Remaining: d.Remaining, ResetMS: roundUp(d.Reset, time.Millisecond),
-	})
-	if !d.Allowed {
-		return "", &rateError{limit: d.Limit, retryAfter: d.RetryAfter}
+	whose := ""
+	if ofTenant {
+		whose = " to the tenant"
 	}
-	return fmt.Sprintf("%d of %d requests per minute are left", d.Remaining, d.Limit), nil
+	if d.Remaining > d.Limit { // of a burst
+		return fmt.Sprintf("%d requests are left%s, and %d per minute come back", d.Remaining, whose, d.Limit), nil
+	}
+	return fmt.Sprintf("%d of %d requests per minute are left%s", d.Remaining, d.Limit, whose), nil
+}
+
+func (w *walk) limitLeft(name string, d ratelimit.Decision) {
+	if d.Limit > 0 {
+		w.e.Limits = append(w.e.Limits, LimitLeft{
+			Name: name, Limit: d.Limit, Remaining: d.Remaining, ResetMS: roundUp(d.Reset, time.Millisecond),
+		})
+	}
 }
 
 func (w *walk) attempt() (string, error) {

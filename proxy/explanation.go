@@ -52,9 +52,9 @@ type RequestSummary struct {
 	Needs []string `json:"needs,omitempty"`
 }
 
-// LimitLeft is what is left of one of the key's limits.
+// LimitLeft is what is left of one of the key's limits, or of its tenant's.
 type LimitLeft struct {
-	// Name is requests_per_minute.
+	// Name is requests_per_minute or tenant_requests_per_minute.
 	Name      string `json:"name"`
 	Limit     int    `json:"limit"`
 	Remaining int    `json:"remaining"`

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -47,6 +46,7 @@ var (
 	errMissingKey       = errors.New("no API key was given: send \"Authorization: Bearer tg_...\"")
 	errModelNotFound    = errors.New("the model does not exist or this key may not use it")
 	errOldStream        = errors.New("a stream needs HTTP/1.1: send the request without \"stream\": true, or use HTTP/1.1")
+	errKeyRevoked       = errors.New("the API key was revoked: its open answers end here, and what came so far is incomplete")
 	errLedger           = errors.New("the usage of this answer could not be recorded, so it is withheld: try again shortly")
 	errHeadTooLarge     = errors.New("the request head is larger than this gateway accepts")
 	errReadTimeout      = errors.New("the request was not sent in time")
@@ -63,16 +63,6 @@ func (e *methodError) Error() string {
 	return "this path takes " + strings.ReplaceAll(e.allow, ", ", " and ") + " only"
 }
 
-// rateError is a refusal by the requests-per-minute limit.
-type rateError struct {
-	limit      int
-	retryAfter time.Duration
-}
-
-func (e *rateError) Error() string {
-	return fmt.Sprintf("rate limit reached: %d requests per minute; try again in %s", e.limit, e.retryAfter.Round(time.Millisecond))
-}
-
 // failureOf is the one table that turns an error into an HTTP answer.
 func failureOf(err error) Failure {
 	if f, ok := fixedFailure(err); ok {
@@ -83,6 +73,7 @@ func failureOf(err error) Failure {
 		scanError   *scan.Error
 		method      *methodError
 		rate        *rateError
+		address     *addressError
 		day         *dayError
 		unsupported *unsupportedError
 		unavailable *upstream.UnavailableError
@@ -96,6 +87,8 @@ func failureOf(err error) Failure {
 		return Failure{Status: 400, Type: typeInvalid, Code: scanError.Code, Param: scanError.Param, Message: scanError.Error()}
 	case errors.As(err, &method):
 		return Failure{Status: 405, Type: typeInvalid, Code: "method_not_allowed", Message: err.Error(), Allow: method.allow}
+	case errors.As(err, &address):
+		return Failure{Status: 403, Type: typeInvalid, Code: "address_not_allowed", Message: err.Error()}
 	case errors.As(err, &day):
 		return Failure{Status: 400, Type: typeInvalid, Code: "invalid_value", Param: day.param, Message: err.Error()}
 	case errors.As(err, &rate):
@@ -161,6 +154,7 @@ func fixedFailure(err error) (Failure, bool) {
 		{errMissingKey, 401, typeInvalid, "invalid_api_key", "", 0},
 		{errModelNotFound, 404, typeInvalid, "model_not_found", "model", 0},
 		{errOldStream, 400, typeInvalid, "unsupported_protocol", "", 0},
+		{errKeyRevoked, 401, typeInvalid, "key_revoked", "", 0},
 		{errLedger, 503, typeServer, "usage_not_recorded", "", time.Second},
 		{errSpending, 503, typeServer, "usage_unavailable", "", time.Second},
 		{errPanic, 500, typeServer, "internal_error", "", 0},
@@ -173,7 +167,7 @@ func fixedFailure(err error) (Failure, bool) {
 			}, true
 		}
 	}
-	// Unknown, revoked, expired and misspelt keys read the same: the difference
+	// Unknown, revoked, disabled, expired and misspelt keys read the same: the difference
 	// would tell a stranger which secrets once existed.
 	for _, bad := range [...]error{keys.ErrMalformed, keys.ErrUnknown, keys.ErrRevoked, keys.ErrDisabled, keys.ErrExpired} {
 		if errors.Is(err, bad) {

@@ -64,7 +64,8 @@ type Options struct {
 // Gateway is the life of every request. It is safe for concurrent use.
 type Gateway struct {
 	Options
-	plan atomic.Pointer[Plan] // the one in force; Options has the first
+	plan    atomic.Pointer[Plan] // the one in force; Options has the first
+	trusted networks             // of server.trusted_proxies
 
 	// running is the parent of every upstream request: it ends, with errShutdown
 	// as its cause, when the time for draining is over. It is never a fasthttp
@@ -91,7 +92,7 @@ type Gateway struct {
 
 // New returns a Gateway. Serve it through NewServer, end it with Close.
 func New(o Options) *Gateway {
-	g := &Gateway{Options: o}
+	g := &Gateway{Options: o, trusted: trustedNetworks(o.Config)}
 	g.Follow(o.Plan)
 	g.running, g.halt = context.WithCancelCause(context.Background())
 	g.staying, g.abandon = context.WithCancel(context.Background())
@@ -195,6 +196,7 @@ func (x *exchange) identify(ctx *fasthttp.RequestCtx) error {
 		return nil
 	}
 	err := x.accept(ctx)
+	x.from = x.gateway.clientAddress(x.conn, &ctx.Request.Header)
 	x.trace(ctx)
 	if err != nil {
 		return err

@@ -48,7 +48,7 @@ func benchmarkRequest(b *testing.B, body string, leg Leg) {
 		x.route, x.http11, x.framed = routeChat, true, true
 		key, err := g.Keys.Authenticate(context.Background(), []byte(secret), netip.Addr{})
 		must(b, err)
-		x.key = key
+		x.key, x.watch = key, g.Keys.Cuts().Watch(key.ID)
 		ctx.Request.Header.SetContentLength(len(body))
 		must(b, g.complete(&ctx, x))
 		if x.status != http.StatusOK {

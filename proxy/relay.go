@@ -25,6 +25,9 @@ type relay struct {
 
 // run relays until the stream ends, one way or another, and settles it.
 func (r *relay) run() error {
+	if r.x.severed() {
+		return r.sever()
+	}
 	if err := r.write(r.s.held); err != nil {
 		return r.clientGone()
 	}
@@ -54,6 +57,9 @@ func (r *relay) forwardEvents() (over bool, err error) {
 	heard := false
 	for e, ok := r.s.framer.Next(); ok; e, ok = r.s.framer.Next() {
 		heard = true
+		if !r.s.midEvent && r.x.severed() {
+			return true, r.sever()
+		}
 		verdict, _ := r.s.hear(e)
 		switch verdict {
 		case verdictForward:
@@ -144,7 +150,7 @@ func (r *relay) readOn() {
 			}
 			return
 		}
-		if r.s.meter.Bytes() > most {
+		if r.s.meter.Bytes() > most || r.x.severed() {
 			r.s.cancel(errClientGone)
 			return
 		}
@@ -154,8 +160,12 @@ func (r *relay) readOn() {
 }
 
 // beat implements heartbeat: a comment line, which every reader of event streams
-// skips, between two events.
+// skips, between two events. A key that was severed ends the silence instead.
 func (r *relay) beat() error {
+	if r.x.severed() {
+		r.s.cancel(errKeyRevoked)
+		return nil
+	}
 	if r.s.midEvent {
 		return nil
 	}

@@ -260,3 +260,5 @@ func (p *perEvent) Read(b []byte) (int, error) {
 type discardConn struct{ net.Conn }
 
 func (*discardConn) SetWriteDeadline(time.Time) error { return nil }
+
+func (*discardConn) RemoteAddr() net.Addr { return nil }

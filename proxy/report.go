@@ -27,9 +27,11 @@ func (x *exchange) trace(ctx *fasthttp.RequestCtx) {
 		Scheme:        "http",
 		Protocol:      "1.0",
 		ServerAddress: x.conn.LocalAddr().String(),
-		ClientAddress: x.conn.RemoteAddr().String(),
 		UserAgent:     string(request.UserAgent()),
 		Began:         x.accepted,
+	}
+	if x.from.IsValid() {
+		head.ClientAddress = x.from.String()
 	}
 	if x.conn.isTLS() {
 		head.Scheme = "https"

@@ -18,6 +18,7 @@ import (
 	"tollgate/upstream"
 
 	"github.com/google/go-cmp/cmp"
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
@@ -62,6 +63,15 @@ func (l *spanLog) check(t *testing.T) {
 			t.Errorf("the attempt %q did not end within its request", s.Name())
 		}
 	}
+}
+
+// has tells whether a span that ended has this attribute.
+func (l *spanLog) has(key attribute.Key, value string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.ContainsFunc(l.ended, func(s sdktrace.ReadOnlySpan) bool {
+		return slices.Contains(s.Attributes(), key.String(value))
+	})
 }
 
 // lines are the spans in the order of their beginning, with what tells them apart.

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"time"
 
+	"tollgate/ratelimit"
 	"tollgate/usage"
 
 	"github.com/valyala/fasthttp"
@@ -80,6 +81,8 @@ type ownKey struct {
 	Models    []string    `json:"models,omitempty"`
 	ExpiresAt *time.Time  `json:"expires_at"`
 	Requests  *ownRequest `json:"requests_per_minute"` // null: no limit
+	// OfTenant is what all keys of the tenant may use together; left out where there is no such limit.
+	OfTenant *ownRequest `json:"tenant_requests_per_minute,omitempty"`
 }
 
 type ownRequest struct {
@@ -114,10 +117,16 @@ func (x *exchange) showUsage(ctx *fasthttp.RequestCtx) error {
 	if !x.key.ExpiresAt.IsZero() {
 		answer.Key.ExpiresAt = &x.key.ExpiresAt
 	}
-	if x.limit.Limit > 0 {
-		answer.Key.Requests = &ownRequest{x.limit.Limit, x.limit.Remaining, x.limit.Reset.Round(time.Millisecond).String()}
-	}
+	answer.Key.Requests, answer.Key.OfTenant = ownRequests(x.limit.Key), ownRequests(x.limit.Tenant)
 	return x.replyJSON(ctx, answer)
+}
+
+// ownRequests is nil where there is no limit.
+func ownRequests(d ratelimit.Decision) *ownRequest {
+	if d.Limit == 0 {
+		return nil
+	}
+	return &ownRequest{d.Limit, d.Remaining, d.Reset.Round(time.Millisecond).String()}
 }
 
 func ownRows(rows []usage.Row) []ownRow {

@@ -172,7 +172,7 @@ func (s *serving) mayEndBare() bool {
 // outcomeOf classifies an error by why the attempt was cancelled, if it was.
 func (s *serving) outcomeOf(err error) upstream.Outcome {
 	switch cause := context.Cause(s.ctx); {
-	case errors.Is(cause, errShutdown):
+	case errors.Is(cause, errShutdown), errors.Is(cause, errKeyRevoked):
 		return upstream.OutcomeAbandoned
 	case errors.Is(cause, errClientGone), errors.Is(cause, errDrainOver):
 		return upstream.OutcomeClientGone

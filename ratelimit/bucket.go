@@ -7,49 +7,54 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// bucket is what one key may spend. Its shard's lock protects it, and every time
-// it is given was read under that lock: rate.Limiter refills twice for an
+// bucket is what one account may spend. Its shard's lock protects it, and every
+// time it is given was read under that lock: rate.Limiter refills twice for an
 // interval that it is led through backwards.
 type bucket struct {
-	tokens    *rate.Limiter
-	perMinute int
-	fullAt    time.Time // then it is as good as a new one, if nothing is taken before
+	tokens *rate.Limiter
+	rate   Rate      // with its Burst, never 0
+	fullAt time.Time // then it is as good as a new one, if nothing is taken before
 }
 
-func newBucket(perMinute int) *bucket {
-	return &bucket{tokens: rate.NewLimiter(perSecond(perMinute), perMinute), perMinute: perMinute}
+func newBucket(r Rate) *bucket {
+	return &bucket{tokens: rate.NewLimiter(r.perSecond(), r.Burst), rate: r}
 }
 
-// resize puts another limit into force. What is in the bucket stays, cut to the new
+// resize puts another rate into force. What is in the bucket stays, cut to the new
 // capacity: a raised limit gives no burst that was not earned, at the old rate until now.
-func (b *bucket) resize(now time.Time, perMinute int) {
-	if b.perMinute == perMinute {
+func (b *bucket) resize(now time.Time, r Rate) {
+	if b.rate == r {
 		return
 	}
-	b.tokens.SetLimitAt(now, perSecond(perMinute))
-	b.tokens.SetBurstAt(now, perMinute)
-	b.perMinute = perMinute
+	b.tokens.SetLimitAt(now, r.perSecond())
+	b.tokens.SetBurstAt(now, r.Burst)
+	b.rate = r
 }
 
-// take spends one request, or nothing when there is none.
-func (b *bucket) take(now time.Time) Decision {
-	return b.decision(now, b.tokens.AllowN(now, 1))
+// has tells whether a request may be taken now. It computes what AllowN does, to the
+// last bit: what has promised, take keeps.
+func (b *bucket) has(now time.Time) bool { return b.wait(1, now) <= 0 }
+
+// take spends the request that has promised.
+func (b *bucket) take(now time.Time) { b.tokens.AllowN(now, 1) }
+
+// allowed is the answer to a request that may pass, with the figures as they stand after it.
+func (b *bucket) allowed(now time.Time) Decision {
+	d := b.figures(now)
+	d.Allowed, d.Remaining = true, b.whole(now)
+	return d
 }
 
-// peek tells what take would meet.
-func (b *bucket) peek(now time.Time) Decision {
-	return b.decision(now, b.whole(now) >= 1)
+// refused is the answer to a request that may not.
+func (b *bucket) refused(now time.Time) Decision {
+	d := b.figures(now)
+	d.RetryAfter = max(b.untilHas(1, now), time.Millisecond)
+	return d
 }
 
-// decision is the answer, with the figures as they stand after it.
-func (b *bucket) decision(now time.Time, allowed bool) Decision {
-	d := Decision{Allowed: allowed, Limit: b.perMinute, Reset: b.untilHas(b.perMinute, now)}
+func (b *bucket) figures(now time.Time) Decision {
+	d := Decision{Limit: b.rate.PerMinute, Reset: b.untilHas(b.rate.Burst, now)}
 	b.fullAt = now.Add(d.Reset)
-	if allowed {
-		d.Remaining = b.whole(now)
-	} else {
-		d.RetryAfter = max(b.untilHas(1, now), time.Millisecond)
-	}
 	return d
 }
 
@@ -57,20 +62,32 @@ func (b *bucket) decision(now time.Time, allowed bool) Decision {
 // comes less than a nanosecond early; so does this, or the two would contradict
 // each other after every wait that is not a whole number of nanoseconds.
 func (b *bucket) whole(now time.Time) int {
-	perNanosecond := float64(perSecond(b.perMinute)) * time.Nanosecond.Seconds()
+	perNanosecond := float64(b.rate.perSecond()) * time.Nanosecond.Seconds()
 	return max(0, int(math.Floor(b.tokens.TokensAt(now)+perNanosecond)))
 }
 
 // untilHas is the time until so many requests are in the bucket, in whole milliseconds, rounded up.
 func (b *bucket) untilHas(requests int, now time.Time) time.Duration {
-	missing := float64(requests) - b.tokens.TokensAt(now)
-	wait := time.Duration(missing / float64(perSecond(b.perMinute)) * float64(time.Second))
+	wait := b.wait(requests, now)
 	if wait <= 0 {
 		return 0
+	}
+	if wait > math.MaxInt64-time.Millisecond {
+		return wait.Truncate(time.Millisecond)
 	}
 	return (wait + time.Millisecond - 1).Truncate(time.Millisecond)
 }
 
-func perSecond(perMinute int) rate.Limit {
-	return rate.Limit(float64(perMinute) / time.Minute.Seconds())
+// wait is the same to the nanosecond, and not positive where they are there.
+func (b *bucket) wait(requests int, now time.Time) time.Duration {
+	missing := float64(requests) - b.tokens.TokensAt(now)
+	nanoseconds := missing / float64(b.rate.perSecond()) * float64(time.Second)
+	if nanoseconds >= math.MaxInt64 {
+		return math.MaxInt64 // a bucket of 1e9 that is refilled once per minute
+	}
+	return time.Duration(nanoseconds)
+}
+
+func (r Rate) perSecond() rate.Limit {
+	return rate.Limit(float64(r.PerMinute) / time.Minute.Seconds())
 }

@@ -1,55 +1,84 @@
 package ratelimit
 
 import (
-	"hash/maphash"
-	"math/bits"
-	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// maxShards keeps the locks apart: more than any machine has cores that would meet on one.
-const maxShards = 64
+// Rate is a bucket of Burst requests, refilled evenly at PerMinute.
+type Rate struct {
+	// PerMinute is how many requests come back in a minute; 0 is no rate of one's own: a key has the default then, a
+	// tenant no limit.
+	PerMinute int
+	// Burst is how many requests may come at once; 0 means PerMinute.
+	Burst int
+}
 
-// Decision is the answer to one question, with the figures a client is told.
+// Account is who spends: a key, or a tenant over all its keys.
+type Account struct {
+	// ID tells it from the others of its kind: a key's id and a tenant's name may be the same and never meet.
+	ID string
+	// Rate is its own, as it is now. Another one than at the last call takes effect at once, without a fresh burst.
+	Rate Rate
+}
+
+// Decision is the answer of one bucket, with the figures a client is told.
 type Decision struct {
-	// Allowed tells whether the request may pass.
+	// Allowed tells whether the bucket has a request. Where it has, and another refuses, it keeps it.
 	Allowed bool
 	// Limit is the requests per minute in force; 0 means no limit, and the other figures are then zero.
 	Limit int
-	// Remaining is how many whole requests would pass at this moment, after this one.
+	// Remaining is how many whole requests would pass at this moment, after this one: more than Limit where the burst is.
 	Remaining int
-	// Reset is the time until the bucket is full again, in whole milliseconds, rounded up; at most a minute.
+	// Reset is the time until the bucket is full again, in whole milliseconds, rounded up: at most what the rate needs for
+	// the burst, a minute where there is none.
 	Reset time.Duration
 	// RetryAfter is the time until one request would pass, in whole milliseconds, rounded up; zero when Allowed.
 	RetryAfter time.Duration
 }
 
-// Limiter holds the buckets of the keys that spent something lately: at most
-// Config.MaxKeys. To make room it drops buckets that are full again, which loses
-// nothing: a key's bucket starts full. Only where all are in use does it drop the
-// one that would be full the soonest; that key may then spend once more what it
-// had spent, never more than its limit.
+// Answer is that of both buckets. A request passes when both have it.
+type Answer struct{ Key, Tenant Decision }
+
+// Allowed tells whether the request may pass.
+func (a Answer) Allowed() bool { return a.Key.Allowed && a.Tenant.Allowed }
+
+// Stricter returns what a client is told: of the buckets that refuse the one that does so for longer, else the
+// one with less left; and whether it is the tenant's. The key's where they are alike.
+func (a Answer) Stricter() (d Decision, ofTenant bool) {
+	switch {
+	case a.Key.RetryAfter != a.Tenant.RetryAfter:
+		ofTenant = a.Tenant.RetryAfter > a.Key.RetryAfter
+	case a.Tenant.Limit == 0:
+	case a.Key.Limit == 0:
+		ofTenant = true
+	default:
+		ofTenant = a.Tenant.Remaining < a.Key.Remaining
+	}
+	if ofTenant {
+		return a.Tenant, true
+	}
+	return a.Key, false
+}
+
+// Limiter holds the buckets of the keys and of the tenants that spent something
+// lately: at most Config.MaxKeys of each. To make room it drops buckets that are full
+// again, which loses nothing: a bucket starts full. Only where all are in use does
+// it drop the one that would be full the soonest; its owner may then spend once more
+// what it had spent, never more than its limit.
 type Limiter struct {
-	byDefault atomic.Int64
-	seed      maphash.Seed
-	shards    []shard
-	now       func() time.Time
+	byDefault     atomic.Int64
+	keys, tenants buckets
+	now           func() time.Time
 }
 
 // New returns a Limiter whose buckets are all full.
 func New(c Config) *Limiter {
-	maxKeys := c.MaxKeys
-	if maxKeys <= 0 {
-		maxKeys = defaultMaxKeys
+	most := c.MaxKeys
+	if most <= 0 {
+		most = defaultMaxKeys
 	}
-	// A power of two, so that the hash is masked, and never more shards than keys.
-	count := 1 << (bits.Len(uint(min(maxKeys, maxShards))) - 1)
-	l := &Limiter{seed: maphash.MakeSeed(), shards: make([]shard, count), now: time.Now}
-	for i := range l.shards {
-		l.shards[i].buckets = make(map[string]*bucket)
-		l.shards[i].most = maxKeys / count
-	}
+	l := &Limiter{keys: newBuckets(most), tenants: newBuckets(most), now: time.Now}
 	l.SetDefault(c.Default)
 	return l
 }
@@ -58,83 +87,37 @@ func New(c Config) *Limiter {
 // what is in them, so that a reload of the configuration gives nobody a fresh burst.
 func (l *Limiter) SetDefault(d Limits) { l.byDefault.Store(int64(d.RequestsPerMinute)) }
 
-// Take spends one request of the key's bucket, or nothing when it is refused.
-// perMinute is the key's own limit; 0 means the default. Another perMinute than at
-// the last call takes effect at once, without a fresh burst.
-func (l *Limiter) Take(id string, perMinute int) Decision {
-	limit := l.limit(perMinute)
-	if limit == 0 {
-		return Decision{Allowed: true}
-	}
-	s := l.shard(id)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := l.now()
-	b, known := s.buckets[id]
-	if !known {
-		s.makeRoom(now)
-		b = newBucket(limit)
-		s.buckets[id] = b
-	}
-	b.resize(now, limit)
-	return b.take(now)
-}
+// Take spends one request of both buckets, or nothing of either when it is refused.
+func (l *Limiter) Take(key, tenant Account) Answer { return l.ask(key, tenant, spend) }
 
 // Peek returns the figures at this moment and spends nothing: Allowed and
 // RetryAfter tell what a request would meet.
-func (l *Limiter) Peek(id string, perMinute int) Decision {
-	limit := l.limit(perMinute)
-	if limit == 0 {
-		return Decision{Allowed: true}
+func (l *Limiter) Peek(key, tenant Account) Answer { return l.ask(key, tenant, look) }
+
+// purpose is what a bucket is asked for.
+type purpose uint8
+
+const (
+	look purpose = iota
+	spend
+)
+
+// ask decides under the locks of both buckets, the key's first, and with one time that is read under both:
+// nobody can come between the question and the taking.
+func (l *Limiter) ask(key, tenant Account, p purpose) Answer {
+	if key.Rate.PerMinute <= 0 {
+		key.Rate = Rate{PerMinute: int(max(l.byDefault.Load(), 0))}
 	}
-	s := l.shard(id)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	b, known := s.buckets[id]
-	if !known {
-		return Decision{Allowed: true, Limit: limit, Remaining: limit}
-	}
+	k, t := l.keys.open(key, p), l.tenants.open(tenant, p)
+	defer k.close()
+	defer t.close()
 	now := l.now()
-	b.resize(now, limit)
-	return b.peek(now)
-}
-
-// limit is the requests per minute in force for a key; 0 means no limit.
-func (l *Limiter) limit(perMinute int) int {
-	if perMinute > 0 {
-		return perMinute
+	k.prepare(now)
+	t.prepare(now)
+	keyHas, tenantHas := k.has(now), t.has(now)
+	if p == spend && keyHas && tenantHas {
+		k.take(now)
+		t.take(now)
 	}
-	return int(max(l.byDefault.Load(), 0))
-}
-
-func (l *Limiter) shard(id string) *shard {
-	return &l.shards[maphash.String(l.seed, id)&uint64(len(l.shards)-1)]
-}
-
-// shard is a share of the buckets under one lock.
-type shard struct {
-	mu      sync.Mutex
-	buckets map[string]*bucket
-	most    int
-}
-
-// makeRoom drops every full bucket once the shard holds as many as it may, and the
-// one that would be full the soonest when none is. The walk is paid for by the
-// insertions that follow it, unless MaxKeys is smaller than the number of busy keys.
-func (s *shard) makeRoom(now time.Time) {
-	if len(s.buckets) < s.most {
-		return
-	}
-	var soonest string
-	var fullAt time.Time
-	for id, b := range s.buckets {
-		if !b.fullAt.After(now) {
-			delete(s.buckets, id)
-		} else if soonest == "" || b.fullAt.Before(fullAt) {
-			soonest, fullAt = id, b.fullAt
-		}
-	}
-	if len(s.buckets) >= s.most {
-		delete(s.buckets, soonest)
-	}
+	return Answer{Key: k.decision(now, keyHas), Tenant: t.decision(now, tenantHas)}
 }

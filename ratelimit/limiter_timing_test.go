@@ -15,11 +15,13 @@ func TestTakeDoesNotAllocate(t *testing.T) {
 			t.Errorf("%s: %v allocations, want 0", what, n)
 		}
 	}
-	f("allowed", func() { l.Take("many", 1_000_000) })
-	f("refused", func() { l.Take("few", 1) })
-	f("peek", func() { l.Peek("few", 1) })
-	f("unlimited", func() { l.Take("free", 0) })
-	f("changed limit", func() { l.Take("many", 1_000_000); l.Take("many", 999_999) })
+	f("allowed", func() { take(l, "many", 1_000_000) })
+	f("refused", func() { take(l, "few", 1) })
+	f("peek", func() { peek(l, "few", 1) })
+	tenant := Account{ID: "acme", Rate: Rate{PerMinute: 100, Burst: 7}}
+	f("with a tenant", func() { l.Take(Account{ID: "many", Rate: Rate{PerMinute: 1_000_000}}, tenant) })
+	f("unlimited", func() { take(l, "free", 0) })
+	f("changed limit", func() { take(l, "many", 1_000_000); take(l, "many", 999_999) })
 }
 
 func BenchmarkTake(b *testing.B) {
@@ -34,7 +36,7 @@ func BenchmarkTake(b *testing.B) {
 			b.ReportAllocs()
 			b.RunParallel(func(pb *testing.PB) {
 				for n := turn.Add(7919); pb.Next(); n++ {
-					l.Take(ids[n%uint64(keys)], 0)
+					take(l, ids[n%uint64(keys)], 0)
 				}
 			})
 		})
@@ -44,11 +46,11 @@ func BenchmarkTake(b *testing.B) {
 		ids := make([]string, 2*defaultMaxKeys)
 		for n := range ids {
 			ids[n] = fmt.Sprintf("key_%012d", n)
-			l.Take(ids[n], 0)
+			take(l, ids[n], 0)
 		}
 		b.ResetTimer()
 		for n := 0; b.Loop(); n++ {
-			l.Take(ids[n%len(ids)], 0)
+			take(l, ids[n%len(ids)], 0)
 		}
 	})
 }

@@ -1,0 +1,38 @@
+package proxy
+
+// A key that was revoked at once takes its streams with it: each ends at its next
+// event, or when its client would have been sent a keep-alive comment. A plain answer
+// comes to its end: it is paid for, and nothing of it has gone out before.
+
+// severed tells whether the answer is a stream that must end. It costs one atomic
+// load, and is asked by the goroutine that works on the request: by a heartbeat too,
+// since the goroutine waits for that.
+func (x *exchange) severed() bool { return x.record.Stream && x.watch.Severed() }
+
+// stays tells why nobody is to be asked any more for the request's sake; nil: go on.
+func (x *exchange) stays() error {
+	switch {
+	case x.gone():
+		return errClientGone
+	case x.severed():
+		return errKeyRevoked
+	}
+	return nil
+}
+
+// sever ends the upstream request in progress, if there is one: its attempt fails, and
+// is the last.
+func (x *exchange) sever() {
+	d := &x.departure
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.serving != nil {
+		d.serving.cancel(errKeyRevoked)
+	}
+}
+
+// sever ends the stream, at the end of an event.
+func (r *relay) sever() error {
+	r.s.cancel(errKeyRevoked)
+	return r.interrupt(errKeyRevoked)
+}
