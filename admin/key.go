@@ -144,6 +144,3 @@ func keyView(k *keys.Key, now time.Time) Key {
 	}
 	return view
 }
-
-// keyList is the former name of KeyPage.
-type keyList = KeyPage
