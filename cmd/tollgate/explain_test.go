@@ -208,11 +208,28 @@ func TestSecretsStayHere(t *testing.T) {
 	}
 	for _, text := range []string{secret, " " + secret, "Bearer " + secret, "\t'" + secret + "'", "tg_mistyped"} {
 		f("--key: this is a key's secret: name its id, as tollgate keys list shows it", "explain", "-f", path, "--key", text)
-		f("ID: this is a key's secret: name its id, as tollgate keys list shows it", "keys", "show", text)
-		f("ID: this is a key's secret: name its id, as tollgate keys list shows it", "keys", "revoke", text)
+		for _, command := range []string{"show", "revoke", "update", "rotate", "delete"} {
+			f("ID: this is a key's secret: name its id, as tollgate keys list shows it", "keys", command, text)
+		}
+		f("--key: this is a key's secret: name its id, as tollgate keys list shows it", "audit", "--key", text)
+		f("NAME: this is a key's secret: name the tenant, as tollgate keys list shows it", "tenants", "show", text)
 		f("ID: this holds a key's secret: name the request by the x-request-id of its answer", "request", text)
 	}
+	const stern = "this is a key's secret, which others on this machine can see in a command line: " +
+		"revoke that key, and name keys by their ids, as tollgate keys list shows them"
+	f("--tenant: "+stern, "keys", "list", "--tenant", secret)
+	f("--name: "+stern, "keys", "list", "--name", "my "+secret)
+	f("--name: "+stern, "keys", "create", "--tenant", "acme", "--name", secret)
+	f("--models: "+stern, "keys", "update", "key_Xy12Zab34Cde", "--models", "a,"+secret)
+	f("--last4: "+stern, "keys", "import", "--tenant", "acme", "--last4", secret)
+	f("--secret-sha256: "+stern, "keys", "import", "--tenant", "acme", "--secret-sha256", secret)
+	f("--by: "+stern, "audit", "--by", secret)
 	f("ID: name the request by the x-request-id of its answer", "request", "")
+	for _, name := range []string{"stg_frontend", "team tg_1"} {
+		if isSecret(name) {
+			t.Errorf("%s is no secret", name)
+		}
+	}
 	for _, id := range []string{"key_Xy12Zab34Cde", "tg_1", "0199-a"} {
 		if holdsSecret(id) {
 			t.Errorf("%s is no secret", id)
