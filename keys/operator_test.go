@@ -48,7 +48,7 @@ func TestUpdate(t *testing.T) {
 	wantIn(t, d, secret)
 
 	// An expired key can be changed, and brought back.
-	clock.at = want.ExpiresAt
+	clock.at = want.ExpiresAt.Add(time.Minute)
 	wantRefused(t, d, secret, ErrExpired)
 	if _, err := d.By("test").Update(t.Context(), key.ID, func(s *Spec) { s.Name = "late" }); err != nil {
 		t.Error(err)
