@@ -13,9 +13,9 @@ const defaultMaxKeys = 100_000
 
 // Config is the `limits` section of config.yaml: what a key may spend unless it says otherwise.
 type Config struct {
-	// Default holds the limits of every key that has none of its own.
+	// Default holds the limits of every key that has none of its own. A tenant has none unless an operator sets it.
 	Default Limits `yaml:"default"`
-	// MaxKeys bounds the keys whose buckets are held at once; 0 means 100000. Idle buckets are dropped first, which
+	// MaxKeys bounds the keys whose buckets are held at once, and as many tenants; 0 means 100000. Idle buckets are dropped first, which
 	// loses nothing. It should exceed the number of keys that are busy in the same minute.
 	MaxKeys int `yaml:"max_keys"`
 }
