@@ -1,9 +1,10 @@
 // Package keys answers one question: whose secret is this, and what may its
 // owner do?
 //
-// A Directory mints, hashes, finds and revokes the secrets of tenants; a Store
-// keeps the records. A secret is shown once and never stored: a dump of the store
-// holds digests and last-four characters only.
+// A Directory finds the key of a secret; in the hands of an Operator it issues, changes,
+// rotates, revokes and deletes keys, and remembers who did. A Store keeps the records. A
+// secret is shown once and never stored: a dump of the store, its audit included, holds
+// digests and last-four characters only.
 //
 // A replica on its own has a BoltStore: one file, all of it in memory as well,
 // never stale. The replicas of a fleet share a RedisStore, each behind a CachedStore:
