@@ -122,6 +122,12 @@ func TestNotes(t *testing.T) {
 	f(openFleet, "tollgate in llm, with as many replicas as are asked for elsewhere.", true)
 	f(openFleet, "for pod in $(kubectl -n llm get pods", true)
 	f("config: {models: {zz: null}}", `"model":"gemini-flash"`, true)
+	const proxies = "WARNING: config.server.trusted_proxies is empty"
+	f("ingress: {enabled: true}", proxies, true)
+	f("httpRoute: {enabled: true, parentRefs: [{name: gateway}]}", proxies, true)
+	f("{config: {server: null}, ingress: {enabled: true}}", proxies, true)
+	f("{config: {server: {trusted_proxies: [10.0.0.0/8]}}, ingress: {enabled: true}}", proxies, false)
+	f("", proxies, false)
 	f("", "WARNING: no provider has a key", true)
 	f("providerKeys: {values: {EVOLINK_API_KEY: k}}", "WARNING", false)
 	f("providerKeys: {existingSecret: s}", "WARNING", false)

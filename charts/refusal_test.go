@@ -14,7 +14,13 @@ func TestRefusals(t *testing.T) {
 		}
 	}
 	f("replicaCount: 3", "replicaCount: 3 replicas need a Redis, for the embedded store belongs to one process: set redis.addresses, or replicaCount to 1")
-	f("{replicaCount: 2, redis: {addresses: ['r:1']}}", "admin.token: 2 replicas need one token, for each would make its own: set admin.existingSecret (or admin.token)")
+	f("{replicaCount: 2, redis: {addresses: ['r:1']}}", "admin.token: 2 replicas need one token, for each would make its own: set admin.existingSecret (or admin.token), or name admin.operators")
+	f("admin: {operators: {names: [alice]}}", "admin.operators: existingSecret and names belong together")
+	f("admin: {operators: {existingSecret: s}}", "admin.operators: existingSecret and names belong together")
+	f("admin: {operators: {existingSecret: s, names: [admin]}}", "/admin/operators/names/0")
+	f("admin: {operators: {existingSecret: s, names: [Alice]}}", "/admin/operators/names/0")
+	f("admin: {operators: {existingSecret: s, names: [a, a]}}", "/admin/operators/names")
+	f("{admin: {operators: {existingSecret: s, names: [a]}}, config: {admin: {tokens: {a: '${A}'}}}}", "config.admin.tokens.a: the chart sets it, for admin.operators.names has a; drop one of the two")
 	f("replicaCount: null", "replicaCount: replicas of an open number need a Redis")
 	f("{replicaCount: null, redis: {addresses: ['r:1']}}", "admin.token: replicas of an open number need one token")
 	f("redis: {masterName: m}", "redis.addresses: must name a server where other options of redis are set")
@@ -61,6 +67,7 @@ func TestWhatIsNotRefused(t *testing.T) {
 	f("extraEnv: [{name: TOLLGATE_ADMIN_TOKEN, valueFrom: {secretKeyRef: {name: s, key: k}}}]")
 	f("extraEnvFrom: [{secretRef: {name: s}}]")
 	f("extraEnvFrom: [{secretRef: {name: s}}], redis: {addresses: ['[2001:db8::1]:6379', '${REDIS_ADDRESS}'], masterName: m, db: 3}")
+	f("admin: {operators: {existingSecret: s, names: [alice]}}")
 	f("admin: {existingSecret: s}, service: {type: NodePort, nodePort: 30080, externalTrafficPolicy: Local}")
 	f("admin: {existingSecret: s}, config: {store: {redis: {addresses: [], password: '${REDIS_PASSWORD}', db: 0}}}")
 }
@@ -110,6 +117,8 @@ func TestNoSecretInConfig(t *testing.T) {
 	}
 	f("{admin: {token: hush-hush-hush-hush}}", "config.admin.token: the chart sets it, and a ConfigMap is no place for a secret: use admin.existingSecret or admin.token")
 	f("{admin: {token: '${OTHER_TOKEN}'}}", "config.admin.token: the chart sets it")
+	f("{admin: {tokens: {alice: hush-hush-hush-hush}}}", `config.admin.tokens: an entry holds a token, and a ConfigMap is no place for a secret: use admin.operators, or write a reference such as "${ALICE_TOKEN}"`)
+	f("{admin: {tokens: {alice: '${ALICE_TOKEN:-hush}'}}}", "config.admin.tokens: an entry holds a token")
 	f("{keys: {pepper: hush-hush-hush-hush}}", "config.keys.pepper: the chart sets it, and a ConfigMap is no place for a secret: use pepper.existingSecret or pepper.value")
 	f(`{server: {tls: {cert: /run/tls.crt, key: "-----BEGIN PRIVATE KEY-----\nhush\n"}}}`, "config.server.tls.key: must be the absolute path of a file, written out")
 	f(`{server: {tls: {cert: /run/tls.crt, key: "/hush\nhush"}}}`, "config.server.tls.key: must be the absolute path of a file, written out")

@@ -148,6 +148,21 @@ func TestSecretsStayInTheSecret(t *testing.T) {
 	}
 }
 
+// TestOperators: each has a file of its token, and config.yaml names it.
+func TestOperators(t *testing.T) {
+	r := render(t, "admin: {operators: {existingSecret: people, names: [alice, ci.1]}}", "config: {admin: {tokens: {bob: '${BOB}'}}}", "extraEnv: [{name: BOB, value: b}]")
+	r.wantConfig("admin", `{listen: ':8081', token: '${TOLLGATE_ADMIN_TOKEN:-}',
+  tokens: {alice: '${file:/etc/tollgate-operators/alice}', bob: '${BOB}', ci.1: '${file:/etc/tollgate-operators/ci.1}'}}`)
+	r.want(statefulSet, container+".volumeMounts.2", "{name: operators, mountPath: /etc/tollgate-operators, readOnly: true}")
+	r.want(statefulSet, pod+".volumes.1", `
+name: operators
+secret: {secretName: people, items: [{key: alice, path: alice}, {key: ci.1, path: ci.1}]}`)
+
+	r = render(t, "config: {admin: {tokens: {}}}") // as the repository's config.yaml says
+	r.wantConfig("admin", "{listen: ':8081', token: '${TOLLGATE_ADMIN_TOKEN:-}'}")
+	r.want(statefulSet, container+".volumeMounts.2", "")
+}
+
 func TestSecretHoldsWhatTheValuesHold(t *testing.T) {
 	f := func(values, want string) {
 		t.Helper()

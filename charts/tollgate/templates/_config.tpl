@@ -12,6 +12,10 @@
 {{- end -}}
 {{- $_ = set $admin "listen" ":8081" -}}
 {{- $_ = set $config "admin" (set $admin "token" "${TOLLGATE_ADMIN_TOKEN:-}") -}}
+{{- if not $admin.tokens -}}{{- $_ = unset $admin "tokens" -}}{{- end -}}
+{{- range .Values.admin.operators.names -}}
+{{- $_ = set $admin "tokens" (set (default dict $admin.tokens) . (printf "${file:/etc/tollgate-operators/%s}" .)) -}}
+{{- end -}}
 {{- $_ = set $config "data_dir" "/data" -}}
 {{- if or .Values.pepper.value .Values.pepper.existingSecret -}}
 {{- $_ = set $config "keys" (set (default dict $config.keys) "pepper" "${TOLLGATE_PEPPER}") -}}

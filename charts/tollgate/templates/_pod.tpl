@@ -42,6 +42,15 @@ volumes:
         - {key: tls.crt, path: tls.crt}
         - {key: tls.key, path: tls.key}
   {{- end }}
+  {{- if .Values.admin.operators.names }}
+  - name: operators
+    secret:
+      secretName: {{ quote .Values.admin.operators.existingSecret }}
+      items:
+        {{- range .Values.admin.operators.names }}
+        - {key: {{ quote . }}, path: {{ quote . }}}
+        {{- end }}
+  {{- end }}
   {{- with .Values.extraVolumes }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
@@ -136,6 +145,11 @@ volumeMounts:
   # The whole volume, no subPath: that would never see a new certificate.
   - name: server-tls
     mountPath: /etc/tollgate-tls
+    readOnly: true
+  {{- end }}
+  {{- if .Values.admin.operators.names }}
+  - name: operators
+    mountPath: /etc/tollgate-operators
     readOnly: true
   {{- end }}
   {{- with .Values.extraVolumeMounts }}

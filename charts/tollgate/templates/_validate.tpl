@@ -27,8 +27,8 @@
 {{- if not .Values.redis.addresses -}}
 {{- fail (printf "replicaCount: %s need a Redis, for the embedded store belongs to one process: set redis.addresses, or replicaCount to 1" $replicas) -}}
 {{- end -}}
-{{- if not (or .Values.extraEnvFrom (hasKey (include "tollgate.variables" . | fromYaml) "TOLLGATE_ADMIN_TOKEN")) -}}
-{{- fail (printf "admin.token: %s need one token, for each would make its own: set admin.existingSecret (or admin.token)" $replicas) -}}
+{{- if not (or .Values.extraEnvFrom .Values.admin.operators.names (hasKey (include "tollgate.variables" . | fromYaml) "TOLLGATE_ADMIN_TOKEN")) -}}
+{{- fail (printf "admin.token: %s need one token, for each would make its own: set admin.existingSecret (or admin.token), or name admin.operators" $replicas) -}}
 {{- end -}}
 {{- end -}}
 {{- with .Values.podDisruptionBudget -}}
@@ -96,6 +96,10 @@
 {{- fail (printf "%s: is set beside the existingSecret %q; keep one of the two" .option .existingSecret) -}}
 {{- end -}}
 {{- end -}}
+{{- $operators := .Values.admin.operators -}}
+{{- if ne (empty $operators.existingSecret) (empty $operators.names) -}}
+{{- fail "admin.operators: existingSecret and names belong together: give the Secret and which of its keys are operators, or neither" -}}
+{{- end -}}
 {{- $keys := .Values.providerKeys -}}
 {{- if $keys.existingSecret -}}
 {{- range $name, $value := $keys.values -}}
@@ -137,6 +141,14 @@
 {{- $config := .Values.config -}}
 {{- if not (has (default dict $config.admin).token (list nil "" "${TOLLGATE_ADMIN_TOKEN}" "${TOLLGATE_ADMIN_TOKEN:-}")) -}}
 {{- fail "config.admin.token: the chart sets it, and a ConfigMap is no place for a secret: use admin.existingSecret or admin.token" -}}
+{{- end -}}
+{{- range $name, $token := (default dict $config.admin).tokens -}}
+{{- if has $name $.Values.admin.operators.names -}}
+{{- fail (printf "config.admin.tokens.%s: the chart sets it, for admin.operators.names has %s; drop one of the two" $name $name) -}}
+{{- end -}}
+{{- if not (regexMatch "^[$][{]([A-Za-z_][A-Za-z0-9_]*|file:/[^}]+)[}]$" (toString $token)) -}}
+{{- fail "config.admin.tokens: an entry holds a token, and a ConfigMap is no place for a secret: use admin.operators, or write a reference such as \"${ALICE_TOKEN}\"" -}}
+{{- end -}}
 {{- end -}}
 {{- if not (has (default dict $config.keys).pepper (list nil "" "${TOLLGATE_PEPPER}" "${TOLLGATE_PEPPER:-}")) -}}
 {{- fail "config.keys.pepper: the chart sets it, and a ConfigMap is no place for a secret: use pepper.existingSecret or pepper.value" -}}
