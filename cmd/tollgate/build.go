@@ -60,7 +60,7 @@ func (p *process) openKeys() error {
 	if p.redis, err = store.OpenRedis(p.config.Store.Redis, p.log); err != nil {
 		return err
 	}
-	p.cache = keys.NewCachedStore(keys.NewRedisStore(p.redis), p.config.Keys, p.log)
+	p.cache = keys.NewCachedStore(p.sharedKeys(), p.config.Keys, p.log)
 	p.keys = keys.New(p.cache, p.config.Keys)
 	p.warnOfLeftKeys(embedded)
 	if err := p.warnOfPepper(context.Background()); err != nil {
@@ -69,6 +69,15 @@ func (p *process) openKeys() error {
 		p.checks.Go(func() { p.warnOfPepperLater(p.running) })
 	}
 	return nil
+}
+
+// sharedKeys are the keys in the fleet's Redis. Where Sentinels watch a master, a change
+// outlives its fail-over only if a replica had it in time.
+func (p *process) sharedKeys() *keys.RedisStore {
+	if p.config.Store.Redis.MasterName != "" {
+		return keys.NewRedisStore(p.redis, keys.AwaitReplica())
+	}
+	return keys.NewRedisStore(p.redis)
 }
 
 // warnOfPepperLater repeats the check until it could be made.
@@ -172,10 +181,13 @@ func (p *process) observe() error {
 	if err := metrics.ObserveStoreUp(p.redis.Up); err != nil {
 		return err
 	}
+	if err := metrics.ObserveKeyFeedAge(p.cache.FeedAge); err != nil {
+		return err
+	}
 	return metrics.ObserveKeyLookups(func() map[string]uint64 {
 		s := p.cache.Stats()
 		return map[string]uint64{
-			"fresh": s.Fresh, "refreshed": s.Refreshed, "stale": s.Stale, "unknown": s.Unknown, "unavailable": s.Unavailable,
+			"fresh": s.Fresh, "refreshed": s.Refreshed, "stale": s.Stale, "unknown": s.Unknown, "screened": s.Screened, "unavailable": s.Unavailable,
 		}
 	})
 }
