@@ -104,6 +104,11 @@ func TestFailuresAreLoggedAndNotShown(t *testing.T) {
 	if got := w.Header().Get("Retry-After"); got != "1" {
 		t.Errorf("Retry-After %q", got)
 	}
+	h.ledger.err = errors.New("no record of tg_0123456789canary0123456789")
+	h.send("GET", "/admin/v1/requests/x", "")
+	if strings.Contains(h.log.String(), "canary012") {
+		t.Errorf("the log shows what looks like a secret:\n%s", h.log)
+	}
 	h.server.options.Upstreams = nil
 	h.want(h.send("GET", "/admin/v1/upstreams", ""), 500,
 		`{"error":{"message":"this failed inside the gateway: the log says why","type":"server_error","param":null,"code":"internal_error"}}`)
