@@ -123,6 +123,7 @@ func pages[T any](limit int, ask func(mark string, limit int) (items []T, next s
 				yield(none, err)
 				return
 			}
+			items = items[:min(len(items), size)]
 			for _, item := range items {
 				if !yield(item, nil) {
 					return

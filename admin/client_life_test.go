@@ -167,10 +167,10 @@ func TestClientFollowsPages(t *testing.T) {
 
 // TestPages follows marks until there are no more, until there is enough, and never for ever.
 func TestPages(t *testing.T) {
-	ask := func(mark string, limit int) ([]string, string, error) {
+	ask := func(mark string, _ int) ([]string, string, error) { // which gives more than it is asked for
 		switch mark {
 		case "":
-			return []string{"a", "b"}[:min(limit, 2)], "b", nil
+			return []string{"a", "b"}, "b", nil
 		case "b":
 			return []string{"c"}, "loop", nil
 		case "loop":
