@@ -160,6 +160,8 @@ func (s *BoltStore) remember(record Record) {
 	s.version = max(s.version, record.Key.Version)
 	if record.Key.Severed {
 		s.cuts.sever(record.Key.ID)
+	} else {
+		s.cuts.mend(record.Key.ID)
 	}
 }
 

@@ -305,6 +305,8 @@ func (s *CachedStore) heed(record Record, asked time.Duration) {
 	s.newest.Set(record.Key.ID, record)
 	if record.Key.Severed {
 		s.cuts.sever(record.Key.ID)
+	} else {
+		s.cuts.mend(record.Key.ID)
 	}
 	for _, secret := range record.Secrets {
 		s.feed.index.add(secret.Digest)

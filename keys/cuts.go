@@ -42,6 +42,13 @@ func (c *Cuts) sever(id string) {
 	c.generation.Add(1) // last: who sees the new generation finds the id
 }
 
+// mend says that the key with this id lives: it was issued anew long after it had been deleted.
+func (c *Cuts) mend(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.ids, id)
+}
+
 func (c *Cuts) has(id string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

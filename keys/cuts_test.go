@@ -99,3 +99,18 @@ func TestWatchDoesNotAllocate(t *testing.T) {
 		t.Errorf("%v allocations, want 0", n)
 	}
 }
+
+// An id that is issued anew, long after its key was deleted, is a key like any other.
+func TestMendedCut(t *testing.T) {
+	c := newCuts()
+	c.sever("key_1")
+	c.mend("key_1")
+	again := c.Watch("key_1")
+	if again.Severed() {
+		t.Error("severed, though it was issued anew")
+	}
+	c.sever("key_1")
+	if !again.Severed() {
+		t.Error("not severed")
+	}
+}

@@ -47,8 +47,8 @@ type question struct {
 // ask answers a look-up that the replica cannot answer by itself.
 func (s *CachedStore) ask(ctx context.Context, digest Digest, from netip.Addr) (Record, error) {
 	if !s.feed.index.has(digest) && !s.strangers.allow(from) {
-		if record, err, judged := s.screen(ctx, digest); judged {
-			return record, err
+		if err := s.screen(ctx, digest); err != nil {
+			return Record{}, err
 		}
 	}
 	q, seen, how := s.join(digest)
@@ -63,8 +63,8 @@ func (s *CachedStore) ask(ctx context.Context, digest Digest, from netip.Addr) (
 	case errors.Is(err, ErrNotFound):
 		return s.answer(nil, unknown)
 	case errors.Is(err, errBusy):
-		if record, err, judged := s.screen(ctx, digest); judged {
-			return record, err
+		if err := s.screen(ctx, digest); err != nil {
+			return Record{}, err
 		}
 		s.logRefusal()
 	case seen != nil && !errors.Is(err, ErrUnreadable):
@@ -75,20 +75,20 @@ func (s *CachedStore) ask(ctx context.Context, digest Digest, from netip.Addr) (
 }
 
 // screen judges a digest that nobody may ask about, by what the feed has told: exactly, once it has been heard of
-// after the look-up began. It is not judged where the feed knows the digest, or knows too little itself.
-func (s *CachedStore) screen(ctx context.Context, digest Digest) (record Record, err error, judged bool) {
+// after the look-up began. There is no error where the feed knows the digest, or knows too little itself.
+func (s *CachedStore) screen(ctx context.Context, digest Digest) error {
 	if !s.feed.index.ready() || s.feed.index.has(digest) {
-		return Record{}, nil, false
+		return nil
 	}
 	if !s.feed.await(ctx, time.Since(s.started), screenTime) {
 		s.counts[unavailable].Add(1)
-		return Record{}, asUnavailable(errSlow), true
+		return asUnavailable(errSlow)
 	}
 	if s.feed.index.has(digest) {
-		return Record{}, nil, false
+		return nil
 	}
 	s.counts[screened].Add(1)
-	return Record{}, ErrNotFound, true
+	return ErrNotFound
 }
 
 // refresh asks about a known key, and lets nobody wait for the answer.
