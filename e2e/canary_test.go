@@ -49,7 +49,7 @@ func TestCanaries(t *testing.T) {
 	stored := redis.Everything(t)
 	redis.Stop()
 	told.hear(f.bare(t).send(t.Context(), wish{secret: unknownSecret(), body: question("gemini-flash", promptCanary)}), &told.other)
-	told.operator(f.run(t, "keys", "create", "--tenant", "acme", "--name", "late"))
+	told.operator(f.run(t, "keys", "create", "--tenant", "acme", "--name", "late", "--wait", "0s"))
 	_, metrics := f.get(t, "/metrics")
 	arguments := f.arguments(t)
 	f.stop(t)

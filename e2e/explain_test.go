@@ -58,7 +58,7 @@ func newForesight(t *testing.T) *foresight {
 		"":        f.issue(t),
 		"narrow":  f.issue(t, "--models", "gemini-2.0-flash"),
 		"revoked": f.issue(t),
-		"expired": f.issue(t, "--expires", "10ms"),
+		"expired": f.issue(t, "--expires", "1s"),
 		"spent":   f.issue(t, "--requests-per-minute", "1"),
 	}}
 	f.operate(t, "keys", "revoke", c.keys["revoked"].ID)

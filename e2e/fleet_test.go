@@ -28,7 +28,7 @@ server:
   keepalive_comment: "${KEEPALIVE_COMMENT:-15s}"
   keepalive_before_first_token: "${KEEPALIVE_BEFORE_FIRST_TOKEN:-false}"
 admin:
-  listen: 127.0.0.1:0
+  listen: "${ADMIN:-127.0.0.1:0}"
 data_dir: "${DATA_DIR}"
 providers:
   starmagic:
@@ -74,8 +74,13 @@ telemetry:
 `
 
 // sharedStore is added to the configuration of a gateway whose environment names a REDIS.
-const sharedStore = `store: {redis: {addresses: ["${REDIS}"], password: "${REDIS_PASSWORD:-}"}}
+const sharedStore = `store: {redis: {addresses: [${REDIS}], master_name: "${REDIS_MASTER:-}", username: "${REDIS_USER:-}", password: "${REDIS_PASSWORD:-}"}}
 `
+
+// storeOf is the sharedStore of this environment, in which REDIS may be several addresses with commas between them.
+func storeOf(env environment) string {
+	return strings.Replace(sharedStore, "${REDIS}", `"`+strings.ReplaceAll(env["REDIS"], ",", `", "`)+`"`, 1)
+}
 
 // providerKey is the credential that all simulated providers demand. Its marks
 // look different where they are escaped.
@@ -135,9 +140,9 @@ func newFleetWith(t *testing.T, o simulator.Options, changes environment) *fleet
 // start starts the gateway.
 func (f *fleet) start(t *testing.T) {
 	t.Helper()
-	config := configuration
+	config := withReaders(configuration)
 	if f.env["REDIS"] != "" {
-		config += sharedStore
+		config += storeOf(f.env)
 	}
 	f.gateway = serve(t, config, f.env)
 	if f.env["TLS_CERT"] != "" {

@@ -37,14 +37,27 @@ type logLine struct {
 // traffic. At the end of the test it is stopped, unless it was before.
 func serve(t *testing.T, config string, env environment) *gateway {
 	t.Helper()
+	g := begin(t, config, env)
+	g.awaitServing(t)
+	return g
+}
+
+// begin starts a gateway and does not wait for it.
+func begin(t *testing.T, config string, env environment) *gateway {
+	t.Helper()
 	g := &gateway{process: launch(t, env, "serve", "-c", writeConfig(t, config)), dataDir: env["DATA_DIR"]}
+	t.Cleanup(func() { g.stop(t) })
+	return g
+}
+
+// awaitServing waits until the gateway takes traffic.
+func (g *gateway) awaitServing(t *testing.T) {
+	t.Helper()
 	line := g.logged(t, "the line that tells the addresses", func(l logLine) bool { return l.Message == "serving" })
 	g.url, g.admin = "http://"+line.Listen, "http://"+line.Admin
-	t.Cleanup(func() { g.stop(t) })
 	if status, body := g.get(t, "/readyz"); status != http.StatusOK {
 		t.Fatalf("/readyz answered %d %s", status, body)
 	}
-	return g
 }
 
 func writeConfig(t *testing.T, config string) string {
@@ -120,29 +133,35 @@ func (g *gateway) accessLine(t *testing.T, requestID string) logLine {
 	})
 }
 
-// get asks the operators' API, with the token that the gateway has made.
+// get asks the operators' API, with the token that the gateway has made, and waits where it is told that there were too many.
 func (g *gateway) get(t *testing.T, path string) (status int, body string) {
 	t.Helper()
 	token, err := os.ReadFile(filepath.Join(g.dataDir, "admin-token"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := http.NewRequestWithContext(within(t, patience), http.MethodGet, g.admin+path, nil)
-	if err != nil {
-		t.Fatal(err)
+	ctx := within(t, patience)
+	for {
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, g.admin+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
+		r.Close = true
+		response, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, err := io.ReadAll(response.Body)
+		response.Body.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if response.StatusCode != http.StatusTooManyRequests {
+			return response.StatusCode, string(raw)
+		}
+		time.Sleep(operatorsPause)
 	}
-	r.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
-	r.Close = true
-	response, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	raw, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return response.StatusCode, string(raw)
 }
 
 // run runs one of the operator's commands against this gateway, as on the

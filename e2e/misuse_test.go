@@ -146,7 +146,7 @@ func (f *fleet) misoperated(t *testing.T, told *told, secret, token string) {
 		{"--admin", "http://127.0.0.1:9/" + token},
 		{"--data-dir", t.TempDir()},
 	} {
-		p := launch(t, environment{"TOLLGATE_ADMIN_TOKEN": token + "x"}, append([]string{"keys", "list"}, flags...)...)
+		p := launch(t, environment{"TOLLGATE_ADMIN_TOKEN": token + "x"}, append([]string{"keys", "list", "--wait", "0s"}, flags...)...)
 		told.operator(p.exit(t, patience), p)
 	}
 }

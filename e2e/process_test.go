@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -31,11 +32,17 @@ const binaryVariable = "BINARY"
 // launch starts the binary. When the test ends, so does the process.
 func launch(t *testing.T, env environment, args ...string) *process {
 	t.Helper()
+	return launchOn(t, nil, env, args...)
+}
+
+// launchOn starts the binary with this standard input; nil: it has none.
+func launchOn(t *testing.T, stdin io.Reader, env environment, args ...string) *process {
+	t.Helper()
 	if err := noteSources(); err != nil {
 		t.Fatal(err)
 	}
 	p := &process{command: exec.Command(cmp.Or(env[binaryVariable], binary), args...), ended: make(chan struct{})}
-	p.command.Stdout, p.command.Stderr = &p.stdout, &p.stderr
+	p.command.Stdin, p.command.Stdout, p.command.Stderr = stdin, &p.stdout, &p.stderr
 	p.command.Dir = t.TempDir()
 	// The race detector would sleep for a second at every exit.
 	p.command.Env = []string{"PATH=" + os.Getenv("PATH"), "GORACE=atexit_sleep_ms=0", "TMPDIR=" + p.command.Dir}

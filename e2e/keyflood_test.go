@@ -1,0 +1,238 @@
+package e2e
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"tollgate/store/redistest"
+)
+
+// TestKeyFlood shows one replica a great many keys that do not exist, all from one
+// address: Redis hardly hears of them, the replica's memory does not grow, clients
+// with known keys notice nothing, and a valid key that the replica has never met is
+// let in from the very same address in the midst of it all. All refusals are the same.
+func TestKeyFlood(t *testing.T) {
+	alone(t)
+	keys, connections, pace := 20_000, 100, 2_500
+	if proving() {
+		keys, connections, pace = 1_000_000, 400, 6_000
+	}
+	three := newTrio(t, redistest.Start(t), measured(t, environment{}))
+	load := three.traffic(t, 3, 20*time.Millisecond)
+	mistyped := three.operators[0].create(t, `"name":"mistyped"`)
+	flood := &keyFlood{address: strings.TrimPrefix(three.replicas[1].url, "http://"), real: mistyped.Secret}
+	flood.run(t, 5*connections, connections, pace) // what a replica needs for many connections it needs once
+	calm := time.Now()
+	time.Sleep(max(time.Second, time.Duration(keys/100_000)*time.Second))
+	began := time.Now()
+	before, asked, ran := three.inUse(t), three.calls(t, "hget", "hmget", "hexists"), three.calls(t, "evalsha", "eval")
+
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		flood.run(t, keys, connections, pace)
+	}()
+	half := time.After(time.Duration(keys/pace) * time.Second / 2)
+	select {
+	case <-half:
+	case <-ended:
+		t.Error("the flood was over too soon")
+	}
+	for _, key := range three.strangers {
+		if r := three.enter(t, 1, key.Secret); r.status != 200 {
+			t.Errorf("a valid key that the replica has never met is answered %s in the flood", r)
+		}
+	}
+	young := three.operators[0].create(t, `"name":"young"`)
+	time.Sleep(500 * time.Millisecond)
+	if r := three.enter(t, 1, young.Secret); r.status != 200 {
+		t.Errorf("a new key is answered %s in the flood", r)
+	}
+	<-ended
+	over := time.Now()
+	asked, ran = three.calls(t, "hget", "hmget", "hexists")-asked, three.calls(t, "evalsha", "eval")-ran
+	after := three.inUse(t)
+	quiet, loud := load.between(calm, began), load.between(began, over)
+	flood.wrong.fail(t)
+	requests := load.end(t)
+	t.Logf("%d keys in %s: Redis looked into a hash %d times, and ran %d scripts; memory %s before, %s after; %d requests of known keys, p99 %s before and %s meanwhile",
+		keys, over.Sub(began).Round(time.Millisecond), asked, ran, before, after, requests, quiet.quantile(0.99), loud.quantile(0.99))
+	// A look-up of a key looks into a hash; the question what has changed does not while nothing has.
+	if asked*100 >= keys {
+		t.Errorf("%d keys that do not exist cost %d look-ups in Redis, want less than 1 %%", keys, asked)
+	}
+	if !proving() {
+		return
+	}
+	if grown := max(after.resident-before.resident, after.heap-before.heap); grown >= 20*mebibyte {
+		t.Errorf("the replica has grown from %s to %s, want less than 20 MiB", before, after)
+	}
+	if most := 2*quiet.quantile(0.99) + 5*time.Millisecond; loud.quantile(0.99) > most {
+		t.Errorf("known keys wait %s at the 99th percentile, want %s at most", loud.quantile(0.99), most)
+	}
+}
+
+// calls is how often Redis has run these commands, in scripts or not.
+func (three *trio) calls(t *testing.T, commands ...string) (calls int) {
+	t.Helper()
+	info, err := three.redis.Client(t).Info(t.Context(), "commandstats").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(info) {
+		command, figures, _ := strings.Cut(strings.TrimPrefix(line, "cmdstat_"), ":calls=")
+		if !slices.Contains(commands, command) {
+			continue
+		}
+		count, _, _ := strings.Cut(figures, ",")
+		n, err := strconv.Atoi(count)
+		if err != nil {
+			t.Errorf("%q: %v", line, err)
+		}
+		calls += n
+	}
+	return calls
+}
+
+// footprint is what the second replica has in memory, in bytes.
+type footprint struct{ resident, heap int64 }
+
+func (f footprint) String() string {
+	return fmt.Sprintf("%.1f MiB resident, %.1f MiB in the heap", float64(f.resident)/mebibyte, float64(f.heap)/mebibyte)
+}
+
+func (three *trio) inUse(t *testing.T) footprint {
+	t.Helper()
+	replica := three.replicas[1]
+	heap, err := strconv.ParseFloat(replica.scrape(t)["go_memstats_heap_inuse_bytes"], 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := replica.memory()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return footprint{m.resident, int64(heap)}
+}
+
+// keyFlood is somebody who tries keys.
+type keyFlood struct {
+	address, real string
+	wrong         complaints
+
+	mu      sync.Mutex
+	refusal []byte // what every one of them must be answered
+}
+
+// run tries so many keys, on so many connections, at about so many a second at most.
+func (f *keyFlood) run(t *testing.T, keys, connections, pace int) {
+	var trying sync.WaitGroup
+	ctx := t.Context()
+	for seed := range uint64(connections) {
+		trying.Go(func() {
+			conn, err := new(net.Dialer).DialContext(ctx, "tcp", f.address)
+			if err != nil {
+				f.wrong.add("%v", err)
+				return
+			}
+			defer conn.Close()
+			random, in := rand.New(rand.NewPCG(17+uint64(keys), seed)), bufio.NewReaderSize(conn, 1<<10)
+			each := time.Second * time.Duration(connections) / time.Duration(pace)
+			next := time.Now().Add(rand.N(each))
+			for tried := range keys / connections {
+				time.Sleep(time.Until(next))
+				next = next.Add(each)
+				if err := f.try(conn, in, f.invent(random)); err != nil {
+					f.wrong.add("after %d keys: %v", tried, err)
+					return
+				}
+			}
+		})
+	}
+	trying.Wait()
+}
+
+// try sends a request with this key, and looks at what it is answered.
+func (f *keyFlood) try(conn net.Conn, in *bufio.Reader, secret string) error {
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	if _, err := io.WriteString(conn, request("GET /v1/models HTTP/1.1", []string{bearer(secret)}, "")); err != nil {
+		return err
+	}
+	answer, err := readRefusal(in)
+	if err != nil {
+		return fmt.Errorf("the answer to %q: %w", secret, err)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.refusal == nil {
+		f.refusal = answer
+	}
+	if !bytes.Equal(answer, f.refusal) || !bytes.HasPrefix(answer, []byte("HTTP/1.1 401 ")) {
+		f.wrong.add("%q is answered\n%s\nand another key\n%s", secret, answer, f.refusal)
+	}
+	return nil
+}
+
+// readRefusal reads one answer, without the lines that are its own.
+func readRefusal(in *bufio.Reader) (answer []byte, err error) {
+	length := 0
+	for {
+		line, err := in.ReadBytes('\n')
+		if err != nil {
+			return nil, err
+		}
+		name, value, _ := strings.Cut(strings.TrimSpace(string(line)), ": ")
+		switch strings.ToLower(name) {
+		case "date", "x-request-id":
+			continue
+		case "content-length":
+			if length, err = strconv.Atoi(value); err != nil {
+				return nil, err
+			}
+		}
+		if answer = append(answer, line...); name == "" {
+			break
+		}
+	}
+	body := make([]byte, length)
+	_, err = io.ReadFull(in, body)
+	return append(answer, body...), err
+}
+
+// invent makes a key up, of some kind that somebody may try.
+func (f *keyFlood) invent(random *rand.Rand) string {
+	characters := func(n int) string {
+		text := make([]byte, n)
+		for i := range text {
+			text[i] = base62[random.IntN(len(base62))]
+		}
+		return string(text)
+	}
+	switch random.IntN(5) {
+	case 0: // noise
+		noise := make([]byte, 1+random.IntN(300))
+		for i := range noise {
+			noise[i] = '!' + byte(random.IntN('~'-'!'+1))
+		}
+		return string(noise)
+	case 1: // a slip of the finger
+		at := len("tg_") + random.IntN(len(f.real)-len("tg_"))
+		wrong := base62[(strings.IndexByte(base62, f.real[at])+1+random.IntN(61))%62]
+		return f.real[:at] + string(wrong) + f.real[at+1:]
+	case 2, 3: // somebody who knows the form
+		body := "tg_" + characters(32)
+		return body + checksum(body)
+	default: // another shop's
+		return "sk-" + characters(48)
+	}
+}
