@@ -218,6 +218,7 @@ func (s *CachedStore) distrust(version uint64) {
 	s.mu.Unlock()
 	s.asking.Go(func() { s.repair(s.lifetime, lost) })
 	s.suspect()
+	s.tenants.distrust()
 	s.feed.index.outdate()
 }
 

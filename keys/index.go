@@ -132,9 +132,7 @@ func (s *CachedStore) readIndex(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, tenant := range tenants {
-		s.tenants.heed(tenant)
-	}
+	s.tenants.replace(tenants)
 	s.feed.index.begin()
 	if err := s.shared.EachDigest(ctx, s.feed.index.take); err != nil {
 		return err

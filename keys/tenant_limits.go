@@ -22,18 +22,48 @@ func (l *tenantLimits) of(tenant string) Limits {
 // heed takes over what became of a tenant, unless something later is known. A deleted tenant
 // stays, without limits: what is told of it late must not bring them back.
 func (l *tenantLimits) heed(t Tenant) {
+	l.change(func(all map[string]Tenant) { place(all, t) })
+}
+
+// distrust makes whatever is told from now on count as later than what is known: the
+// shared store has lost its last changes. Until it is told, what is known holds.
+func (l *tenantLimits) distrust() {
+	l.change(func(all map[string]Tenant) {
+		for name, t := range all {
+			t.Version = 0
+			all[name] = t
+		}
+	})
+}
+
+// replace takes over all tenants that the shared store has: one that is not among them, and was not heard of since the
+// store was distrusted, has no limits any more.
+func (l *tenantLimits) replace(list []Tenant) {
+	l.change(func(all map[string]Tenant) {
+		maps.DeleteFunc(all, func(_ string, t Tenant) bool { return t.Version == 0 })
+		for _, t := range list {
+			place(all, t)
+		}
+	})
+}
+
+func (l *tenantLimits) change(edit func(all map[string]Tenant)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	all := map[string]Tenant{}
+	all := make(map[string]Tenant)
 	if now := l.tenants.Load(); now != nil {
-		if known, ok := (*now)[t.Name]; ok && known.Version >= t.Version {
-			return
-		}
 		all = maps.Clone(*now)
+	}
+	edit(all)
+	l.tenants.Store(&all)
+}
+
+func place(all map[string]Tenant, t Tenant) {
+	if known, ok := all[t.Name]; ok && known.Version > 0 && known.Version >= t.Version {
+		return
 	}
 	if t.Deleted {
 		t.Limits, t.Budget = Limits{}, Budget{}
 	}
 	all[t.Name] = t
-	l.tenants.Store(&all)
 }
