@@ -102,7 +102,7 @@ func (w *world) look(key int) {
 			l.number = record.Key.RequestsPerMinute
 		}
 		if err == nil && !record.Key.DeletedAt.IsZero() {
-			l.number, l.err = 0, ErrNotFound // to a Directory it is
+			l.number = 0 // what is left of a key is none
 		}
 		w.mu.Lock()
 		defer w.mu.Unlock()

@@ -24,6 +24,7 @@ type fakeShared struct {
 	version  uint64
 	changed  []Record      // by version, for the feed
 	moved    []Tenant      // likewise
+	tenants  []Tenant      // those there are, for a list
 	fed      bool          // whether there is a feed
 	news     chan struct{} // what Wake returns
 }
@@ -187,7 +188,11 @@ func (f *fakeShared) UpdateTenant(_ context.Context, name string, change func(Te
 	return edit.Tenant, err
 }
 
-func (f *fakeShared) Tenants(context.Context) ([]Tenant, error) { return nil, nil }
+func (f *fakeShared) Tenants(context.Context) ([]Tenant, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.tenants), f.down
+}
 
 func (f *fakeShared) Audit(context.Context, uint64, int) ([]Entry, error) { return nil, nil }
 

@@ -503,3 +503,37 @@ func TestIndexIsReadWhileKeysCome(t *testing.T) {
 		t.Error("ready, though it was outdated while it was read")
 	}
 }
+
+// After the store has lost changes of tenants, what it has left counts, and nobody is without limits in between.
+func TestFeedLosesTenants(t *testing.T) {
+	fed(t, "one goes back, one goes", func(t *testing.T, r replica) {
+		set := func(name string, limit int) {
+			t.Helper()
+			_, err := r.shared.UpdateTenant(t.Context(), name, func(Tenant) (TenantEdit, error) {
+				return TenantEdit{Tenant: Tenant{Name: name, Limits: Limits{RequestsPerMinute: limit}}}, nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.shared.tell()
+			time.Sleep(pollGap)
+			synctest.Wait()
+		}
+		set("acme", 60)
+		set("gone", 60)
+		r.shared.mu.Lock()
+		r.shared.version, r.shared.moved = 1000, nil
+		r.shared.tenants = []Tenant{{Name: "acme", Limits: Limits{RequestsPerMinute: 30}, Version: 999}}
+		r.shared.mu.Unlock()
+		r.shared.tell()
+		synctest.Wait()
+		if r.TenantLimits("gone").RequestsPerMinute == 0 && r.TenantLimits("acme").RequestsPerMinute == 60 {
+			t.Error("limits were dropped before others were read")
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if acme, gone := r.TenantLimits("acme"), r.TenantLimits("gone"); acme.RequestsPerMinute != 30 || gone != (Limits{}) {
+			t.Errorf("got %+v and %+v, want 30 a minute and none", acme, gone)
+		}
+	})
+}
