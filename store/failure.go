@@ -123,8 +123,9 @@ func cure(err error) string {
 		return "check store.redis.username and password"
 	case redis.IsPermissionError(err) && strings.Contains(text, clusterRight):
 		return "give the user of store.redis.username the right +cluster|slots"
-	case redis.IsPermissionError(err):
-		return "give the user of store.redis.username the right, such as +@connection, +eval and +evalsha"
+	case refusedRights(err):
+		return "give the user of store.redis.username the rights ~tollgate:* &tollgate:* " +
+			"+@connection +@hash +@sortedset +eval +evalsha +get +set +del +time +publish +subscribe +info, and +wait behind Sentinels"
 	case strings.HasPrefix(text, clusterDisabled):
 		return "give one address and no store.redis.cluster, or master_name where the addresses are Sentinels"
 	case redis.IsReadOnlyError(err):

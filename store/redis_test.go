@@ -158,7 +158,7 @@ func TestRedisSaysWhatIsWrong(t *testing.T) {
 	plain.Stop()
 	f(configOf(plain), "connect: connection refused; check that Redis runs")
 	narrow := redistest.Start(t, redistest.WithConfig("user narrow on >s3cret-right ~* +set +get"))
-	f(RedisConfig{Addresses: []string{narrow.Address()}, Username: "narrow", Password: "s3cret-right"}, "such as +@connection")
+	f(RedisConfig{Addresses: []string{narrow.Address()}, Username: "narrow", Password: "s3cret-right"}, "the rights ~tollgate:*")
 
 	cluster := redistest.StartCluster(t, redistest.WithConfig("user narrow on >s3cret-right ~* +@all -cluster"))
 	f(RedisConfig{Addresses: cluster.Addresses(), Username: "narrow", Password: "s3cret-right"}, "the right +cluster|slots")
@@ -185,10 +185,13 @@ func TestRedisWarnsOfWhatWillGoWrong(t *testing.T) {
 		s := redistest.Start(t, redistest.WithConfig("user narrow on >p "+rights))
 		return RedisConfig{Addresses: []string{s.Address()}, Username: "narrow", Password: "p"}
 	}
-	const scripts = "redis does not let its user run scripts"
-	f(narrow("~tollgate:* +@connection +del +eval"), scripts)
-	f(narrow("~tollgate:* +@connection +del +evalsha"), scripts)
-	f(narrow("~other:* +@connection +del +eval +evalsha"), scripts)
+	const rights = "redis does not let its user do what API keys need"
+	const all = "+@connection +@hash +@sortedset +eval +evalsha +get +set +del +time"
+	f(narrow("~tollgate:* "+all+" -eval"), rights)
+	f(narrow("~tollgate:* "+all+" -evalsha"), rights)
+	f(narrow("~tollgate:* "+all+" -@sortedset"), rights)
+	f(narrow("~tollgate:* "+all+" -time"), rights)
+	f(narrow("~other:* "+all), rights)
 	f(configOf(redistest.StartCluster(t).Nodes[0]), "redis is a node of a Cluster")
 }
 

@@ -34,12 +34,13 @@ func TestRightsOfAnACLUser(t *testing.T) {
 		}
 	}
 	with := func(rights string) []redistest.Option {
-		return []redistest.Option{redistest.WithAppendOnly(), redistest.WithConfig("user narrow on >p ~tollgate:* " + rights)}
+		return []redistest.Option{redistest.WithAppendOnly(), redistest.WithConfig("user narrow on >p ~tollgate:* &tollgate:* " + rights)}
 	}
-	const commands = " +hget +hset +hexists +hscan +eval +evalsha +del +info"
+	const commands = " +hget +hset +hdel +hlen +hscan +zadd +zcard +zcount +zrem +zrangebyscore +zrevrangebyscore +zremrangebyrank" +
+		" +eval +evalsha +get +set +del +time +publish +subscribe +info"
 	f([]*redistest.Server{redistest.Start(t, with("+client|setname +client|id"+commands)...)})
 	f(redistest.StartCluster(t, with("+client|setname +client|id +cluster|slots +command"+commands)...).Nodes)
-	const groups = "+@connection +@hash +eval +evalsha +del +info"
+	const groups = "+@connection +@hash +@sortedset +eval +evalsha +get +set +del +time +publish +subscribe +info"
 	f([]*redistest.Server{redistest.Start(t, with(groups)...)})
 	f(redistest.StartCluster(t, with(groups+" +cluster|slots")...).Nodes)
 }
@@ -50,7 +51,7 @@ func askAsKeysDo(r *Redis) error {
 	defer cancel()
 	const hash = "tollgate:{keys}:records"
 	script := redis.NewScript(strings.Join([]string{
-		`redis.call('HEXISTS', KEYS[1], 'id')`,
+		`redis.call('HLEN', KEYS[1])`,
 		`redis.call('HSET', KEYS[1], 'id', 'document')`,
 		`return redis.call('HGET', KEYS[1], 'id')`,
 	}, "\n"))
