@@ -221,7 +221,7 @@ func TestApplyStopsInTheMiddle(t *testing.T) {
 	secrets := filepath.Join(t.TempDir(), "secrets.jsonl")
 	apply := func() outcome { return d.run(file, "keys", "apply", "-f", "-", "--secrets", secrets, "--wait", "0s") }
 	stop := func(at string, how func(w http.ResponseWriter, r *http.Request, api http.Handler)) {
-		d.between = func(w http.ResponseWriter, r *http.Request, api http.Handler) {
+		d.intercept(func(w http.ResponseWriter, r *http.Request, api http.Handler) {
 			body := new(bytes.Buffer)
 			_, _ = body.ReadFrom(r.Body)
 			if r.Body = http.NoBody; body.Len() > 0 {
@@ -232,7 +232,7 @@ func TestApplyStopsInTheMiddle(t *testing.T) {
 				return
 			}
 			api.ServeHTTP(w, r)
-		}
+		})
 	}
 	stop("b", func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
 		w.WriteHeader(http.StatusConflict)
@@ -263,7 +263,7 @@ not done  key.create  acme    c     -                 -
 	if got := apply(); got.code != exitFailed {
 		t.Errorf("%+v", got)
 	}
-	d.between = nil
+	d.intercept(nil)
 	if got := apply(); got.code != exitDone || len(d.all()) != 3 {
 		t.Errorf("%d keys: %+v", len(d.all()), got)
 	}

@@ -27,7 +27,7 @@ type desk struct {
 	handler   http.Handler
 	mu        sync.Mutex
 	requests  []string // method, path and body of each
-	// between may answer in the API's place, or after it; nil: the API answers.
+	// between may answer in the API's place, or after it; see intercept.
 	between func(w http.ResponseWriter, r *http.Request, api http.Handler)
 }
 
@@ -61,11 +61,28 @@ func (d *desk) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d.mu.Lock()
 	d.requests = append(d.requests, r.Method+" "+r.URL.String()+" "+string(body))
 	d.mu.Unlock()
-	if d.between != nil {
-		d.between(w, r, d.handler)
+	d.mu.Lock()
+	between := d.between
+	d.mu.Unlock()
+	if between != nil {
+		between(w, r, d.handler)
 		return
 	}
 	d.handler.ServeHTTP(w, r)
+}
+
+// intercept puts between into the API's place; nil: the API answers.
+func (d *desk) intercept(between func(w http.ResponseWriter, r *http.Request, api http.Handler)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.between = between
+}
+
+// last is the latest request.
+func (d *desk) last() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.requests[len(d.requests)-1]
 }
 
 // changes are the requests since the last call that were no look.

@@ -19,14 +19,14 @@ func TestSecretsAreShownOnce(t *testing.T) {
 	const imported = "sk-canary-0123456789"
 	complaints := d.run(imported, "keys", "import", "--tenant", "acme", "--name", "legacy", "--secret-stdin").stderr
 	const file = "keys: [{tenant: acme, name: new}, {tenant: acme, name: broken, burst: 5, requests_per_minute: 5}]"
-	d.between = func(w http.ResponseWriter, r *http.Request, api http.Handler) {
-		if r.ContentLength > 0 && r.Method == http.MethodPost && strings.Contains(d.requests[len(d.requests)-1], "broken") {
+	d.intercept(func(w http.ResponseWriter, r *http.Request, api http.Handler) {
+		if r.ContentLength > 0 && r.Method == http.MethodPost && strings.Contains(d.last(), "broken") {
 			panic(http.ErrAbortHandler)
 		}
 		api.ServeHTTP(w, r)
-	}
+	})
 	applied := d.run(file, "keys", "apply", "-f", "-", "--secrets", kept, "--wait", "1s")
-	d.between = nil
+	d.intercept(nil)
 	complaints += applied.stderr + applied.stdout
 	complaints += d.run("", "keys", "rotate", "key_000000000000").stderr
 	complaints += d.run("", "keys", "list", "-o", "json").stdout + d.run("", "keys", "show", id).stdout + d.run("", "audit", "-o", "json").stdout

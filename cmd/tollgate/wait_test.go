@@ -59,7 +59,7 @@ func TestWaitsForTheGateway(t *testing.T) {
 func TestWaitsForTheStore(t *testing.T) {
 	d := newDesk(t)
 	tries := 0
-	d.between = func(w http.ResponseWriter, r *http.Request, api http.Handler) {
+	d.intercept(func(w http.ResponseWriter, r *http.Request, api http.Handler) {
 		if tries++; tries <= 1 {
 			w.Header().Set("Retry-After", "1")
 			w.WriteHeader(http.StatusServiceUnavailable)
@@ -67,7 +67,7 @@ func TestWaitsForTheStore(t *testing.T) {
 			return
 		}
 		api.ServeHTTP(w, r)
-	}
+	})
 	got := d.run("", "keys", "create", "--tenant", "acme", "--name", "ci", "--expires", "1h")
 	if got.code != exitDone || got.stderr != "tollgate: waiting up to 30s: the key store cannot do this at the moment: the log says why\n" || len(d.all()) != 1 {
 		t.Errorf("%+v", got)
@@ -84,14 +84,14 @@ func TestWaitsForTheStore(t *testing.T) {
 func TestAnswerLost(t *testing.T) {
 	d := newDesk(t)
 	lose := 0
-	d.between = func(w http.ResponseWriter, r *http.Request, api http.Handler) {
+	d.intercept(func(w http.ResponseWriter, r *http.Request, api http.Handler) {
 		if lose--; lose < 0 {
 			api.ServeHTTP(w, r)
 			return
 		}
 		api.ServeHTTP(httptest.NewRecorder(), r)
 		panic(http.ErrAbortHandler)
-	}
+	})
 	lose = 1
 	got := d.run("", "keys", "create", "--tenant", "acme", "--name", "ci", "--expires", "1h")
 	if len(d.all()) != 1 {
