@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/netip"
-	"slices"
-	"strconv"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -20,10 +17,6 @@ const (
 	replicaTime = 60 * time.Millisecond
 	// swapTries bounds how often Update is overtaken. Of several callers one always wins, so it takes more than so many at once to fail.
 	swapTries = 32
-	// listChunk is about how many documents one answer holds: some 300 KB, which keeps nobody else waiting for long.
-	listChunk = 500
-	// changesChunk is how many changes one answer holds.
-	changesChunk = 200
 )
 
 // RedisStore keeps the records in the Redis of a fleet: a single server, one
@@ -130,130 +123,6 @@ func (s *RedisStore) Update(ctx context.Context, id string, change func(Record) 
 	return Record{}, fmt.Errorf("%w: key %q was changed by others %d times meanwhile; try again", ErrUnavailable, id, swapTries)
 }
 
-// List implements Registry. What is inserted while it runs may be missing.
-func (s *RedisStore) List(ctx context.Context) ([]Record, error) {
-	found, failed := make(map[string]Record), make(map[string]error) // a scan may meet a field twice
-	err := s.scan(ctx, redisRecords, func(id, value string) {
-		if record, err := fromRedis(id, value); err != nil {
-			failed[id] = err
-		} else if record.Key.DeletedAt.IsZero() {
-			found[id] = record
-		}
-	})
-	if err != nil {
-		return nil, redisFailure(ctx, "list the keys", err)
-	}
-	all := slices.AppendSeq(make([]Record, 0, len(found)), maps.Values(found))
-	sortByAge(all)
-	return all, joined(failed)
-}
-
-// joined is one error of all, in the order of their names.
-func joined(failed map[string]error) error {
-	var all []error
-	for _, name := range slices.Sorted(maps.Keys(failed)) {
-		all = append(all, failed[name])
-	}
-	return errors.Join(all...)
-}
-
-// scan hands all fields of a hash to take, some of them twice.
-func (s *RedisStore) scan(ctx context.Context, hash string, take func(field, value string)) error {
-	for cursor := uint64(0); ; {
-		chunk, next, err := s.client.HScan(ctx, hash, cursor, "", listChunk).Result()
-		if err != nil {
-			return err
-		}
-		for pair := range slices.Chunk(chunk, 2) {
-			take(pair[0], pair[1])
-		}
-		if cursor = next; cursor == 0 {
-			return nil
-		}
-	}
-}
-
-// Tenant implements TenantRegistry.
-func (s *RedisStore) Tenant(ctx context.Context, name string) (Tenant, error) {
-	tenant, _, err := s.tenant(ctx, name)
-	return tenant, err
-}
-
-// tenant also returns the value as it is stored, for a compare-and-set.
-func (s *RedisStore) tenant(ctx context.Context, name string) (t Tenant, value string, err error) {
-	value, err = s.client.HGet(ctx, redisTenants, name).Result()
-	if nothingThere(err) {
-		return Tenant{}, "", ErrNotFound
-	}
-	if err != nil {
-		return Tenant{}, "", redisFailure(ctx, "look a tenant up", err)
-	}
-	t, err = tenantFromRedis(name, value)
-	return t, value, err
-}
-
-// Tenants implements TenantRegistry. What is set while it runs may be missing.
-func (s *RedisStore) Tenants(ctx context.Context) ([]Tenant, error) {
-	found, failed := make(map[string]Tenant), make(map[string]error)
-	err := s.scan(ctx, redisTenants, func(name, value string) {
-		if tenant, err := tenantFromRedis(name, value); err != nil {
-			failed[name] = err
-		} else {
-			found[name] = tenant
-		}
-	})
-	if err != nil {
-		return nil, redisFailure(ctx, "list the tenants", err)
-	}
-	all := slices.AppendSeq(make([]Tenant, 0, len(found)), maps.Values(found))
-	sortByName(all)
-	return all, joined(failed)
-}
-
-// UpdateTenant implements TenantRegistry.
-func (s *RedisStore) UpdateTenant(ctx context.Context, name string, change func(Tenant) (TenantEdit, error)) (Tenant, error) {
-	for range swapTries {
-		before, old, err := s.tenant(ctx, name)
-		if errors.Is(err, ErrNotFound) {
-			before = Tenant{Name: name}
-		} else if err != nil {
-			return Tenant{}, err
-		}
-		edit, err := change(before)
-		switch {
-		case errors.Is(err, errUnchanged):
-			return before, nil
-		case err != nil:
-			return Tenant{}, err
-		}
-		edit.Tenant.Name = name
-		after, err := s.writeTenant(ctx, old, edit)
-		if !errors.Is(err, errOvertaken) {
-			return after, err
-		}
-	}
-	return Tenant{}, fmt.Errorf("%w: tenant %q was changed by others %d times meanwhile; try again", ErrUnavailable, name, swapTries)
-}
-
-// Audit implements Auditor.
-func (s *RedisStore) Audit(ctx context.Context, before uint64, limit int) ([]Entry, error) {
-	highest := "+inf"
-	if before > 0 {
-		highest = "(" + strconv.FormatUint(before, 10)
-	}
-	lines, err := s.client.ZRevRangeByScore(ctx, redisAudit, &redis.ZRangeBy{Min: "-inf", Max: highest, Count: int64(limit)}).Result()
-	if err != nil {
-		return nil, redisFailure(ctx, "read the audit", err)
-	}
-	entries := make([]Entry, len(lines))
-	for i, line := range lines {
-		if entries[i], err = readEntry([]byte(line)); err != nil {
-			return nil, fmt.Errorf("%w: %w: %w", ErrUnavailable, ErrUnreadable, err)
-		}
-	}
-	return entries, nil
-}
-
 // byID also returns the value as it is stored, for a compare-and-set.
 func (s *RedisStore) byID(ctx context.Context, id string) (record Record, value string, err error) {
 	value, err = s.client.HGet(ctx, redisRecords, id).Result()
@@ -277,14 +146,6 @@ func fromRedis(id, value string) (Record, error) {
 
 func unreadable(id string, err error) error {
 	return fmt.Errorf("%w: %w: key %q: %w", ErrUnavailable, ErrUnreadable, id, err)
-}
-
-func tenantFromRedis(name, value string) (Tenant, error) {
-	tenant, err := readTenant(name, []byte(value))
-	if err != nil {
-		return Tenant{}, fmt.Errorf("%w: %w: tenant %q: %w", ErrUnavailable, ErrUnreadable, name, err)
-	}
-	return tenant, nil
 }
 
 // nothingThere tells Redis' own answer from an outage: behind Sentinels a failed

@@ -2,7 +2,6 @@ package keys
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,6 +9,9 @@ import (
 	"strings"
 	"time"
 )
+
+// changesChunk is how many changes one answer holds.
+const changesChunk = 200
 
 // Changes implements Feed in one round trip.
 func (s *RedisStore) Changes(ctx context.Context, since uint64) (Changes, error) {
@@ -102,23 +104,4 @@ func (s *RedisStore) listen(ctx context.Context, wake chan<- struct{}) {
 		default:
 		}
 	}
-}
-
-// EachDigest implements Feed. What take is given is overwritten later.
-func (s *RedisStore) EachDigest(ctx context.Context, take func([]Digest)) error {
-	digests := make([]Digest, 0, listChunk)
-	err := s.scan(ctx, redisDigests, func(text, _ string) {
-		if raw, err := base64.RawURLEncoding.DecodeString(text); err == nil && len(raw) == len(Digest{}) {
-			digests = append(digests, Digest(raw))
-		}
-		if len(digests) == listChunk {
-			take(digests)
-			digests = digests[:0]
-		}
-	})
-	if err != nil {
-		return redisFailure(ctx, "list the digests", err)
-	}
-	take(digests)
-	return nil
 }
