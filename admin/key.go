@@ -92,6 +92,9 @@ type NewKey struct {
 	SHA256 string `json:"secret_sha256,omitempty"`
 	// Last4 are the last characters of that secret, up to four, for a person to recognise it by.
 	Last4 string `json:"last4,omitempty"`
+	// Minted says that the caller made that secret just now, in Tollgate's own form (see keys.NewSecret): the audit then has
+	// a key that was created, not imported. It must come with SHA256 and all of Last4.
+	Minted bool `json:"minted,omitempty"`
 }
 
 // KeyPatch changes the fields of a key that it has; nil leaves one as it is. A list is

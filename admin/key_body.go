@@ -25,6 +25,7 @@ func (k *NewKey) fields() []field {
 		{"disabled", &k.Disabled, wantBool},
 		{"secret_sha256", &k.SHA256, wantText},
 		{"last4", &k.Last4, wantText},
+		{"minted", &k.Minted, wantBool},
 	}
 }
 

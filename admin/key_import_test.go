@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"tollgate/keys"
 )
 
 // foreign is a secret that somebody else has made.
@@ -36,11 +38,25 @@ func TestImport(t *testing.T) {
 	upper := strings.Replace(body, hashOf(foreign), strings.ToUpper(hashOf(foreign)), 1)
 	h.want(h.send("POST", "/admin/v1/keys", upper), 200, imported)
 	h.want(h.send("POST", "/admin/v1/keys", strings.Replace(body, `"old"`, `"new"`, 1)), 409,
-		refused("key exists already: ID has this secret, and other settings: update it to change them", "secret_sha256", "key_exists"))
+		refused("key exists already: ID has this secret, and differs in name: update it, or repeat the import as it was", "secret_sha256", "key_exists"))
+	h.want(h.send("POST", "/admin/v1/keys", strings.Replace(body, `"wxyz"`, `"wxy"`, 1)), 409,
+		refused("key exists already: ID has this secret, and differs in last4: update it, or repeat the import as it was", "secret_sha256", "key_exists"))
 	h.want(h.send("GET", "/admin/v1/keys", ""), 200, `{"keys":[`+imported+`]}`)
 	if w := h.send("GET", "/admin/v1/audit", ""); strings.Count(w.Body.String(), `"version"`) != 1 {
 		t.Errorf("what changed nothing is in the audit: %s", w.Body)
 	}
+
+	// Whether it was issued is not a matter of clocks.
+	h.server.now = func() time.Time { return time.Now().Add(time.Hour) }
+	ahead := strings.ReplaceAll(strings.Replace(body, hashOf(foreign), hashOf(foreign+"3"), 1), `"old"`, `"ahead"`)
+	if w := h.send("POST", "/admin/v1/keys", ahead); w.Code != 201 {
+		t.Errorf("a new import is answered %d %s", w.Code, w.Body)
+	}
+	h.server.now = func() time.Time { return time.Now().Add(-time.Hour) }
+	if w := h.send("POST", "/admin/v1/keys", ahead); w.Code != 200 {
+		t.Errorf("a repeated import is answered %d %s", w.Code, w.Body)
+	}
+	h.server.now = time.Now
 
 	// Tried by several at once, it is issued once.
 	other := strings.ReplaceAll(strings.Replace(body, hashOf(foreign), hashOf(foreign+"2"), 1), `"old"`, `"many"`)
@@ -50,11 +66,42 @@ func TestImport(t *testing.T) {
 		group.Go(func() { answers[i] = h.send("POST", "/admin/v1/keys", other) })
 	}
 	group.Wait()
+	issued := 0
 	for _, w := range answers {
+		if w.Code == 201 {
+			issued++
+		}
 		if w.Code != 200 && w.Code != 201 || w.Body.String() != answers[0].Body.String() {
 			t.Errorf("%d %swant the answer of the first, %s", w.Code, w.Body, answers[0].Body)
 		}
 	}
+	if issued != 1 {
+		t.Errorf("%d of them were answered 201, want 1", issued)
+	}
+}
+
+// What a caller made just now is a key that was created, in the audit.
+func TestCreateWithAMintedSecret(t *testing.T) {
+	h := newHouse(t)
+	secret := keys.NewSecret().Reveal()
+	body := `{"tenant":"acme","name":"ci","secret_sha256":"` + hashOf(secret) + `","last4":"` + secret[37:] + `","minted":true}`
+	if w := h.send("POST", "/admin/v1/keys", body); w.Code != 201 || strings.Contains(w.Body.String(), "tg_") {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	if w := h.send("POST", "/admin/v1/keys", body); w.Code != 200 {
+		t.Errorf("again: %d %s", w.Code, w.Body)
+	}
+	if _, err := h.opens(secret); err != nil {
+		t.Error(err)
+	}
+	if w := h.send("GET", "/admin/v1/audit", ""); strings.Count(w.Body.String(), `"key.create"`) != 1 || strings.Contains(w.Body.String(), `"key.import"`) {
+		t.Errorf("the audit is %s", w.Body)
+	}
+	bad := refused("minted: must come with secret_sha256 and last4, the last four characters of the secret", "minted", "invalid_value")
+	h.want(h.send("POST", "/admin/v1/keys", strings.Replace(body, secret[37:], secret[38:], 1)), 400, bad)
+	h.want(h.send("POST", "/admin/v1/keys", `{"tenant":"acme","name":"ci","minted":true}`), 400, bad)
+	h.want(h.send("POST", "/admin/v1/keys/key_000000000000/rotate", `{"minted":true}`), 400,
+		refused(`unknown field \"minted\": the fields are grace, secret_sha256, last4`, "minted", "invalid_value"))
 }
 
 // An import can be repeated although the key has expired meanwhile.

@@ -2,7 +2,6 @@ package admin
 
 import (
 	"net/http"
-	"time"
 
 	"tollgate/keys"
 	"tollgate/telemetry"
@@ -15,8 +14,13 @@ func (s *Server) createKey(r *http.Request) (answer, error) {
 	badBody := readObject(r.Body, asked.fields())
 	spec, badValues := asked.spec(now)
 	existing, badSecret := readSecret(asked.SHA256, asked.Last4)
-	err := allBad(badBody, badValues, badSecret)
+	var badMinted error
+	if asked.Minted && asked.SHA256 == "" {
+		badMinted = &keys.FieldError{Field: "minted", Problem: "must come with secret_sha256 and last4, the last four characters of the secret"}
+	}
+	err := allBad(badBody, badValues, badSecret, badMinted)
 	if err == nil && existing != nil {
+		existing.Minted = asked.Minted
 		return s.importKey(r, spec, *existing)
 	}
 	if err := allBad(err, spec.Validate(now)); err != nil {
@@ -32,16 +36,15 @@ func (s *Server) createKey(r *http.Request) (answer, error) {
 
 // importKey issues a key for a secret that exists already. Asked again it answers with the same key.
 func (s *Server) importKey(r *http.Request, spec keys.Spec, secret keys.ExistingSecret) (answer, error) {
-	now := s.now()
-	key, err := s.by(r).Import(r.Context(), spec, secret)
+	key, issued, err := s.by(r).Import(r.Context(), spec, secret)
 	if err != nil {
 		return answer{}, err
 	}
-	if key.CreatedAt.Before(now.Truncate(time.Millisecond)) { // as moments are stored
-		return answer{http.StatusOK, keyView(key, now)}, nil
+	if !issued {
+		return answer{http.StatusOK, keyView(key, s.now())}, nil
 	}
 	s.log.Info("key imported", telemetry.FieldOperator, operatorOf(r), telemetry.FieldKeyID, key.ID, telemetry.FieldTenant, key.Tenant)
-	return answer{http.StatusCreated, keyView(key, now)}, nil
+	return answer{http.StatusCreated, keyView(key, s.now())}, nil
 }
 
 // listKeys answers GET /admin/v1/keys.

@@ -151,7 +151,7 @@ func TestCreateRefuses(t *testing.T) {
 		badTenant = `tenant: must be 1 to 32 lower-case letters, digits and inner hyphens, got `
 		badName   = `name: must be 1 to 64 printable characters without a space at either end, got `
 		notJSON   = "the body must be one JSON object: "
-		fields    = `: the fields are tenant, name, models, cidrs, requests_per_minute, burst, tokens_per_minute, concurrent, budget_usd, budget_period, expires, disabled, secret_sha256, last4`
+		fields    = `: the fields are tenant, name, models, cidrs, requests_per_minute, burst, tokens_per_minute, concurrent, budget_usd, budget_period, expires, disabled, secret_sha256, last4, minted`
 	)
 	f(`{"tenant":"Acme","name":"ci"}`, badTenant+`\"Acme\"`, "tenant", "invalid_value")
 	f(`{}`, badTenant+`\"\"; `+badName+`\"\"`, "tenant", "invalid_value")

@@ -59,7 +59,7 @@ func TestAuditSaysWhoDidWhat(t *testing.T) {
 	at(6)
 	must(d.By("bob").Delete(t.Context(), key.ID))
 	at(7)
-	imported, err := d.By("ci").Import(t.Context(), Spec{Tenant: "globex", Name: "old"}, existing(foreignSecret(2)))
+	imported, _, err := d.By("ci").Import(t.Context(), Spec{Tenant: "globex", Name: "old"}, existing(foreignSecret(2)))
 	must(imported, err)
 	at(8)
 	must(d.By("alice").SetTenant(t.Context(), "acme", func(s *TenantSpec) { s.Concurrent, s.Budget = 9, Budget{NanoUSD: 1, Per: InTotal} }))

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 )
 
 // ExistingSecret is a secret that somebody else has made, by its hash: Tollgate never sees it.
@@ -19,43 +20,50 @@ type ExistingSecret struct {
 	SHA256 Digest
 	// Last4 are its last four characters, or fewer, for a person to recognise it by.
 	Last4 string
+	// Minted says that NewSecret made it just now, for this key: the audit then has a key that was created, not imported.
+	// Last4 must be whole. A rotation is one with either.
+	Minted bool
 }
 
-// Import issues a key for a secret that exists already. Importing a secret twice with the same Spec changes nothing and
-// returns its key, expired or not; with another Spec it is ErrDuplicate, as is a secret that another key has, and one whose
-// key has another by now, was revoked, or was deleted less than a week ago.
-func (o Operator) Import(ctx context.Context, spec Spec, secret ExistingSecret) (*Key, error) {
+// Import issues a key for a secret that exists already. Importing a secret twice with the same Spec and Last4 changes nothing
+// and returns its key, expired or not, and that it was not issued; with others it is ErrDuplicate, as is a secret that another
+// key has, and one whose key has another by now, was revoked, or was deleted less than a week ago.
+func (o Operator) Import(ctx context.Context, spec Spec, secret ExistingSecret) (key *Key, issued bool, err error) {
 	presented, err := o.d.imported(secret)
 	if err != nil {
-		return nil, errors.Join(spec.Validate(o.d.today()), err)
+		return nil, false, errors.Join(spec.Validate(o.d.today()), err)
+	}
+	action := ActionImport
+	if secret.Minted {
+		action = ActionCreate
 	}
 	id := derivedID(presented.stored.Digest)
-	key, err := o.insert(ctx, ActionImport, id, spec, presented)
+	key, err = o.insert(ctx, action, id, spec, presented)
 	duplicate := errors.Is(err, ErrDuplicate)
 	if !duplicate && len(FieldErrors(err)) == 0 {
-		return key, err
+		return key, err == nil, err
 	}
 	known, findErr := o.d.store.ByID(ctx, id)
 	switch {
 	case findErr == nil && known.isImport(spec, presented):
-		return known.Key, nil
+		return known.Key, false, nil
 	case duplicate && findErr == nil:
-		return nil, fmt.Errorf("%w: %s", ErrDuplicate, known.whyDuplicate(presented))
+		return nil, false, fmt.Errorf("%w: %s", ErrDuplicate, known.whyDuplicate(spec, presented))
 	case duplicate:
-		return nil, fmt.Errorf("%w: another key has or had this secret: import one that is new", ErrDuplicate)
+		return nil, false, fmt.Errorf("%w: another key has or had this secret: import one that is new", ErrDuplicate)
 	default:
-		return nil, err
+		return nil, false, err
 	}
 }
 
 // isImport tells whether the record is what this import would have made.
 func (r Record) isImport(spec Spec, secret newSecret) bool {
 	return r.Key.RevokedAt.IsZero() && r.Key.DeletedAt.IsZero() && r.Secrets[0].Digest == secret.stored.Digest &&
-		reflect.DeepEqual(specOf(r.Key), normal(spec))
+		r.Key.Last4 == secret.last4 && reflect.DeepEqual(specOf(r.Key), normal(spec))
 }
 
 // whyDuplicate tells what stands in the way of another import, and what to do about it.
-func (r Record) whyDuplicate(secret newSecret) string {
+func (r Record) whyDuplicate(spec Spec, secret newSecret) string {
 	switch {
 	case !r.Key.DeletedAt.IsZero():
 		return fmt.Sprintf("%s had this secret and was deleted: import one that is new", r.Key.ID)
@@ -64,8 +72,24 @@ func (r Record) whyDuplicate(secret newSecret) string {
 	case r.Secrets[0].Digest != secret.stored.Digest:
 		return fmt.Sprintf("%s had this secret before it was rotated: import one that is new", r.Key.ID)
 	default:
-		return fmt.Sprintf("%s has this secret, and other settings: update it to change them", r.Key.ID)
+		return fmt.Sprintf("%s has this secret, and differs in %s: update it, or repeat the import as it was",
+			r.Key.ID, strings.Join(r.differsIn(spec, secret), ", "))
 	}
+}
+
+// differsIn are the fields that an import would have made otherwise.
+func (r Record) differsIn(spec Spec, secret newSecret) []string {
+	asked := *r.Key
+	asked.take(spec)
+	asked.Last4 = secret.last4
+	var names []string
+	if spec.Tenant != r.Key.Tenant {
+		names = append(names, "tenant")
+	}
+	for _, change := range differences(r.Key.fields(), asked.fields()) {
+		names = append(names, strings.TrimSuffix(change.Field, "_at")) // it is asked for as expires
+	}
+	return names
 }
 
 // imported is the secret as it is stored, or one *FieldError for each bad field.
@@ -73,6 +97,9 @@ func (d *Directory) imported(s ExistingSecret) (newSecret, error) {
 	var p problems
 	p.add("secret_sha256", hashProblem(s.SHA256))
 	p.add("last4", last4Problem(s.Last4))
+	if s.Minted && len(s.Last4) < 4 {
+		p.add("minted", "must come with secret_sha256 and last4, the last four characters of the secret")
+	}
 	if len(p) > 0 {
 		return newSecret{}, errors.Join(p...)
 	}

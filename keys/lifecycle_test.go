@@ -180,15 +180,17 @@ func (l *life) importOne(rt *rapid.T) {
 	if known != nil && rapid.Bool().Draw(rt, "again") {
 		spec = known.key.spec
 	}
-	key, err := l.d.By(by).Import(context.Background(), spec, existing(text))
+	key, issued, err := l.d.By(by).Import(context.Background(), spec, existing(text))
 	switch {
 	case spec.RequestsPerMinute < 0:
 		wantFields(rt, err, "requests_per_minute")
 	case !l.taken(text):
-		wantError(rt, err, nil)
+		if wantError(rt, err, nil); !issued {
+			rt.Fatalf("%q was not imported", text)
+		}
 		l.issued(rt, key, text, spec, by, ActionImport)
 	case err == nil: // the same again
-		if known == nil || key.ID != known.key.id || key.Version != known.key.version || !l.mayRepeat(known) || !reflect.DeepEqual(known.key.spec, normal(spec)) {
+		if issued || known == nil || key.ID != known.key.id || key.Version != known.key.version || !l.mayRepeat(known) || !reflect.DeepEqual(known.key.spec, normal(spec)) {
 			rt.Fatalf("%q was imported again", text)
 		}
 	case known != nil && l.mayRepeat(known) && reflect.DeepEqual(known.key.spec, normal(spec)) && known.key.id == derivedID(l.d.digester.digest([]byte(text))):
