@@ -143,7 +143,7 @@ func (c *Client) call(ctx context.Context, method, path string, body, out any) e
 func (c *Client) once(ctx context.Context, method, path string, body []byte, out any) error {
 	req, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
 	if err != nil {
-		return fmt.Errorf("--admin %q is not the address of an admin API: write one such as http://127.0.0.1:8081", c.base)
+		return &notSentError{fmt.Sprintf("--admin %q is not the address of an admin API: write one such as http://127.0.0.1:8081", c.base)}
 	}
 	req.Header.Set("Authorization", "Bearer "+c.token.Reveal())
 	req.Header.Set("Content-Type", "application/json")

@@ -33,20 +33,25 @@ func (c *Client) Waiting(w Wait) *Client {
 	return &patient
 }
 
-// send sends body as it is, and reads the answer into out; it tries again as c.wait says.
+// send sends body as it is, and reads the answer into out; it tries again as c.wait says. Its error
+// remembers whether any of the tries may have been done.
 func (c *Client) send(ctx context.Context, method, path string, body []byte, out any) error {
 	deadline, pause := time.Now().Add(c.wait.Limit), firstPause
+	arrived := false
 	for tries := 1; ; tries++ {
 		err := c.once(ctx, method, path, body, out)
-		if err == nil || !worthWaiting(err) || ctx.Err() != nil {
-			return err
+		if err == nil {
+			return nil
+		}
+		if arrived = arrived || mayHaveArrived(err); arrived {
+			err = &unsettledError{err}
 		}
 		left := time.Until(deadline)
 		delay := min(pause, left)
 		if refused, ok := errors.AsType[*Error](err); ok {
 			delay = refused.RetryAfter
 		}
-		if left <= 0 || delay > left {
+		if !worthWaiting(err) || ctx.Err() != nil || left <= 0 || delay > left {
 			return err
 		}
 		if tries == 1 && c.wait.Say != nil {
@@ -95,8 +100,31 @@ func retryAfter(h http.Header) time.Duration {
 	return time.Duration(seconds) * time.Second
 }
 
-// NobodyThere reports whether a call failed before anything of it was sent: nobody listened.
-func NobodyThere(err error) bool {
-	_, unknown := errors.AsType[*net.DNSError](err)
-	return unknown || errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.EHOSTUNREACH)
+// notSentError is the error of a call that could not be put into words.
+type notSentError struct{ message string }
+
+func (e *notSentError) Error() string { return e.message }
+
+// unsettledError is the error of a call of which a try may have been done. It reads as the last try's.
+type unsettledError struct{ error }
+
+func (e *unsettledError) Unwrap() error { return e.error }
+
+// Unsettled reports whether a call that failed may have been done all the same: one of its tries was sent, and
+// neither refused nor answered. That nobody listened at the last try says nothing about those before it.
+func Unsettled(err error) bool {
+	_, unsettled := errors.AsType[*unsettledError](err)
+	return unsettled
+}
+
+// mayHaveArrived is false where a try was refused, or never left this machine.
+func mayHaveArrived(err error) bool {
+	if answered, ok := errors.AsType[*Error](err); ok {
+		return answered.Status < http.StatusBadRequest || answered.Status >= http.StatusInternalServerError
+	}
+	_, notSent := errors.AsType[*notSentError](err)
+	_, unresolved := errors.AsType[*net.DNSError](err)
+	connection, ok := errors.AsType[*net.OpError](err)
+	unconnected := ok && connection.Op == "dial" || errors.Is(err, syscall.ECONNREFUSED)
+	return !notSent && !unresolved && !unconnected
 }

@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -98,17 +97,34 @@ func TestClientDoesNotRepeatWhatItMayNot(t *testing.T) {
 	f(func() error { _, err := c.RotateKey(t.Context(), "key_1", Rotation{SHA256: "00"}); return err }, true)
 }
 
-func TestNobodyThere(t *testing.T) {
-	f := func(err error, want bool) {
+// TestUnsettled tells a call that may have been done from one that was not: any try counts, not the last alone.
+func TestUnsettled(t *testing.T) {
+	type answers = []func() (*http.Response, error)
+	f := func(base string, funcs answers, want bool) {
 		t.Helper()
-		if got := NobodyThere(err); got != want {
-			t.Errorf("%v: got %v", err, got)
-		}
+		synctest.Test(t, func(t *testing.T) {
+			c := NewClient(base, testToken)
+			c.http.Transport = &legs{funcs: funcs}
+			_, err := c.Waiting(Wait{Limit: time.Second}).Tenants(t.Context())
+			if got := Unsettled(fmt.Errorf("at the call: %w", err)); err == nil || got != want {
+				t.Errorf("%v: got %v", err, got)
+			}
+		})
 	}
-	f(fmt.Errorf("cannot reach it: %w", syscall.ECONNREFUSED), true)
-	f(&net.DNSError{Err: "no such host"}, true)
-	f(io.EOF, false)
-	f(syscall.ECONNRESET, false)
-	f(&Error{Status: 503}, false)
-	f(errors.New("anything else"), false)
+	fails := func(err error) func() (*http.Response, error) {
+		return func() (*http.Response, error) { return nil, err }
+	}
+	refused := says(401, "", `{"error":{"message":"who are you?"}}`)
+	const gateway = "http://gateway:8081"
+	f(gateway, answers{refuses}, false)
+	f(gateway, answers{loses, refuses}, true)
+	f(gateway, answers{refuses, loses, refuses}, true)
+	f(gateway, answers{loses, refused}, true)
+	f(gateway, answers{refuses, refused}, false)
+	f(gateway, answers{fails(&net.DNSError{Err: "no such host"})}, false)
+	f(gateway, answers{fails(&net.OpError{Op: "dial", Err: syscall.ETIMEDOUT})}, false)
+	f(gateway, answers{fails(&net.OpError{Op: "read", Err: syscall.EHOSTUNREACH})}, true)
+	f(gateway, answers{says(503, "", `{"error":{"message":"busy"}}`)}, true)
+	f(gateway, answers{says(200, "", `{"tenants":[`)}, true)
+	f("http://gate way", answers{loses}, false)
 }

@@ -21,13 +21,25 @@ func (p *plan) do(ctx context.Context, client *admin.Client, secrets *secretsFil
 			s.Result = done
 			continue
 		}
-		if s.Result = unknown; !leavesOpen(err) {
-			s.Result, s.Secret = failed, ""
+		const again = "Once that is mended, apply the file again: what was done stays done"
+		if s.Result = unknown; admin.Unsettled(err) {
+			return fmt.Errorf("%d of %d changes were made; what became of %s is not known: %w. %s%s", i, len(p.steps), s, err, again, s.keepHint(secrets))
 		}
-		return fmt.Errorf("%d of %d changes were made; %s failed: %w. Once that is mended, apply the file again: what was done stays done",
-			i, len(p.steps), s, err)
+		s.Result, s.Secret = failed, ""
+		return fmt.Errorf("%d of %d changes were made; %s failed: %w. %s", i, len(p.steps), s, err, again)
 	}
 	return nil
+}
+
+// keepHint says what to do with the secret of a key that may have been issued.
+func (s *step) keepHint(secrets *secretsFile) string {
+	switch {
+	case s.Action != keys.ActionCreate:
+		return ""
+	case secrets != nil:
+		return ". Where this key was issued, its secret is in the last line of --secrets"
+	}
+	return ". Keep the secret that is shown for this key: it is the key's, where it was issued"
 }
 
 // String names the step in a sentence.

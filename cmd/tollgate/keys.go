@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"net/http"
 	"time"
 
 	"tollgate/admin"
@@ -68,7 +66,9 @@ lost is made again and issues no second key.`,
 			key.SHA256, key.Last4 = made.sha256, made.last4
 			issued, err := client.CreateKey(cmd.Context(), key)
 			if err != nil {
-				return inDoubt(err, "whether the key was issued: where tollgate keys list shows it, delete it and issue another")
+				return o.printUnsettled(err, unsettledSecret{Tenant: tenant, Name: key.Name, Last4: made.last4}, made.secret,
+					"whether the key was issued, with the secret that was shown: tollgate keys import --secret-stdin with this secret "+
+						"and the same flags makes the same call again, and changes nothing where it was done")
 			}
 			issued.Secret = made.secret
 			return o.printIssued(issued, nil)
@@ -77,21 +77,6 @@ lost is made again and issues no second key.`,
 	cmd.Flags().StringVar(&tenant, "tenant", "", "whose key it is (required)")
 	flags.add(cmd.Flags())
 	return cmd
-}
-
-// leavesOpen reports whether an error leaves open if the gateway did what was asked: it was asked, and did not refuse.
-func leavesOpen(err error) bool {
-	refused, answered := errors.AsType[*admin.Error](err)
-	_, ours := errors.AsType[*fs.PathError](err)
-	return !ours && !admin.NobodyThere(err) && (!answered || refused.Status >= http.StatusInternalServerError)
-}
-
-// inDoubt adds to an error that leaves open what became of a secret how to find out.
-func inDoubt(err error, what string) error {
-	if !leavesOpen(err) {
-		return err
-	}
-	return fmt.Errorf("%w. It is not known %s", err, what)
 }
 
 // printIssued prints a key with its secret. One that could not be printed is lost, which its error says.

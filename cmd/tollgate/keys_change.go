@@ -130,7 +130,9 @@ answer was lost is made again and rotates no second time.`,
 			made := mintSecret()
 			issued, err := client.RotateKey(cmd.Context(), args[0], admin.Rotation{Grace: grace.String(), SHA256: made.sha256, Last4: made.last4})
 			if err != nil {
-				return inDoubt(err, "whether the key was rotated: rotate it once more")
+				return o.printUnsettled(err, unsettledSecret{ID: args[0], Last4: made.last4}, made.secret,
+					"whether the key was rotated, to the secret that was shown: tollgate keys show "+args[0]+
+						" says that its secret ends in "+made.last4+" where it was; else rotate it once more")
 			}
 			issued.Secret = made.secret
 			return o.printIssued(issued, func(w io.Writer) {
