@@ -19,6 +19,7 @@ func TestFeeds(t *testing.T) {
 			"a long tale comes in chunks":          feedTellsInChunks,
 			"lost changes are told":                feedTellsOfLosses,
 			"a trimmed audit is no loss":           feedOutlivesTheAudit,
+			"a removed audit is one loss at most":  feedOutlivesARemovedAudit,
 			"what cannot be read is named":         feedNamesTheUnreadable,
 			"digests are complete":                 feedHasEachDigest,
 			"a change of another client wakes":     feedWakes,
@@ -206,6 +207,38 @@ func feedOutlivesTheAudit(t *testing.T, client redis.UniversalClient) {
 		want = append(want, contractRecord(n).Key.ID+" ci")
 	}
 	wantChanges(t, s, since, want...)
+}
+
+// Somebody has deleted the audit, or Redis has evicted it: who follows the feed gets to its end all the same.
+func feedOutlivesARemovedAudit(t *testing.T, client redis.UniversalClient) {
+	const count = changesChunk + 10
+	s := NewRedisStore(client)
+	for n := range count {
+		mustInsert(t, s, contractRecord(n))
+	}
+	mustUpdate(t, s, 3, func(r *Record) { r.Key.Name = "before" })
+	since := wantChanges(t, s, 0).Version
+	if err := client.Del(t.Context(), redisAudit).Err(); err != nil {
+		t.Fatal(err)
+	}
+	head := mustUpdate(t, s, 3, func(r *Record) { r.Key.Name = "after" }).Key.Version
+	losses, heard := 0, make(map[string]string)
+	for range 10 {
+		c, err := s.Changes(t.Context(), since)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.Version < since {
+			losses++
+		}
+		for _, r := range c.Records {
+			heard[r.Key.ID] = r.Key.Name
+		}
+		since = c.Version
+	}
+	if losses > 1 || since != head || len(heard) != count || heard[contractRecord(3).Key.ID] != "after" {
+		t.Errorf("%d losses, up to version %d with %d keys; want one at most, and all %d up to %d", losses, since, len(heard), count, head)
+	}
 }
 
 func feedNamesTheUnreadable(t *testing.T, client redis.UniversalClient) {

@@ -65,12 +65,13 @@ return text`
 	// changesScript tells the version, which is 1 before the first change, the time, and then member, version and value of
 	// each change, oldest first. Asked about 0, it tells the version alone. Asked about a version that was never made,
 	// because the changes since an earlier one were lost, as in a failover, it tells that one alone: others may have been
-	// made in their place. Each version has its line in the audit, but those that were trimmed.
+	// made in their place. Each version has its line in the audit, but those that were trimmed; where the audit was removed, a
+	// version that something still has was made all the same, or who reads all anew would be told of a loss at each portion.
 	changesScript = `
 local since, head, now = ARGV[1], redis.call('GET', KEYS[1]) or '1', redis.call('TIME')
 local told = {head, now[1], now[2]}
 if since == '0' or since == head then return told end
-if since ~= '1' and redis.call('ZCOUNT', KEYS[5], since, since) == 0 then
+if since ~= '1' and redis.call('ZCOUNT', KEYS[5], since, since) + redis.call('ZCOUNT', KEYS[2], since, since) == 0 then
   local kept = redis.call('ZREVRANGEBYSCORE', KEYS[5], '(' .. since, '-inf', 'WITHSCORES', 'LIMIT', 0, 1)
   if #kept > 0 or redis.call('ZCARD', KEYS[5]) < tonumber(ARGV[3]) then
     told[1] = kept[2] or '1'
