@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"tollgate/keys"
 )
 
 // activeKey is a key of acme, with its fields from models to the budget, and the moments after its creation.
@@ -79,6 +81,40 @@ func TestChangeRefuses(t *testing.T) {
 	h.want(h.send("PATCH", "/admin/v1/keys/"+id, `{"name":"x"}`), 404, noSuchKey)
 	h.want(h.send("POST", "/admin/v1/keys/"+id+"/rotate", ``), 404, noSuchKey)
 	h.want(h.send("POST", "/admin/v1/keys/"+id+"/revoke", ``), 404, noSuchKey)
+}
+
+// A secret that was pasted into the wrong field is not stored, not shown, not logged.
+func TestMisplacedSecrets(t *testing.T) {
+	h := newHouse(t)
+	id, _ := h.issue(`{"tenant":"acme","name":"ci"}`)
+	secret := keys.NewSecret().Reveal()
+	f := func(method, target, body, param string) {
+		t.Helper()
+		w := h.send(method, target, strings.ReplaceAll(body, "SECRET", secret))
+		if w.Code != 400 || !strings.Contains(w.Body.String(), `"param":"`+param+`"`) || strings.Contains(w.Body.String(), secret[:10]) {
+			t.Errorf("%s %s: %d %s", method, body, w.Code, w.Body)
+		}
+	}
+	const held = `must not hold a secret: rotate the key whose it is`
+	h.want(h.send("POST", "/admin/v1/keys", `{"tenant":"acme","name":"`+secret+`"}`), 400, refused("name: "+held, "name", "invalid_value"))
+	f("POST", "/admin/v1/keys", `{"tenant":"acme","name":"ci SECRET"}`, "name")
+	f("POST", "/admin/v1/keys", `{"tenant":"acme","name":"ci","models":["SECRET"]}`, "models")
+	f("POST", "/admin/v1/keys", `{"tenant":"SECRET","name":"ci"}`, "tenant")
+	f("POST", "/admin/v1/keys", `{"tenant":"acme","name":"ci","cidrs":["SECRET"]}`, "cidrs")
+	f("POST", "/admin/v1/keys", `{"tenant":"acme","name":"ci","expires":"SECRET"}`, "expires")
+	f("POST", "/admin/v1/keys", `{"tenant":"acme","name":"ci","budget_period":"SECRET"}`, "budget_period")
+	f("PATCH", "/admin/v1/keys/"+id, `{"name":"SECRET"}`, "name")
+	f("PATCH", "/admin/v1/keys/"+id, `{"models":["a","SECRET*"]}`, "models")
+	f("PUT", "/admin/v1/tenants/"+secret, `{}`, "tenant")
+	f("PUT", "/admin/v1/tenants/acme", `{"budget_usd":"1","budget_period":"SECRET"}`, "budget_period")
+	for _, target := range []string{"/admin/v1/keys", "/admin/v1/audit", "/admin/v1/tenants"} {
+		if w := h.send("GET", target, ""); strings.Contains(w.Body.String(), secret[:10]) {
+			t.Errorf("%s holds the secret: %s", target, w.Body)
+		}
+	}
+	if strings.Contains(h.log.String(), secret[:10]) {
+		t.Errorf("the log holds the secret: %s", h.log)
+	}
 }
 
 // Mistakes beyond counting are not all told: the answer stays short.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -151,7 +152,17 @@ func tenantProblem(tenant string) string {
 	return want + excerpt(tenant)
 }
 
+// secretLike matches what may be a secret of ours, with some of its end missing or more behind it. What an operator gives is
+// stored and shown: a secret that was pasted into the wrong field would stay in the records and in the audit in clear.
+var secretLike = regexp.MustCompile(`tg_[0-9A-Za-z]{30,}`)
+
+// heldSecret does not repeat what was given, and so does no error about a field that holds a secret.
+const heldSecret = "must not hold a secret: rotate the key whose it is"
+
 func nameProblem(name string) string {
+	if secretLike.MatchString(name) {
+		return heldSecret
+	}
 	n := utf8.RuneCountInString(name)
 	unprintable := strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) || r == utf8.RuneError })
 	if n < 1 || n > maxName || unprintable || strings.TrimSpace(name) != name {
@@ -165,6 +176,9 @@ func modelsProblem(models []string) string {
 		return fmt.Sprintf("must be at most %d entries, got %d", maxModels, len(models))
 	}
 	for _, pattern := range models {
+		if secretLike.MatchString(pattern) {
+			return heldSecret
+		}
 		if !isModelPattern(pattern) {
 			return fmt.Sprintf("each must be a model name or a prefix and \"*\", 1 to %d letters, digits and . _ : / @ + -, got %s",
 				maxModelPattern, excerpt(pattern))
@@ -227,9 +241,10 @@ func expiryProblem(expires, now time.Time) string {
 	}
 }
 
-// excerpt quotes what was given, short enough for a log line and with its control characters escaped.
+// excerpt quotes what was given, short enough for a log line, without secrets and with its control characters escaped.
 func excerpt(s string) string {
 	const most = 80
+	s = secretLike.ReplaceAllString(s, "[redacted]")
 	if len(s) > most {
 		s = s[:most] + "..."
 	}

@@ -74,6 +74,16 @@ func TestCreateRefusesBadSpecs(t *testing.T) {
 	f(models(strings.Repeat("m", 129)), badModel+`"`+strings.Repeat("m", 80)+`..."`)
 	f(models(strings.Split(strings.Repeat("m,", 64)+"m", ",")...), "models: must be at most 64 entries, got 65")
 
+	const held = "must not hold a secret: rotate the key whose it is"
+	secret := NewSecret().Reveal()
+	f(name(secret), "name: "+held)
+	f(name("old: "+secret[:33]+"?"), "name: "+held)
+	f(name(secret+"\n"+strings.Repeat("x", 64)), "name: "+held)
+	f(name("tg_"+strings.Repeat("0", 29)))
+	f(models("a", "x/"+secret+"*"), "models: "+held)
+	f(tenant(secret), badTenant+`"[redacted]"`)
+	f(tenant(strings.Repeat("A", 70)+secret), badTenant+`"`+strings.Repeat("A", 70)+`[redacted]"`)
+
 	const badRate = "requests_per_minute: must be 0 (none of its own) to 1000000000, got "
 	f(rate(1_000_000_000))
 	f(rate(-1), badRate+"-1")
