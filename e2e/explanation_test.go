@@ -72,7 +72,7 @@ func (r *amountRange) holds(amount int64) bool {
 // explain asks what would become of a body with this key.
 func (o operators) explain(t *testing.T, key, body string) explained {
 	t.Helper()
-	r := o.send(t.Context(), wish{path: "/admin/v1/explain?key=" + key, secret: o.token, body: body})
+	r := o.order(t.Context(), http.MethodPost, "/explain?key="+key, body)
 	var e explained
 	if err := json.Unmarshal([]byte(r.body), &e); err != nil || r.status != http.StatusOK || r.err != nil {
 		t.Fatalf("explain answers %s", r)

@@ -29,6 +29,11 @@ server:
   keepalive_before_first_token: "${KEEPALIVE_BEFORE_FIRST_TOKEN:-false}"
 admin:
   listen: "${ADMIN:-127.0.0.1:0}"
+  tokens: {
+    reader-00: the-token-of-reader-00, reader-01: the-token-of-reader-01, reader-02: the-token-of-reader-02, reader-03: the-token-of-reader-03,
+    reader-04: the-token-of-reader-04, reader-05: the-token-of-reader-05, reader-06: the-token-of-reader-06, reader-07: the-token-of-reader-07,
+    reader-08: the-token-of-reader-08, reader-09: the-token-of-reader-09, reader-10: the-token-of-reader-10, reader-11: the-token-of-reader-11
+  }
 data_dir: "${DATA_DIR}"
 providers:
   starmagic:
@@ -140,7 +145,7 @@ func newFleetWith(t *testing.T, o simulator.Options, changes environment) *fleet
 // start starts the gateway.
 func (f *fleet) start(t *testing.T) {
 	t.Helper()
-	config := withReaders(configuration)
+	config := configuration
 	if f.env["REDIS"] != "" {
 		config += storeOf(f.env)
 	}
