@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"tollgate/keys"
 	"tollgate/telemetry"
 )
 
@@ -22,7 +23,7 @@ type Config struct {
 	// data_dir/admin-token (0600), where the command line finds it; it is never printed.
 	Token telemetry.Secret `yaml:"token"`
 	// Tokens are more of them, each under the name that the audit gives as the author of what was changed with it:
-	// 1 to 32 of a-z, 0-9, ".", "_" and "-". The name of Token is admin.
+	// 1 to 32 of a-z, 0-9, ".", "_" and "-". The name of Token is admin; tollgate is the gateway itself.
 	Tokens map[string]telemetry.Secret `yaml:"tokens"`
 }
 
@@ -84,6 +85,8 @@ func operatorProblem(name string) string {
 	switch {
 	case name == OwnName:
 		return "the name " + OwnName + " is that of admin.token, or of the one in data_dir/admin-token: choose another"
+	case name == keys.Gateway:
+		return "the name " + keys.Gateway + " is that of the gateway itself, which repairs what a store has lost: choose another"
 	case (name == "" || strange) && len(name) < minToken:
 		return `a name must be 1 to 32 of a-z, 0-9, ".", "_" and "-", got ` + quoted(name)
 	case len(name) > maxName, strange: // perhaps a token, in the place of its name

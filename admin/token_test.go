@@ -131,6 +131,7 @@ func TestConfig(t *testing.T) {
 	f(named(strings.Repeat("a", 33)), want+"33 characters")
 	f(named("Zq8kP0aLx2Vn7TtR4w"), want+"18 characters") // it may be a token
 	f(named("admin"), "admin.tokens: the name admin is that of admin.token, or of the one in data_dir/admin-token: choose another")
+	f(named("tollgate"), "admin.tokens: the name tollgate is that of the gateway itself, which repairs what a store has lost: choose another")
 	c := named("alice", "bob")
 	c.Tokens["alice"], c.Tokens["carol"], c.Tokens["dave"], c.Tokens["eve"] = testToken, c.Tokens["bob"], "short", "token-canary\n-of-eve"
 	f(c, strings.Join([]string{

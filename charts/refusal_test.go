@@ -18,6 +18,7 @@ func TestRefusals(t *testing.T) {
 	f("admin: {operators: {names: [alice]}}", "admin.operators: existingSecret and names belong together")
 	f("admin: {operators: {existingSecret: s}}", "admin.operators: existingSecret and names belong together")
 	f("admin: {operators: {existingSecret: s, names: [admin]}}", "/admin/operators/names/0")
+	f("admin: {operators: {existingSecret: s, names: [tollgate]}}", "/admin/operators/names/0")
 	f("admin: {operators: {existingSecret: s, names: [Alice]}}", "/admin/operators/names/0")
 	f("admin: {operators: {existingSecret: s, names: [a, a]}}", "/admin/operators/names")
 	f("{admin: {operators: {existingSecret: s, names: [a]}}, config: {admin: {tokens: {a: '${A}'}}}}", "config.admin.tokens.a: the chart sets it, for admin.operators.names has a; drop one of the two")

@@ -10,6 +10,9 @@ import (
 // maxAudit is how many changes a store remembers, about 300 bytes each.
 const maxAudit = 100_000
 
+// Gateway is who did what no operator asked for: the gateway itself, such as a revocation that was lost and made again.
+const Gateway = "tollgate"
+
 // Action is what an operator did.
 type Action string
 
@@ -31,7 +34,7 @@ type Entry struct {
 	Version uint64
 	// At is when it was made, by the clock of the replica that made it, in UTC.
 	At time.Time
-	// By is the name of the operator's token.
+	// By is the name of the operator's token, or Gateway.
 	By string
 	// Action is what was done.
 	Action Action
