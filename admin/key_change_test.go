@@ -102,7 +102,7 @@ func TestMisplacedSecrets(t *testing.T) {
 	f("POST", "/admin/v1/keys", `{"tenant":"SECRET","name":"ci"}`, "tenant")
 	f("POST", "/admin/v1/keys", `{"tenant":"acme","name":"ci","cidrs":["SECRET"]}`, "cidrs")
 	f("POST", "/admin/v1/keys", `{"tenant":"acme","name":"ci","expires":"SECRET"}`, "expires")
-	f("POST", "/admin/v1/keys", `{"tenant":"acme","name":"ci","budget_period":"SECRET"}`, "budget_period")
+	f("POST", "/admin/v1/keys", `{"tenant":"acme","name":"ci","budget_usd":"1","budget_period":"SECRET"}`, "budget_period")
 	f("PATCH", "/admin/v1/keys/"+id, `{"name":"SECRET"}`, "name")
 	f("PATCH", "/admin/v1/keys/"+id, `{"models":["a","SECRET*"]}`, "models")
 	f("PUT", "/admin/v1/tenants/"+secret, `{}`, "tenant")

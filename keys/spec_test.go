@@ -79,7 +79,7 @@ func TestCreateRefusesBadSpecs(t *testing.T) {
 	f(name(secret), "name: "+held)
 	f(name("old: "+secret[:33]+"?"), "name: "+held)
 	f(name(secret+"\n"+strings.Repeat("x", 64)), "name: "+held)
-	f(name("tg_"+strings.Repeat("0", 29)))
+	f(name("tg_" + strings.Repeat("0", 29)))
 	f(models("a", "x/"+secret+"*"), "models: "+held)
 	f(tenant(secret), badTenant+`"[redacted]"`)
 	f(tenant(strings.Repeat("A", 70)+secret), badTenant+`"`+strings.Repeat("A", 70)+`[redacted]"`)
