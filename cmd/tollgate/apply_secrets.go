@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -23,11 +24,11 @@ type secretsFile struct {
 // idRoom is what the id of a line takes once it is known: until then, an empty one and spaces stand there.
 const idRoom = len(`"key_Xy12Zab34Cde"`)
 
-// openSecrets opens the file, or makes it (0600). One that others may read is refused.
+// openSecrets opens the file, or makes it (0600), for this run alone. One that others may read is refused.
 func openSecrets(path string) (*secretsFile, error) {
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	file, err := openOwn(path)
 	if err != nil {
-		return nil, fmt.Errorf("--secrets: %w", err)
+		return nil, fmt.Errorf("--secrets %s: %w", path, reason(err))
 	}
 	info, err := file.Stat()
 	switch {
@@ -36,6 +37,8 @@ func openSecrets(path string) (*secretsFile, error) {
 		err = errors.New("it is no regular file")
 	case info.Mode().Perm()&0o077 != 0:
 		err = fmt.Errorf("others than you may read it (%04o): chmod 600 it", info.Mode().Perm())
+	default:
+		err = lockOwn(file, info)
 	}
 	if err != nil {
 		_ = file.Close()
@@ -47,6 +50,14 @@ func openSecrets(path string) (*secretsFile, error) {
 		_ = folder.Close()
 	}
 	return &secretsFile{file: file}, nil
+}
+
+// reason is why a file could not be opened, without its path.
+func reason(err error) error {
+	if at, ok := errors.AsType[*fs.PathError](err); ok {
+		return at.Err
+	}
+	return err
 }
 
 // secretLine is one line of the file, all but the id, which stands before it.

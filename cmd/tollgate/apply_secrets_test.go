@@ -36,3 +36,41 @@ func TestApplySecretsFile(t *testing.T) {
 		t.Errorf("%v: %d lines", err, len(lines))
 	}
 }
+
+// TestApplySecretsFileOfOneRun refuses a file that another run writes to, and one that is not there itself.
+func TestApplySecretsFileOfOneRun(t *testing.T) {
+	d := newDesk(t)
+	path := d.file("secrets.jsonl", "")
+	link := path + ".link"
+	if err := os.Symlink(path, link); err != nil {
+		t.Fatal(err)
+	}
+	f := func(path, want string) {
+		t.Helper()
+		got := d.run("keys: [{tenant: acme, name: ci}]", "keys", "apply", "-f", "-", "--secrets", path)
+		if got != (outcome{exitFailed, "", "tollgate: --secrets " + path + ": " + want + "\n"}) || len(d.all()) != 0 {
+			t.Errorf("%d keys: %+v", len(d.all()), got)
+		}
+	}
+	f(link, "it is a symbolic link: name the file itself")
+	other, err := openSecrets(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f(path, "another tollgate keys apply writes to it: run one at a time, or name another file")
+	if err := other.close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := d.run("keys: [{tenant: acme, name: ci}]", "keys", "apply", "-f", "-", "--secrets", path); got.code != exitDone || len(d.secretsIn(path)) != 1 {
+		t.Errorf("%+v", got)
+	}
+	if os.Geteuid() != 0 {
+		return
+	}
+	if err := os.Chown(path, 4711, -1); err != nil {
+		t.Fatal(err)
+	}
+	if got := d.run("keys: [{tenant: acme, name: two}]", "keys", "apply", "-f", "-", "--secrets", path); got.stderr != "tollgate: --secrets "+path+": it belongs to another user (4711): name a file of your own\n" {
+		t.Errorf("%+v", got)
+	}
+}
