@@ -44,6 +44,7 @@ type CachedStore struct {
 	feed       feed
 	strangers  *strangers
 	tenants    tenantLimits
+	repairs    repairs
 	cuts       *Cuts
 	counts     counters
 	failed     atomic.Int64 // when the shared store last failed to answer, since started; 0 where it has answered since
@@ -153,7 +154,7 @@ func (s *CachedStore) Insert(ctx context.Context, edit Edit) (Record, error) {
 	asked := time.Since(s.started)
 	record, err := s.shared.Insert(ctx, edit)
 	if err == nil {
-		s.heed(record, asked)
+		s.changed(record, asked)
 	}
 	return record, err
 }
@@ -163,9 +164,17 @@ func (s *CachedStore) Update(ctx context.Context, id string, change func(Record)
 	asked := time.Since(s.started)
 	record, err := s.shared.Update(ctx, id, change)
 	if err == nil {
-		s.heed(record, asked)
+		s.changed(record, asked)
 	}
 	return record, err
+}
+
+// changed heeds a change that was made through this replica, unless the shared store has lost changes meanwhile: this may
+// be one of them. What is known is then asked about anew in any case.
+func (s *CachedStore) changed(record Record, asked time.Duration) {
+	if s.feed.trusts(asked) {
+		s.heed(record, asked)
+	}
 }
 
 // Tenant implements TenantRegistry: it asks the shared store.
@@ -173,8 +182,15 @@ func (s *CachedStore) Tenant(ctx context.Context, name string) (Tenant, error) {
 	return s.shared.Tenant(ctx, name)
 }
 
-// Tenants implements TenantRegistry: it asks the shared store.
-func (s *CachedStore) Tenants(ctx context.Context) ([]Tenant, error) { return s.shared.Tenants(ctx) }
+// Tenants implements TenantRegistry: it asks the shared store. As in a list of keys, those that cannot be read are left out.
+func (s *CachedStore) Tenants(ctx context.Context) ([]Tenant, error) {
+	all, err := s.shared.Tenants(ctx)
+	if errors.Is(err, ErrUnreadable) {
+		s.log.Error("tenants are missing from a list: their records cannot be read", telemetry.FieldError, err)
+		return all, nil
+	}
+	return all, err
+}
 
 // UpdateTenant implements TenantRegistry.
 func (s *CachedStore) UpdateTenant(ctx context.Context, name string, change func(Tenant) (TenantEdit, error)) (Tenant, error) {
@@ -263,6 +279,9 @@ func (s *CachedStore) learn(digest Digest, q *question) {
 	}
 	if q.err == nil {
 		q.record = s.newer(digest, q.record)
+		if q.record.Key.Severed {
+			s.cuts.sever(q.record.Key.ID)
+		}
 	}
 	if s.questions[digest] != q {
 		return
@@ -289,7 +308,10 @@ func (s *CachedStore) newer(digest Digest, record Record) Record {
 		return heard
 	}
 	e, ok := s.known.GetEntryQuietly(digest)
-	if ok && e.Value.record.Key.Version > record.Key.Version && s.feed.trusts(e.Value.confirmed) {
+	if !ok || e.Value.record.Key.ID != record.Key.ID || !s.feed.trusts(e.Value.confirmed) {
+		return record
+	}
+	if e.Value.record.Key.Version > record.Key.Version {
 		return e.Value.record
 	}
 	return record

@@ -14,9 +14,9 @@ type Cuts struct {
 	generation atomic.Uint64 // grows with each new cut
 
 	mu   sync.Mutex
-	ids  map[string]struct{}
-	ring []string // the ids by age, once there are maxCuts
-	next int      // the oldest of ring
+	ids  map[string]bool // those of ring; false for one that was issued anew since
+	ring []string        // the ids by age, once there are maxCuts
+	next int             // the oldest of ring
 }
 
 func newCuts() *Cuts { return new(Cuts) }
@@ -25,20 +25,22 @@ func newCuts() *Cuts { return new(Cuts) }
 func (c *Cuts) sever(id string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if _, known := c.ids[id]; known {
+	severed, known := c.ids[id]
+	switch {
+	case severed:
 		return
-	}
-	if len(c.ring) < maxCuts {
+	case known:
+	case len(c.ring) < maxCuts:
 		c.ring = append(c.ring, id)
-	} else {
+	default:
 		delete(c.ids, c.ring[c.next])
 		c.ring[c.next] = id
 		c.next = (c.next + 1) % maxCuts
 	}
 	if c.ids == nil {
-		c.ids = make(map[string]struct{})
+		c.ids = make(map[string]bool)
 	}
-	c.ids[id] = struct{}{}
+	c.ids[id] = true
 	c.generation.Add(1) // last: who sees the new generation finds the id
 }
 
@@ -46,14 +48,15 @@ func (c *Cuts) sever(id string) {
 func (c *Cuts) mend(id string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.ids, id)
+	if c.ids[id] {
+		c.ids[id] = false
+	}
 }
 
 func (c *Cuts) has(id string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	_, known := c.ids[id]
-	return known
+	return c.ids[id]
 }
 
 // Watch returns a look at whether this key is severed. It may begin at any time: a cut that came before is seen as well,

@@ -114,3 +114,16 @@ func TestMendedCut(t *testing.T) {
 		t.Error("not severed")
 	}
 }
+
+// An id that was severed, issued anew and severed again takes one place.
+func TestCutTakesOnePlace(t *testing.T) {
+	c := newCuts()
+	for range 3 {
+		c.sever("key_1")
+		c.mend("key_1")
+	}
+	c.sever("key_1")
+	if len(c.ring) != 1 || !c.has("key_1") {
+		t.Errorf("%d places, severed %v; want 1 and true", len(c.ring), c.has("key_1"))
+	}
+}

@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -16,17 +17,20 @@ var errDown = errors.New("connection refused")
 // a bubble. It has no feed unless it is fed. It can refuse to answer, take its time, or both. A look-up sees what
 // is there when it begins: that makes late answers old ones.
 type fakeShared struct {
-	mu       sync.Mutex
-	byDigest map[Digest]Record
-	down     error         // what every call returns, unless nil
-	delay    time.Duration // of each look-up by digest
-	asked    int           // look-ups by digest
-	version  uint64
-	changed  []Record      // by version, for the feed
-	moved    []Tenant      // likewise
-	tenants  []Tenant      // those there are, for a list
-	fed      bool          // whether there is a feed
-	news     chan struct{} // what Wake returns
+	mu         sync.Mutex
+	byDigest   map[Digest]Record
+	down       error         // what every call returns, unless nil
+	delay      time.Duration // of each look-up by digest
+	asked      int           // look-ups by digest
+	version    uint64
+	changed    []Record      // by version, for the feed
+	moved      []Tenant      // likewise
+	tenants    []Tenant      // those there are, for a list
+	tenantsErr error         // with them
+	unread     []string      // what the feed cannot read, once
+	refuses    error         // what each change returns, unless nil
+	fed        bool          // whether there is a feed
+	news       chan struct{} // what Wake returns
 }
 
 func newFakeShared(records ...Record) *fakeShared {
@@ -131,6 +135,9 @@ func (f *fakeShared) Update(ctx context.Context, id string, change func(Record) 
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.refuses != nil {
+		return Record{}, f.refuses
+	}
 	return f.write(edit.Record), nil
 }
 
@@ -191,7 +198,7 @@ func (f *fakeShared) UpdateTenant(_ context.Context, name string, change func(Te
 func (f *fakeShared) Tenants(context.Context) ([]Tenant, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return slices.Clone(f.tenants), f.down
+	return slices.Clone(f.tenants), cmp.Or(f.down, f.tenantsErr)
 }
 
 func (f *fakeShared) Audit(context.Context, uint64, int) ([]Entry, error) { return nil, nil }
@@ -210,6 +217,9 @@ func (f *fakeShared) Changes(ctx context.Context, since uint64) (Changes, error)
 		if since > 0 && t.Version > since {
 			c.Tenants = append(c.Tenants, t)
 		}
+	}
+	if since > 0 {
+		c.Unreadable, f.unread = f.unread, nil
 	}
 	f.mu.Unlock()
 	if !fed {

@@ -3,6 +3,7 @@ package keys
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -26,6 +27,8 @@ const (
 	screenTime = 2*pollEvery + feedTime
 	// indexTime bounds the reading of all digests; a million take a few seconds.
 	indexTime = time.Minute
+	// indexGap is the least time from one reading to the next.
+	indexGap = 100 * time.Millisecond
 	// indexPause is the wait after that has failed.
 	indexPause = 5 * time.Second
 	// maxSkew is how far the clocks of a replica and of the shared store may be apart without a warning.
@@ -43,6 +46,8 @@ type feed struct {
 	next     atomic.Pointer[chan struct{}] // closed when a question has been answered, or not
 	failures throttle
 	skews    throttle
+	losses   throttle
+	unread   throttle
 }
 
 // hearing is how well a replica hears the feed.
@@ -124,7 +129,8 @@ func (s *CachedStore) follow() {
 		wait := pollEvery
 		if s.catchUp(ctx) {
 			wait = pollGap
-		} else if !sleep(ctx, pollGap) {
+		}
+		if !sleep(ctx, pollGap) {
 			return
 		}
 		timer.Reset(wait)
@@ -156,28 +162,25 @@ func (s *CachedStore) catchUp(ctx context.Context) (more bool) {
 	}
 	// An empty store has version 0, which asks for the version alone: 1 is below all that will ever be given.
 	version := max(changes.Version, 1)
+	lost := version < s.feed.version
 	switch {
 	case s.feed.version == 0:
 		s.suspect() // what was learned before may have changed since, and nobody tells
-	case version < s.feed.version:
+	case lost:
 		s.distrust(changes.Version)
 	}
 	for _, record := range changes.Records {
 		s.heed(record, asked)
 	}
-	for _, tenant := range changes.Tenants {
-		s.tenants.heed(tenant)
-	}
-	for _, id := range changes.Unreadable {
-		s.distrustKey(id)
-	}
+	s.tenants.heed(changes.Tenants...)
+	s.distrustKeys(changes.Unreadable)
 	s.feed.version = version
 	s.clock(changes.Now)
 	s.feed.silent.Store(false)
-	if !changes.More {
+	if more = changes.More || lost; !more {
 		s.feed.last.Store(int64(max(asked, 1)))
 	}
-	return changes.More
+	return more
 }
 
 // suspect makes all that was asked about before now be asked about anew.
@@ -199,36 +202,22 @@ func (s *CachedStore) unheard(err error) {
 	}
 }
 
-// distrust begins anew after the store has lost its last changes, as in a fail-over, or all that it had: each key is
-// asked for once more, and all digests are read again. What was heard of an ended key stays, and is told to the store:
-// it must not come back. version is up to where the store still knows all.
-func (s *CachedStore) distrust(version uint64) {
-	s.log.Warn("the key store has lost its last changes: revocations are made again, all else must be by whoever made it")
-	var lost []Record
-	s.mu.Lock()
-	for id, record := range s.newest.All() {
-		switch {
-		case record.Key.RevokedAt.IsZero():
-			s.newest.Invalidate(id)
-		case record.Key.Version > version:
-			lost = append(lost, record)
-		}
+// distrustKeys makes all who have one of these keys ask for it anew: nobody knows any more what it may. Their
+// digests may be new, so that all are read again.
+func (s *CachedStore) distrustKeys(ids []string) {
+	if len(ids) == 0 {
+		return
 	}
-	clear(s.questions)
-	s.mu.Unlock()
-	s.asking.Go(func() { s.repair(s.lifetime, lost) })
-	s.suspect()
-	s.tenants.distrust()
-	s.feed.index.outdate()
-}
-
-// distrustKey makes all who have a key ask for it anew: nobody knows any more what it may.
-func (s *CachedStore) distrustKey(id string) {
+	s.mu.Lock()
 	for digest, e := range s.known.All() {
-		if e.record.Key.ID == id {
+		if slices.Contains(ids, e.record.Key.ID) {
 			s.known.Invalidate(digest)
 		}
 	}
+	clear(s.questions) // their answers may be older than the change
+	s.unknown.InvalidateAll()
+	s.mu.Unlock()
+	s.feed.index.outdate()
 }
 
 // clock compares the store's clock with ours.

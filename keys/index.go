@@ -93,6 +93,13 @@ func (x *index) take(digests []Digest) {
 	}
 }
 
+// giveUp is called when not all could be read.
+func (x *index) giveUp() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.coming = nil
+}
+
 // end is called when all were read. What had been outdated meanwhile stays so.
 func (x *index) end() {
 	x.mu.Lock()
@@ -106,8 +113,8 @@ func (x *index) end() {
 func (s *CachedStore) fillIndex(ctx context.Context) {
 	for ctx.Err() == nil {
 		if err := s.readIndex(ctx); err != nil {
-			if !errors.Is(err, store.ErrRedisDown) && ctx.Err() == nil {
-				s.log.Warn("the digests of all keys cannot be read: unknown keys are looked up one by one", telemetry.FieldError, err)
+			if count := s.feed.unread.due(); count > 0 && !errors.Is(err, store.ErrRedisDown) && ctx.Err() == nil {
+				s.log.Warn("the digests of all keys cannot be read: unknown keys are looked up one by one", telemetry.FieldError, err, telemetry.FieldCount, count)
 			}
 			sleep(ctx, indexPause)
 			continue
@@ -115,6 +122,7 @@ func (s *CachedStore) fillIndex(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-s.feed.index.outdated:
+			sleep(ctx, indexGap)
 		}
 	}
 }
@@ -128,13 +136,15 @@ func (s *CachedStore) readIndex(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, indexTime)
 	defer cancel()
-	tenants, err := s.shared.Tenants(ctx)
+	reading := s.tenants.reading()
+	tenants, err := s.Tenants(ctx)
 	if err != nil {
 		return err
 	}
-	s.tenants.replace(tenants)
+	s.tenants.replace(tenants, reading)
 	s.feed.index.begin()
 	if err := s.shared.EachDigest(ctx, s.feed.index.take); err != nil {
+		s.feed.index.giveUp()
 		return err
 	}
 	s.feed.index.end()

@@ -80,11 +80,12 @@ func (s *CachedStore) screen(ctx context.Context, digest Digest) error {
 	if !s.feed.index.ready() || s.feed.index.has(digest) {
 		return nil
 	}
-	if !s.feed.await(ctx, time.Since(s.started), screenTime) {
+	heard := s.feed.await(ctx, time.Since(s.started), screenTime)
+	switch {
+	case !heard && s.feed.silent.Load():
 		s.counts[unavailable].Add(1)
 		return asUnavailable(errSlow)
-	}
-	if s.feed.index.has(digest) {
+	case !heard, !s.feed.index.ready(), s.feed.index.has(digest):
 		return nil
 	}
 	s.counts[screened].Add(1)

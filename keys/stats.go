@@ -11,7 +11,7 @@ type CacheStats struct {
 	Refreshed uint64
 	// Stale were answered from memory because the shared store failed or was slow: more than a few mean an outage.
 	Stale uint64
-	// Unknown were refused: the shared store has no such key, or had none within the last cache_ttl.
+	// Unknown were refused: the shared store has no such key, or had none within the last 5 s.
 	Unknown uint64
 	// Screened were refused without a question to the shared store: too many look-ups for the same client's address had
 	// failed, or too many were under way, and the feed knows no such key.

@@ -8,7 +8,8 @@ import (
 
 // tenantLimits are the limits of all tenants that have some. Reading them takes no lock.
 type tenantLimits struct {
-	mu      sync.Mutex // of writers
+	mu      sync.Mutex // of writers, and of losses
+	losses  int        // how often the store was distrusted
 	tenants atomic.Pointer[map[string]Tenant]
 }
 
@@ -19,16 +20,24 @@ func (l *tenantLimits) of(tenant string) Limits {
 	return Limits{}
 }
 
-// heed takes over what became of a tenant, unless something later is known. A deleted tenant
+// heed takes over what became of tenants, unless something later is known. A deleted tenant
 // stays, without limits: what is told of it late must not bring them back.
-func (l *tenantLimits) heed(t Tenant) {
-	l.change(func(all map[string]Tenant) { place(all, t) })
+func (l *tenantLimits) heed(tenants ...Tenant) {
+	if len(tenants) == 0 {
+		return
+	}
+	l.change(func(all map[string]Tenant) {
+		for _, t := range tenants {
+			place(all, t)
+		}
+	})
 }
 
 // distrust makes whatever is told from now on count as later than what is known: the
 // shared store has lost its last changes. Until it is told, what is known holds.
 func (l *tenantLimits) distrust() {
 	l.change(func(all map[string]Tenant) {
+		l.losses++
 		for name, t := range all {
 			t.Version = 0
 			all[name] = t
@@ -36,10 +45,20 @@ func (l *tenantLimits) distrust() {
 	})
 }
 
+// reading returns what replace wants of a list that is asked for from now on.
+func (l *tenantLimits) reading() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.losses
+}
+
 // replace takes over all tenants that the shared store has: one that is not among them, and was not heard of since the
-// store was distrusted, has no limits any more.
-func (l *tenantLimits) replace(list []Tenant) {
+// store was distrusted, has no limits any more. A list that was read before the store was last distrusted is none.
+func (l *tenantLimits) replace(list []Tenant, reading int) {
 	l.change(func(all map[string]Tenant) {
+		if reading != l.losses {
+			return
+		}
 		maps.DeleteFunc(all, func(_ string, t Tenant) bool { return t.Version == 0 })
 		for _, t := range list {
 			place(all, t)
