@@ -29,6 +29,9 @@ return {id, redis.call('HGET', KEYS[1], id) or ''}`
 	// among the changes, and its line of the audit. It reads all before it writes, so that it writes all or nothing: a key of
 	// another type fails a read. Who may not publish is heard of later: replicas ask four times a second anyway.
 	//
+	// Where the clock was set back, the next version must not be guessed: a new master would give the one that was lost with
+	// the old master to another change, which a replica that has heard of the lost one would never hear of.
+	//
 	// KEYS: hash of the document, digests, version, changes, audit, graves, records.
 	// ARGV: field, old value ("": none), new document ("": none), member of the changes, line of the audit, how many lines to
 	// keep, the second of a deletion ("": none), the second before which graves are emptied, how many digests come, the
@@ -44,7 +47,8 @@ for i = 11, 10 + coming do
   if owner and owner ~= field then return 'duplicate' end
 end
 local now = redis.call('TIME')
-local version = math.max(tonumber(redis.call('GET', KEYS[3]) or '0') + 1, now[1] * 1000000 + now[2])
+local version, head = now[1] * 1000000 + now[2], tonumber(redis.call('GET', KEYS[3]) or '0')
+if version <= head then version = head + 1 + now[2] % 1000 end
 local text = string.format('%.0f', version)
 redis.call('SET', KEYS[3], text)
 if new == '' then redis.call('HDEL', KEYS[1], field) else redis.call('HSET', KEYS[1], field, text .. ' ' .. new) end

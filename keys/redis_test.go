@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -58,6 +59,27 @@ func TestRedisLayout(t *testing.T) {
 	if got := mini.HGet("tollgate:{keys}:digests", "9jpx0l-V-DijjztFjCR4vu_-j4tVoIGZJgtnlCPLr6M"); got != "key_000000000001" {
 		t.Errorf("got id %q", got)
 	}
+}
+
+// Versions are the time in microseconds. While the clock is behind the last one they grow by a step that nobody foresees:
+// two masters, of which one has lost the other's last change, must not both give its version to a change.
+func TestVersionsAfterAClockStepBack(t *testing.T) {
+	f := func(head, clock, want uint64) {
+		t.Helper()
+		mini, s := miniRedis(t)
+		mini.SetTime(time.UnixMicro(int64(clock)))
+		if err := mini.Set(redisVersion, strconv.FormatUint(head, 10)); err != nil {
+			t.Fatal(err)
+		}
+		r, err := s.Insert(t.Context(), created(contractRecord(1)))
+		if err != nil || r.Key.Version != want {
+			t.Errorf("after %d at %d: got %+v, %v, want version %d", head, clock, r.Key, err, want)
+		}
+	}
+	f(1_767_225_600_000_000, 1_767_225_600_000_001, 1_767_225_600_000_001)
+	f(1_767_225_600_000_000, 1_767_225_600_000_000, 1_767_225_600_000_001)
+	f(1_767_225_600_000_000, 1_767_225_599_000_678, 1_767_225_600_000_679)
+	f(1_767_225_600_000_000, 1_767_225_599_999_999, 1_767_225_600_001_000)
 }
 
 // What cannot be read is an error that names the key; it is never an unknown key.
