@@ -70,6 +70,28 @@ func anyOf(secrets [][]byte) []byte { return secrets[rand.IntN(len(secrets))] }
 
 func importedLike(prefix []byte) []byte { return appendRandom(bytes.Clone(prefix), 43-len(prefix)) }
 
+// The same holds at a replica that asks others.
+func TestTimingTellsNothingInAFleet(t *testing.T) {
+	if os.Getenv("TOLLGATE_PROVE") == "" {
+		t.Skip("make prove measures it")
+	}
+	shared := newFakeShared()
+	shared.fed = true
+	cache := cached(t, shared, DefaultConfig())
+	d := New(cache, DefaultConfig())
+	minted := make([][]byte, 2000)
+	for i := range minted {
+		minted[i] = mintSecret()
+		record := contractRecord(10_000 + i)
+		record.Secrets = []StoredSecret{d.minted(minted[i]).stored}
+		shared.change(record)
+		if _, err := cache.ByDigest(t.Context(), record.Secrets[0].Digest, nobody); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantSameTiming(t, d, func() []byte { return mintedLike(anyOf(minted)[:secretBody-4]) }, func() []byte { return mintedLike([]byte(secretPrefix)) })
+}
+
 // mintedLike is an unknown secret with a valid checksum that begins with prefix.
 func mintedLike(prefix []byte) []byte {
 	secret := appendRandom(bytes.Clone(prefix), secretBody-len(prefix))
