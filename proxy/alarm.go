@@ -28,6 +28,15 @@ type heartbeat interface {
 	clientLeft()
 }
 
+// glance is how often a waiting alarm looks at whether the stream must end.
+const glance = time.Second
+
+// severable is a stream that may have to end before its time.
+type severable interface {
+	// severed is asked under the alarm's lock, while the stream's goroutine waits.
+	severed() bool
+}
+
 // alarm cancels an upstream request when a time limit passes. It is one timer
 // for the whole attempt: setting it again only moves the due time, and the
 // timer looks at that when it fires, so an event costs no timer operation.
@@ -35,6 +44,8 @@ type heartbeat interface {
 // While a stream's goroutine waits for its provider the alarm also sends
 // heartbeats, and keeps their writes apart: they happen only between wait and
 // rest, and the goroutine, which writes after rest, waits there for one under way.
+// Then, too, it looks at whether the stream's key was severed: nobody else would
+// before the provider says something.
 type alarm struct {
 	cancel context.CancelCauseFunc
 
@@ -44,7 +55,7 @@ type alarm struct {
 	deadline time.Time // of the whole request, all attempts
 	last     error     // the cause at the deadline
 	timer    *time.Timer
-	firesAt  time.Time // when the timer looks at due and beatAt
+	firesAt  time.Time // when the timer looks at due, beatAt and lookAt
 	due      time.Time
 	cause    error
 	over     bool
@@ -53,6 +64,10 @@ type alarm struct {
 	every  time.Duration // between two beats
 	beaten time.Time     // when the last one was sent
 	beatAt time.Time     // zero: not now
+
+	stream severable // nil: never severed
+	looked time.Time // when it was last asked
+	lookAt time.Time // zero: not now
 }
 
 // newAlarm returns an alarm that first goes off at the deadline.
@@ -82,9 +97,9 @@ func (a *alarm) rest() bool {
 	return !a.over
 }
 
-// quieten ends this silence's heartbeats. It is called under the lock.
+// quieten ends this silence's heartbeats and looks. It is called under the lock.
 func (a *alarm) quieten() {
-	a.beatAt = time.Time{}
+	a.beatAt, a.lookAt = time.Time{}, time.Time{}
 	for a.beating {
 		a.still.Wait()
 	}
@@ -99,11 +114,18 @@ func (a *alarm) hearten(h heartbeat, every time.Duration) {
 	}
 }
 
-// hush ends the heartbeats: when it returns none is under way.
+// watch makes the alarm look at the stream about once a second while it is waited with.
+func (a *alarm) watch(stream severable) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.stream = stream
+}
+
+// hush ends the heartbeats and the looks: when it returns none is under way.
 func (a *alarm) hush() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.heart = nil
+	a.heart, a.stream = nil, nil
 	a.quieten()
 }
 
@@ -112,11 +134,10 @@ func (a *alarm) wait(since time.Time, limit time.Duration, cause error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.heart != nil {
-		if a.beaten.After(since) {
-			a.beatAt = a.beaten.Add(a.every)
-		} else {
-			a.beatAt = since.Add(a.every)
-		}
+		a.beatAt = later(since, a.beaten).Add(a.every)
+	}
+	if a.stream != nil {
+		a.lookAt = later(since, a.looked).Add(glance)
 	}
 	a.move(since.Add(limit), cause)
 }
@@ -129,6 +150,7 @@ func (a *alarm) shorten(d time.Duration, cause error) bool {
 		a.deadline, a.last = deadline, cause
 	}
 	a.heart, a.beatAt = nil, time.Time{}
+	a.stream, a.lookAt = nil, time.Time{}
 	a.move(a.due, a.cause)
 	return !a.over
 }
@@ -152,10 +174,21 @@ func (a *alarm) move(due time.Time, cause error) {
 
 // next is when there is something to do.
 func (a *alarm) next() time.Time {
-	if a.heart != nil && !a.beatAt.IsZero() && a.beatAt.Before(a.due) {
-		return a.beatAt
+	next := a.due
+	if a.heart != nil && !a.beatAt.IsZero() && a.beatAt.Before(next) {
+		next = a.beatAt
 	}
-	return a.due
+	if !a.lookAt.IsZero() && a.lookAt.Before(next) {
+		next = a.lookAt
+	}
+	return next
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 func (a *alarm) fire() {
@@ -172,7 +205,12 @@ func (a *alarm) ring() (heartbeat, error) {
 		return nil, nil
 	}
 	now := time.Now()
-	if !now.Before(a.due) {
+	switch {
+	case a.look(now): // first: a provider is not blamed for what the key's end has done
+		a.over = true
+		a.cancel(errKeyRevoked)
+		return nil, nil
+	case !now.Before(a.due):
 		a.over = true
 		a.cancel(a.cause)
 		return nil, nil
@@ -187,6 +225,16 @@ func (a *alarm) ring() (heartbeat, error) {
 		a.timer.Reset(time.Until(a.firesAt))
 	}
 	return heart, err
+}
+
+// look reports whether the stream must end. It costs so little that it is done
+// whenever the timer fires.
+func (a *alarm) look(now time.Time) bool {
+	if a.lookAt.IsZero() {
+		return false
+	}
+	a.looked, a.lookAt = now, now.Add(glance)
+	return a.stream.severed()
 }
 
 // beat writes without the lock: a client that accepts nothing must hold up nobody

@@ -209,6 +209,7 @@ func (x *exchange) try(s *serving, deadline time.Time) (outcome upstream.Outcome
 		x.abroad += s.waited
 		if x.serving != s {
 			x.detach()
+			s.alarm.hush() // this goroutine looks at the key again
 			s.close()
 			s.failed(outcome)
 			x.lastLimit = s.limitOf(err)
@@ -219,7 +220,8 @@ func (x *exchange) try(s *serving, deadline time.Time) (outcome upstream.Outcome
 	}
 	limits := x.model.Timeouts
 	if x.document.Stream {
-		s.alarm.set(limits.FirstToken, errFirstToken)
+		s.alarm.watch(x)
+		s.alarm.wait(time.Now(), limits.FirstToken, errFirstToken)
 		x.expectUsage(c)
 	} else {
 		s.alarm.set(limits.Answer, errAnswerLate)

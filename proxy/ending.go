@@ -92,7 +92,7 @@ func (r *relay) interrupt(cause error) error {
 		return r.clientGone()
 	}
 	reason, f := r.interruption(cause)
-	if limit := r.s.limitOf(cause); limit != nil {
+	if limit := r.s.limitOf(cause); limit != nil && reason != usage.EndKeyRevoked {
 		r.x.lastLimit = limit
 	}
 	if err := r.x.end(reason); err != nil {
@@ -104,13 +104,15 @@ func (r *relay) interrupt(cause error) error {
 // interruption names the end reason and the error event of a broken stream.
 func (r *relay) interruption(cause error) (usage.EndReason, Failure) {
 	f := Failure{Type: typeServer, Code: "upstream_interrupted", Message: "the provider broke off its answer: what came so far is incomplete"}
-	switch why := context.Cause(r.s.ctx); {
-	case errors.Is(why, errKeyRevoked), errors.Is(cause, errKeyRevoked):
+	why := context.Cause(r.s.ctx)
+	late := errors.Is(why, errIdle) || errors.Is(why, errTotal)
+	switch {
+	case errors.Is(why, errKeyRevoked), errors.Is(cause, errKeyRevoked), late && r.x.severed():
 		return usage.EndKeyRevoked, failureOf(errKeyRevoked)
 	case errors.Is(why, errShutdown):
 		f.Code, f.Message = "shutting_down", "the gateway is shutting down: what came so far is incomplete"
 		return usage.EndShutdown, f
-	case errors.Is(why, errIdle), errors.Is(why, errTotal):
+	case late:
 		if errors.Is(why, errIdle) {
 			r.s.ending = upstream.EndingBroken
 		}

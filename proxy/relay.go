@@ -32,6 +32,7 @@ func (r *relay) run() error {
 		return r.clientGone()
 	}
 	r.s.held = nil
+	r.s.alarm.watch(r.x)
 	r.s.alarm.hearten(r, r.x.gateway.Config.KeepaliveComment)
 	defer r.s.alarm.hush()
 	r.heard = time.Now()
@@ -160,12 +161,8 @@ func (r *relay) readOn() {
 }
 
 // beat implements heartbeat: a comment line, which every reader of event streams
-// skips, between two events. A key that was severed ends the silence instead.
+// skips, between two events.
 func (r *relay) beat() error {
-	if r.x.severed() {
-		r.s.cancel(errKeyRevoked)
-		return nil
-	}
 	if r.s.midEvent {
 		return nil
 	}

@@ -1,12 +1,12 @@
 package proxy
 
 // A key that was revoked at once takes its streams with it: each ends at its next
-// event, or when its client would have been sent a keep-alive comment. A plain answer
-// comes to its end: it is paid for, and nothing of it has gone out before.
+// event, or within about a second of silence. A plain answer comes to its end: it is
+// paid for, and nothing of it has gone out before.
 
 // severed tells whether the answer is a stream that must end. It costs one atomic
-// load, and is asked by the goroutine that works on the request: by a heartbeat too,
-// since the goroutine waits for that.
+// load, and is asked by the goroutine that works on the request, or by its alarm
+// while the goroutine waits for the provider.
 func (x *exchange) severed() bool { return x.record.Stream && x.watch.Severed() }
 
 // stays tells why nobody is to be asked any more for the request's sake; nil: go on.

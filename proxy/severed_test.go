@@ -131,17 +131,18 @@ func TestSeveredStream(t *testing.T) {
 	f("begun with comments", true)
 }
 
-// TestSeveredInSilence ends streams whose providers say nothing more: with the comment
-// that would be due.
+// TestSeveredInSilence ends streams whose providers say nothing more, whatever their
+// comments.
 func TestSeveredInSilence(t *testing.T) {
-	f := func(name, begin string, aloud bool, charge usage.NanoUSD) {
+	const often = 100 * time.Millisecond
+	f := func(name, begin string, comment time.Duration, aloud bool, charge usage.NanoUSD) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := newProvider(func(ctx context.Context) (*upstream.Response, error) {
 				return streamAnswer(io.MultiReader(strings.NewReader(begin), hangReader{ctx})), nil
 			})
 			r := newSocketRig(t, p, rigOptions{server: func(c *Config) {
-				c.KeepaliveComment, c.KeepaliveBeforeFirstToken = 100*time.Millisecond, aloud
+				c.KeepaliveComment, c.KeepaliveBeforeFirstToken = comment, aloud
 			}})
 			o := r.open(streamOne)
 			if !aloud {
@@ -161,9 +162,34 @@ func TestSeveredInSilence(t *testing.T) {
 			}
 		})
 	}
-	f("after an event", oneWord, false, 1*1000+5*2000)
-	f("before the first", "", true, 0)
-	f("before the first with content", roleOnly, true, 0)
+	f("after an event", oneWord, often, false, 1*1000+5*2000)
+	f("after an event, with comments every now and then", oneWord, time.Hour, false, 1*1000+5*2000)
+	f("after an event, without comments", oneWord, 0, false, 1*1000+5*2000)
+	f("before the first", "", often, true, 0)
+	f("before the first with content", roleOnly, often, true, 0)
+}
+
+// TestSeveredWhenTimeIsOut blames the end of the key, and not the provider, where both
+// a time limit and the key have ended while the client was written to.
+func TestSeveredWhenTimeIsOut(t *testing.T) {
+	r := newRig(t, legFunc(nil), rigOptions{})
+	x := &exchange{gateway: r.gateway, model: mustModel(r), watch: r.keys.Cuts().Watch(r.key.ID)}
+	x.record.Stream = true
+	f := func(cause error, want usage.EndReason) {
+		t.Helper()
+		s := relayedServing(r.gateway, nil)
+		defer s.alarm.stop()
+		s.cancel(cause)
+		end := relay{x: x, s: s}
+		if got, _ := end.interruption(cause); got != want {
+			t.Errorf("%v: %s, want %s", cause, got, want)
+		}
+	}
+	f(errTotal, usage.EndUpstreamTimeout)
+	r.sever()
+	f(errTotal, usage.EndKeyRevoked)
+	f(errIdle, usage.EndKeyRevoked)
+	f(io.ErrUnexpectedEOF, usage.EndUpstreamCut)
 }
 
 // TestSeveredInsideAnEvent lets an event that is on its way come to its end.
@@ -184,16 +210,16 @@ func TestSeveredInsideAnEvent(t *testing.T) {
 // TestSeveredBeforeTheFirstEvent revokes the key while its request looks for an answer.
 func TestSeveredBeforeTheFirstEvent(t *testing.T) {
 	refused := strings.TrimSuffix(strings.TrimPrefix(revokedEvent, "data: "), "\n\n")
-	f := func(name, body string, answer func() (*upstream.Response, error), urgency keys.Urgency, status int, want string, end usage.EndReason) {
+	f := func(name, body string, answer func(context.Context) (*upstream.Response, error), urgency keys.Urgency, status int, want string, end usage.EndReason) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			asked := 0
 			var r *rig
-			r = newRig(t, legFunc(func(context.Context, *upstream.Request) (*upstream.Response, error) {
+			r = newRig(t, legFunc(func(ctx context.Context, _ *upstream.Request) (*upstream.Response, error) {
 				asked++
 				_, err := r.keys.By("test").Revoke(context.Background(), r.key.ID, urgency)
 				must(t, err)
-				return answer()
+				return answer(ctx)
 			}), rigOptions{})
 			got := r.ask(body)
 			if got.status != status || !strings.HasSuffix(got.body, want) || asked != 1 {
@@ -206,10 +232,19 @@ func TestSeveredBeforeTheFirstEvent(t *testing.T) {
 			r.idle()
 		})
 	}
-	stream := func() (*upstream.Response, error) { return streamAnswer(strings.NewReader(someStream)), nil }
-	plain := func() (*upstream.Response, error) { return plainAnswer(200, someAnswer), nil }
-	failing := func() (*upstream.Response, error) { return plainAnswer(500, "{}"), nil }
+	stream := func(context.Context) (*upstream.Response, error) {
+		return streamAnswer(strings.NewReader(someStream)), nil
+	}
+	plain := func(context.Context) (*upstream.Response, error) { return plainAnswer(200, someAnswer), nil }
+	failing := func(context.Context) (*upstream.Response, error) { return plainAnswer(500, "{}"), nil }
+	silent := func(ctx context.Context) (*upstream.Response, error) { return streamAnswer(hangReader{ctx}), nil }
+	unheard := func(ctx context.Context) (*upstream.Response, error) {
+		<-ctx.Done()
+		return nil, context.Cause(ctx)
+	}
 	f("the event is in hand", streamAlias, stream, keys.AtOnce, 401, refused, usage.EndKeyRevoked)
+	f("no event comes", streamAlias, silent, keys.AtOnce, 401, refused, usage.EndKeyRevoked)
+	f("no answer comes", streamAlias, unheard, keys.AtOnce, 401, refused, usage.EndKeyRevoked)
 	f("failing over", streamAlias, failing, keys.AtOnce, 401, refused, usage.EndKeyRevoked)
 	f("a plain answer comes to its end", plainAlias, plain, keys.AtOnce, 200, someAnswer, usage.EndCompleted)
 	f("a key that is revoked, and not at once", streamAlias, stream, keys.Soon, 200, "data: [DONE]\n\n", usage.EndCompleted)
