@@ -26,8 +26,10 @@ if not id then return false end
 return {id, redis.call('HGET', KEYS[1], id) or ''}`
 
 	// commitScript is a compare-and-set of one document, with all that a change brings: its version, its digests, its place
-	// among the changes, and its line of the audit. It reads all before it writes, so that it writes all or nothing: a key of
-	// another type fails a read. Who may not publish is heard of later: replicas ask four times a second anyway.
+	// among the changes, and its line of the audit. A script that fails is not undone. So it reads all before it writes, and
+	// first makes each kind of write where it changes nothing, but HSET, which then comes before all else: a user without the
+	// right, a key of another type and a full memory end it there. Who may not publish is heard of later: replicas ask four
+	// times a second anyway.
 	//
 	// Where the clock was set back, the next version must not be guessed: a new master would give the one that was lost with
 	// the old master to another change, which a replica that has heard of the lost one would never hear of.
@@ -38,8 +40,6 @@ return {id, redis.call('HGET', KEYS[1], id) or ''}`
 	// channel, the digests that come, and those that go.
 	commitScript = `
 local field, old, new = ARGV[1], ARGV[2], ARGV[3]
-for i = 4, 6 do redis.call('ZCARD', KEYS[i]) end
-redis.call('HLEN', KEYS[7])
 if (redis.call('HGET', KEYS[1], field) or '') ~= old then return 'overtaken' end
 local coming = tonumber(ARGV[9])
 for i = 11, 10 + coming do
@@ -50,15 +50,23 @@ local now = redis.call('TIME')
 local version, head = now[1] * 1000000 + now[2], tonumber(redis.call('GET', KEYS[3]) or '0')
 if version <= head then version = head + 1 + now[2] % 1000 end
 local text = string.format('%.0f', version)
-redis.call('SET', KEYS[3], text)
+local graves = redis.call('ZRANGEBYSCORE', KEYS[6], '-inf', ARGV[8], 'LIMIT', 0, 100)
+for i = 4, 6 do
+  redis.call('ZADD', KEYS[i], 'XX', 0, '')
+  redis.call('ZREM', KEYS[i], '')
+end
+redis.call('ZREMRANGEBYRANK', KEYS[5], 1, 0)
+for _, hash in ipairs({KEYS[1], KEYS[2], KEYS[7]}) do redis.call('HDEL', hash, '') end
+redis.call('SET', KEYS[3], string.format('%.0f', head), 'XX')
 if new == '' then redis.call('HDEL', KEYS[1], field) else redis.call('HSET', KEYS[1], field, text .. ' ' .. new) end
 for i = 11, 10 + coming do redis.call('HSET', KEYS[2], ARGV[i], field) end
 for i = 11 + coming, #ARGV do redis.call('HDEL', KEYS[2], ARGV[i]) end
+redis.call('SET', KEYS[3], text)
 redis.call('ZADD', KEYS[4], text, ARGV[4])
 redis.call('ZADD', KEYS[5], text, text .. ' ' .. ARGV[5])
 redis.call('ZREMRANGEBYRANK', KEYS[5], 0, -(ARGV[6] + 1))
 if ARGV[7] ~= '' then redis.call('ZADD', KEYS[6], ARGV[7], field) end
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[6], '-inf', ARGV[8], 'LIMIT', 0, 100)) do
+for _, id in ipairs(graves) do
   redis.call('HDEL', KEYS[7], id)
   redis.call('ZREM', KEYS[4], id)
   redis.call('ZREM', KEYS[6], id)
