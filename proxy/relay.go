@@ -58,7 +58,7 @@ func (r *relay) forwardEvents() (over bool, err error) {
 	heard := false
 	for e, ok := r.s.framer.Next(); ok; e, ok = r.s.framer.Next() {
 		heard = true
-		if !r.s.midEvent && r.x.severed() {
+		if !r.s.midEvent && r.x.severed() && !r.isWhole(e) {
 			return true, r.sever()
 		}
 		verdict, _ := r.s.hear(e)

@@ -1,5 +1,11 @@
 package proxy
 
+import (
+	"bytes"
+
+	"tollgate/proxy/sse"
+)
+
 // A key that was revoked at once takes its streams with it: each ends at its next
 // event, or within about a second of silence. A plain answer comes to its end: it is
 // paid for, and nothing of it has gone out before.
@@ -29,6 +35,13 @@ func (x *exchange) sever() {
 	if d.serving != nil {
 		d.serving.cancel(errKeyRevoked)
 	}
+}
+
+// isWhole reports whether the client has all of the answer but its end, which is in
+// memory: to cut that off would call a whole answer incomplete.
+func (r *relay) isWhole(next sse.Event) bool {
+	done := []byte("[DONE]")
+	return r.s.tap.Finished(r.s.choices) && (bytes.Contains(next.Data, done) || bytes.Contains(r.s.framer.Rest(), done))
 }
 
 // sever ends the stream, at the end of an event.
