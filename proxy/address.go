@@ -28,11 +28,15 @@ func trustedNetworks(c Config) networks {
 	return trusted
 }
 
-// parseNetwork reads one of server.trusted_proxies.
+// parseNetwork reads one of server.trusted_proxies. All addresses there are would make a
+// proxy of every client, which then could say that it is anybody.
 func parseNetwork(text string) (netip.Prefix, error) {
 	p, err := netip.ParsePrefix(text)
 	if err != nil || p != p.Masked() || p.Addr().Is4In6() {
 		return p, fmt.Errorf("must be a network such as 10.0.0.0/8, 192.0.2.7/32 or 2001:db8::/32, without bits behind its length, got %q", text)
+	}
+	if p.Bits() == 0 {
+		return p, fmt.Errorf("must be a network of your own proxies, got %q: every client could name its own address", text)
 	}
 	return p, nil
 }

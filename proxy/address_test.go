@@ -185,10 +185,13 @@ func TestTrustedProxiesConfig(t *testing.T) {
 	}
 	const each = `server.trusted_proxies: each must be a network such as 10.0.0.0/8, 192.0.2.7/32 or 2001:db8::/32, without bits behind its length, got `
 	f("<nil>")
-	f("<nil>", "10.0.0.0/8", "192.0.2.7/32", "2001:db8::/32", "0.0.0.0/0")
+	f("<nil>", "10.0.0.0/8", "192.0.2.7/32", "2001:db8::/32", "0.0.0.0/1")
 	f(each+`"10.0.0.1"`, "10.0.0.0/8", "10.0.0.1")
 	f(each+`"10.0.0.1/8"`+"\n"+each+`""`, "10.0.0.1/8", "")
 	f(each+`"::ffff:10.0.0.0/104"`, "::ffff:10.0.0.0/104")
 	f(each+`"fe80::%eth0/10"`, "fe80::%eth0/10")
 	f(each+`"loopback"`, "loopback")
+	const all = `server.trusted_proxies: each must be a network of your own proxies, got "%s": every client could name its own address`
+	f(fmt.Sprintf(all, "0.0.0.0/0"), "0.0.0.0/0")
+	f(fmt.Sprintf(all, "::/0"), "10.0.0.0/8", "::/0")
 }
