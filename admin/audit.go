@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"tollgate/keys"
+	"tollgate/telemetry"
 )
 
 // Change is one line of the audit: who changed what, and when. It holds nothing secret.
@@ -59,6 +60,21 @@ func (s *Server) listChanges(r *http.Request) (answer, error) {
 		page.Next = entries[len(entries)-1].Version
 	}
 	return answer{http.StatusOK, page}, nil
+}
+
+// logChange writes a line about a change that was made.
+func (s *Server) logChange(e keys.Entry) {
+	said := map[keys.Action]string{
+		keys.ActionCreate: "key created", keys.ActionImport: "key imported", keys.ActionUpdate: "key changed", keys.ActionRotate: "key rotated",
+		keys.ActionRevoke: "key revoked", keys.ActionDelete: "key deleted",
+		keys.ActionSetTenant: "tenant limits set", keys.ActionDeleteTenant: "tenant limits deleted",
+	}
+	fields := []any{telemetry.FieldOperator, e.By}
+	if e.KeyID != "" {
+		fields = append(fields, telemetry.FieldKeyID, e.KeyID)
+	}
+	//nolint:sloglint // the messages are those above
+	s.log.Info(said[e.Action], append(fields, telemetry.FieldTenant, e.Tenant)...)
 }
 
 func changeView(e keys.Entry) Change {

@@ -88,8 +88,11 @@ func tooMany(message string) *failure {
 // operatorKey is what the context of a request that was let through knows the operator's name by.
 type operatorKey struct{}
 
-// by is the directory in the hands of the operator who made the request.
-func (s *Server) by(r *http.Request) keys.Operator { return s.options.Keys.By(operatorOf(r)) }
+// by is the directory in the hands of the operator who made the request. What changes is logged, and what is as it was is not:
+// the log names whoever did it, not whoever did it again.
+func (s *Server) by(r *http.Request) keys.Operator {
+	return s.options.Keys.By(operatorOf(r)).OnChange(s.logChange)
+}
 
 func operatorOf(r *http.Request) string {
 	name, _ := r.Context().Value(operatorKey{}).(string)

@@ -105,7 +105,7 @@ func TestMisplacedSecrets(t *testing.T) {
 	f("POST", "/admin/v1/keys", `{"tenant":"acme","name":"ci","budget_usd":"1","budget_period":"SECRET"}`, "budget_period")
 	f("PATCH", "/admin/v1/keys/"+id, `{"name":"SECRET"}`, "name")
 	f("PATCH", "/admin/v1/keys/"+id, `{"models":["a","SECRET*"]}`, "models")
-	f("PUT", "/admin/v1/tenants/"+secret, `{}`, "tenant")
+	f("PUT", "/admin/v1/tenants/"+secret, `{}`, "name")
 	f("PUT", "/admin/v1/tenants/acme", `{"budget_usd":"1","budget_period":"SECRET"}`, "budget_period")
 	for _, target := range []string{"/admin/v1/keys", "/admin/v1/audit", "/admin/v1/tenants"} {
 		if w := h.send("GET", target, ""); strings.Contains(w.Body.String(), secret[:10]) {

@@ -30,7 +30,6 @@ func (s *Server) createKey(r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	s.log.Info("key created", telemetry.FieldOperator, operatorOf(r), telemetry.FieldKeyID, key.ID, telemetry.FieldTenant, key.Tenant)
 	return answer{http.StatusCreated, IssuedKey{keyView(key, now), secret}.Reveal()}, nil
 }
 
@@ -43,7 +42,6 @@ func (s *Server) importKey(r *http.Request, spec keys.Spec, secret keys.Existing
 	if !issued {
 		return answer{http.StatusOK, keyView(key, s.now())}, nil
 	}
-	s.log.Info("key imported", telemetry.FieldOperator, operatorOf(r), telemetry.FieldKeyID, key.ID, telemetry.FieldTenant, key.Tenant)
 	return answer{http.StatusCreated, keyView(key, s.now())}, nil
 }
 
@@ -94,7 +92,6 @@ func (s *Server) changeKey(r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	s.log.Info("key changed", telemetry.FieldOperator, operatorOf(r), telemetry.FieldKeyID, key.ID, telemetry.FieldTenant, key.Tenant)
 	return answer{http.StatusOK, keyView(key, now)}, nil
 }
 
@@ -118,7 +115,6 @@ func (s *Server) deleteKey(r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	s.log.Info("key deleted", telemetry.FieldOperator, operatorOf(r), telemetry.FieldKeyID, key.ID, telemetry.FieldTenant, key.Tenant)
 	return answer{http.StatusOK, keyView(key, s.now())}, nil
 }
 
@@ -147,7 +143,6 @@ func (s *Server) rotateKey(r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	s.log.Info("key rotated", telemetry.FieldOperator, operatorOf(r), telemetry.FieldKeyID, key.ID, telemetry.FieldTenant, key.Tenant)
 	return answer{http.StatusOK, IssuedKey{keyView(key, s.now()), secret}.Reveal()}, nil
 }
 
@@ -165,7 +160,6 @@ func (s *Server) revokeKey(r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	s.log.Info("key revoked", telemetry.FieldOperator, operatorOf(r), telemetry.FieldKeyID, key.ID, telemetry.FieldTenant, key.Tenant)
 	return answer{http.StatusOK, keyView(key, s.now())}, nil
 }
 

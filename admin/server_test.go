@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"tollgate/keys"
+	"tollgate/telemetry"
 	"tollgate/usage"
 
 	"github.com/google/go-cmp/cmp"
@@ -120,6 +121,45 @@ func TestFailuresAreLoggedAndNotShown(t *testing.T) {
 		if !strings.Contains(h.log.String(), line) {
 			t.Errorf("the log does not hold %s:\n%s", line, h.log)
 		}
+	}
+}
+
+// The log names whoever changed something, not whoever asked for it again.
+func TestLogOfChanges(t *testing.T) {
+	h := newHouse(t)
+	id, _ := h.issue(`{"tenant":"acme","name":"ci"}`)
+	h.log.Reset()
+	for _, by := range []telemetry.Secret{testToken, aliceToken} {
+		ask := func(method, path, body string) {
+			t.Helper()
+			if w := h.send(method, "/admin/v1"+path, body, "Authorization: Bearer "+by.Reveal()); w.Code > 201 {
+				t.Errorf("%s %s: %d %s", method, path, w.Code, w.Body)
+			}
+		}
+		ask("POST", "/keys", `{"tenant":"acme","name":"old","secret_sha256":"`+hashOf(foreign)+`"}`)
+		ask("PATCH", "/keys/"+id, `{"concurrent":3}`)
+		ask("POST", "/keys/"+id+"/rotate", `{"secret_sha256":"`+hashOf(foreign+"2")+`"}`)
+		ask("PUT", "/tenants/acme", `{"concurrent":3}`)
+	}
+	for _, by := range []telemetry.Secret{testToken, aliceToken} {
+		h.send("DELETE", "/admin/v1/tenants/acme", "", "Authorization: Bearer "+by.Reveal())
+		h.send("POST", "/admin/v1/keys/"+id+"/revoke", "", "Authorization: Bearer "+by.Reveal())
+	}
+	for _, by := range []telemetry.Secret{testToken, aliceToken} {
+		h.send("DELETE", "/admin/v1/keys/"+id, "", "Authorization: Bearer "+by.Reveal())
+	}
+	got := regexp.MustCompile(`time=\S+ `).ReplaceAllString(h.log.String(), "")
+	got = regexp.MustCompile(`key_[0-9A-Za-z]{12}`).ReplaceAllString(got, "ID")
+	const want = `level=INFO msg="key imported" operator=admin key_id=ID tenant=acme
+level=INFO msg="key changed" operator=admin key_id=ID tenant=acme
+level=INFO msg="key rotated" operator=admin key_id=ID tenant=acme
+level=INFO msg="tenant limits set" operator=admin tenant=acme
+level=INFO msg="tenant limits deleted" operator=admin tenant=acme
+level=INFO msg="key revoked" operator=admin key_id=ID tenant=acme
+level=INFO msg="key deleted" operator=admin key_id=ID tenant=acme
+`
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
 	}
 }
 

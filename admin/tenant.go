@@ -7,14 +7,15 @@ import (
 	"time"
 
 	"tollgate/keys"
-	"tollgate/telemetry"
 )
 
 // Tenant is who pays for a number of keys, where all of them together have limits or a budget.
 type Tenant struct {
 	Name string `json:"name"`
 	TenantLimits
-	UpdatedAt time.Time `json:"updated_at"`
+	// UpdatedAt is left out, and Version 0, where the tenant has no limits and nothing was changed: it was deleted before, if
+	// it ever had some.
+	UpdatedAt time.Time `json:"updated_at,omitzero"`
 	// Version grows with each change.
 	Version uint64 `json:"version"`
 }
@@ -139,19 +140,17 @@ func (s *Server) patchTenant(r *http.Request) (answer, error) {
 func (s *Server) setTenant(r *http.Request, change func(*keys.TenantSpec)) (answer, error) {
 	t, err := s.by(r).SetTenant(r.Context(), r.PathValue("name"), change)
 	if err != nil {
-		return answer{}, err
+		return answer{}, ofPath(err)
 	}
-	s.log.Info("tenant limits set", telemetry.FieldOperator, operatorOf(r), telemetry.FieldTenant, t.Name)
 	return answer{http.StatusOK, tenantView(t)}, nil
 }
 
-// deleteTenant answers DELETE /admin/v1/tenants/{name}.
+// deleteTenant answers DELETE /admin/v1/tenants/{name}, also where there is nothing to delete.
 func (s *Server) deleteTenant(r *http.Request) (answer, error) {
 	t, err := s.by(r).DeleteTenant(r.Context(), r.PathValue("name"))
 	if err != nil {
-		return answer{}, ofTenant(err)
+		return answer{}, ofPath(err)
 	}
-	s.log.Info("tenant limits deleted", telemetry.FieldOperator, operatorOf(r), telemetry.FieldTenant, t.Name)
 	return answer{http.StatusOK, tenantView(t)}, nil
 }
 
@@ -161,4 +160,20 @@ func ofTenant(err error) error {
 		return fmt.Errorf("%w: %w", errTenantNotFound, err)
 	}
 	return err
+}
+
+// ofPath calls a bad name of a tenant by the name of the parameter that it is in a path.
+func ofPath(err error) error {
+	fields := keys.FieldErrors(err)
+	if len(fields) == 0 {
+		return err
+	}
+	named := make([]error, len(fields))
+	for i, one := range fields {
+		if one.Field == "tenant" {
+			one = &keys.FieldError{Field: "name", Problem: one.Problem}
+		}
+		named[i] = one
+	}
+	return errors.Join(named...)
 }

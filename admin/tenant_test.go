@@ -1,13 +1,19 @@
 package admin
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestTenants(t *testing.T) {
 	h := newHouse(t)
 	h.want(h.send("GET", "/admin/v1/tenants", ""), 200, `{"tenants":[]}`)
 	missing := refused("no tenant of this name has limits: GET /admin/v1/tenants lists those that have", "name", "tenant_not_found")
 	h.want(h.send("GET", "/admin/v1/tenants/acme", ""), 404, missing)
-	h.want(h.send("DELETE", "/admin/v1/tenants/acme", ""), 404, missing)
+	none := `{"name":"acme",` + unlimited + `,"version":0}`
+	if w := h.send("DELETE", "/admin/v1/tenants/acme", ""); w.Code != 200 || w.Body.String() != none+"\n" {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
 
 	const (
 		begin = `{"name":"acme",`
@@ -35,7 +41,10 @@ func TestTenants(t *testing.T) {
 		t.Errorf("the limits do not hold: %+v", got)
 	}
 	h.want(h.send("DELETE", "/admin/v1/tenants/acme", ""), 200, begin+unlimited+end)
-	h.want(h.send("DELETE", "/admin/v1/tenants/acme", ""), 404, missing)
+	h.want(h.send("DELETE", "/admin/v1/tenants/acme", ""), 200, none)
+	if w := h.send("GET", "/admin/v1/audit?tenant=acme", ""); strings.Count(w.Body.String(), `"tenant.delete"`) != 1 {
+		t.Errorf("a repeated deletion is in the audit: %s", w.Body)
+	}
 	h.want(h.send("GET", "/admin/v1/tenants", ""), 200, `{"tenants":[]}`)
 
 	h.want(h.send("PATCH", "/admin/v1/tenants/globex", `{"concurrent":3}`), 200,
@@ -67,6 +76,8 @@ func TestTenantRefuses(t *testing.T) {
 	one("PUT", "acme", `{"burst":5,"budget_usd":"2"}`, "burst: must come with requests_per_minute, whose bucket it sizes; "+
 		"budget_period: must be day, month or total where budget_usd is given", "burst")
 	one("PATCH", "acme", `{"budget_usd":""}`, "budget_usd: must be above 0 where budget_period is given", "budget_usd")
-	one("PUT", "Acme", `{}`, `tenant: must be 1 to 32 lower-case letters, digits and inner hyphens, got \"Acme\"`, "tenant")
-	one("PUT", "tg_abcdefghijklmnop", `{}`, `tenant: must be 1 to 32 lower-case letters, digits and inner hyphens, got \"[redacted]\"`, "tenant")
+	one("PUT", "Acme", `{}`, `name: must be 1 to 32 lower-case letters, digits and inner hyphens, got \"Acme\"`, "name")
+	h.want(h.send("DELETE", "/admin/v1/tenants/Acme", ``), 400,
+		refused(`name: must be 1 to 32 lower-case letters, digits and inner hyphens, got \"Acme\"`, "name", "invalid_value"))
+	one("PUT", "tg_abcdefghijklmnop", `{}`, `name: must be 1 to 32 lower-case letters, digits and inner hyphens, got \"[redacted]\"`, "name")
 }

@@ -18,10 +18,26 @@ import (
 type Operator struct {
 	d    *Directory
 	name string
+	tell func(Entry) // nil: nobody
 }
 
 // By returns the Directory in the hands of the operator with this name.
 func (d *Directory) By(name string) Operator { return Operator{d: d, name: name} }
+
+// OnChange returns the Operator who tells of each change that was made, before the call that made it returns. Of a call that
+// changes nothing, or fails, nothing is told.
+func (o Operator) OnChange(tell func(Entry)) Operator {
+	o.tell = tell
+	return o
+}
+
+// made tells of a change.
+func (o Operator) made(e Entry, version uint64) {
+	if o.tell != nil {
+		e.Version = version
+		o.tell(e)
+	}
+}
 
 // Create issues a key and returns its secret: the only time that it is seen. A
 // Spec that cannot be accepted gives one *FieldError for each bad field, joined
@@ -58,13 +74,12 @@ func (o Operator) insert(ctx context.Context, action Action, id string, spec Spe
 	}
 	key := &Key{ID: id, Tenant: spec.Tenant, Last4: secret.last4, CreatedAt: now}
 	key.take(spec)
-	record, err := o.d.store.Insert(ctx, Edit{
-		Record: Record{Key: key, Secrets: []StoredSecret{secret.stored}},
-		Entry:  o.entry(now, action, &Key{}, key),
-	})
+	entry := o.entry(now, action, &Key{}, key)
+	record, err := o.d.store.Insert(ctx, Edit{Record: Record{Key: key, Secrets: []StoredSecret{secret.stored}}, Entry: entry})
 	if err != nil {
 		return nil, fmt.Errorf("cannot store the new key: %w", err)
 	}
+	o.made(entry, record.Key.Version)
 	return record.Key, nil
 }
 
@@ -107,7 +122,10 @@ func (o Operator) Update(ctx context.Context, id string, change func(*Spec)) (*K
 // edit writes what change makes of a copy of the key and its secrets, which only Delete may find deleted.
 func (o Operator) edit(ctx context.Context, id string, action Action, change func(r *Record, now time.Time) error) (*Key, error) {
 	now := o.d.today()
+	var found uint64 // the version that was changed last
+	var entry Entry
 	record, err := o.d.store.Update(ctx, id, func(r Record) (Edit, error) {
+		found = r.Key.Version
 		if !r.Key.DeletedAt.IsZero() && action != ActionDelete {
 			return Edit{}, ErrNotFound
 		}
@@ -117,10 +135,14 @@ func (o Operator) edit(ctx context.Context, id string, action Action, change fun
 			return Edit{}, err
 		}
 		key.UpdatedAt = now
-		return Edit{Record: r, Entry: o.entry(now, action, before, &key)}, nil
+		entry = o.entry(now, action, before, &key)
+		return Edit{Record: r, Entry: entry}, nil
 	})
 	if err != nil {
 		return nil, err
+	}
+	if record.Key.Version != found {
+		o.made(entry, record.Key.Version)
 	}
 	return record.Key, nil
 }

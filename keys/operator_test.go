@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -135,5 +136,52 @@ func TestUpdatesAtTheSameTime(t *testing.T) {
 	}
 	if lines, _, err := d.Audit(t.Context(), AuditQuery{}); err != nil || len(lines) != 41 {
 		t.Errorf("%d lines in the audit, %v; want 41", len(lines), err)
+	}
+}
+
+// What changes is told once; what is as it was, or is refused, is not.
+func TestOnChange(t *testing.T) {
+	d, _ := newDirectory(t, newBoltStore(t, openBolt(t, t.TempDir())), "")
+	var told []string
+	alice := d.By("alice").OnChange(func(e Entry) { told = append(told, string(e.Action)) })
+	spec := Spec{Tenant: "acme", Name: "ci"}
+	key, _, err := alice.Create(t.Context(), spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		_, _, imported := alice.Import(t.Context(), spec, existing(foreignSecret(1)))
+		_, updated := alice.Update(t.Context(), key.ID, func(s *Spec) { s.Disabled = true })
+		_, rotated := alice.RotateTo(t.Context(), key.ID, 0, existing(foreignSecret(2)))
+		_, set := alice.SetTenant(t.Context(), "acme", func(s *TenantSpec) { s.Concurrent = 1 })
+		if err := errors.Join(imported, updated, rotated, set); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		_, unset := alice.DeleteTenant(t.Context(), "acme")
+		_, revoked := alice.Revoke(t.Context(), key.ID, Soon)
+		if err := errors.Join(unset, revoked); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		if _, err := alice.Delete(t.Context(), key.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := alice.Update(t.Context(), key.ID, func(s *Spec) { s.Name = "gone" }); !errors.Is(err, ErrNotFound) {
+		t.Errorf("got %v", err)
+	}
+	if _, _, err := alice.Create(t.Context(), Spec{}); err == nil {
+		t.Error("an empty spec was taken")
+	}
+	want := []string{"key.create", "key.import", "key.update", "key.rotate", "tenant.set", "tenant.delete", "key.revoke", "key.delete"}
+	if !slices.Equal(told, want) {
+		t.Errorf("got  %v\nwant %v", told, want)
+	}
+	entries, _, err := d.Audit(t.Context(), AuditQuery{})
+	if err != nil || len(entries) != len(want) {
+		t.Errorf("%d lines in the audit, %v", len(entries), err)
 	}
 }

@@ -33,7 +33,7 @@ func (o Operator) SetTenant(ctx context.Context, name string, change func(*Tenan
 		return Tenant{}, errors.Join(&FieldError{Field: "tenant", Problem: problem}, spec.Validate())
 	}
 	now := o.d.today()
-	return o.d.store.UpdateTenant(ctx, name, func(before Tenant) (TenantEdit, error) {
+	return o.editTenant(ctx, name, func(before Tenant) (TenantEdit, error) {
 		spec := TenantSpec{Limits: before.Limits, Budget: before.Budget}
 		change(&spec)
 		if err := spec.Validate(); err != nil {
@@ -47,15 +47,37 @@ func (o Operator) SetTenant(ctx context.Context, name string, change func(*Tenan
 	})
 }
 
-// DeleteTenant takes the tenant's limits away; its keys stay. ErrNotFound: it has none.
+// DeleteTenant takes the tenant's limits away; its keys stay. A tenant that has none, or none any more, is returned without
+// any, its Version 0, and nothing changes. A name that no tenant can have gives a *FieldError.
 func (o Operator) DeleteTenant(ctx context.Context, name string) (Tenant, error) {
+	if problem := tenantProblem(name); problem != "" {
+		return Tenant{}, &FieldError{Field: "tenant", Problem: problem}
+	}
 	now := o.d.today()
-	return o.d.store.UpdateTenant(ctx, name, func(before Tenant) (TenantEdit, error) {
+	t, err := o.editTenant(ctx, name, func(before Tenant) (TenantEdit, error) {
 		if before.Version == 0 {
-			return TenantEdit{}, ErrNotFound
+			return TenantEdit{}, errUnchanged
 		}
 		return o.tenantEdit(ActionDeleteTenant, before, Tenant{Name: name, UpdatedAt: now, Deleted: true}), nil
 	})
+	t.Name = name
+	return t, err
+}
+
+// editTenant writes what change makes of a tenant, and tells of it where it changed anything.
+func (o Operator) editTenant(ctx context.Context, name string, change func(Tenant) (TenantEdit, error)) (Tenant, error) {
+	var found uint64
+	var edit TenantEdit
+	t, err := o.d.store.UpdateTenant(ctx, name, func(before Tenant) (TenantEdit, error) {
+		found = before.Version
+		made, err := change(before)
+		edit = made
+		return made, err
+	})
+	if err == nil && t.Version != found {
+		o.made(edit.Entry, t.Version)
+	}
+	return t, err
 }
 
 func (o Operator) tenantEdit(action Action, before, after Tenant) TenantEdit {
