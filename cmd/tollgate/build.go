@@ -82,22 +82,30 @@ func (p *process) sharedKeys() *keys.RedisStore {
 
 // warnOfPepperLater repeats the check until it could be made.
 func (p *process) warnOfPepperLater(ctx context.Context) {
-	ticker := time.NewTicker(checkTime)
-	defer ticker.Stop()
-	for {
+	timer := time.NewTimer(checkTime)
+	defer timer.Stop()
+	for pause := checkTime; ; {
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
-			if p.redis.Up() && p.warnOfPepper(ctx) == nil {
+		case <-timer.C:
+		}
+		if p.redis.Up() {
+			if p.warnOfPepper(ctx) == nil {
 				return
 			}
+			pause = min(2*pause, maxCheckPause) // each look reads all keys
 		}
+		timer.Reset(pause)
 	}
 }
 
-// checkTime bounds the look at all keys that a start takes, and is how often it is tried again.
-const checkTime = 5 * time.Second
+const (
+	// checkTime bounds the look at all keys that a start takes, and is the first wait before it is tried again.
+	checkTime = 5 * time.Second
+	// maxCheckPause is the longest.
+	maxCheckPause = 5 * time.Minute
+)
 
 // warnOfPepper says so when keys.pepper is not the one that keys were stored with.
 func (p *process) warnOfPepper(ctx context.Context) error {
@@ -108,7 +116,7 @@ func (p *process) warnOfPepper(ctx context.Context) error {
 		return err
 	}
 	if void > 0 {
-		p.log.Warn("keys are void: keys.pepper is not the one they were stored with; put it back, or issue new keys", "keys", void)
+		p.log.Warn("keys are void: keys.pepper is not the one they were stored with; put it back, or issue new keys", telemetry.FieldCount, void)
 	}
 	return nil
 }
@@ -118,7 +126,7 @@ func (p *process) warnOfPepper(ctx context.Context) error {
 func (p *process) warnOfLeftKeys(embedded *keys.BoltStore) {
 	left, err := embedded.List(context.Background())
 	if err == nil && len(left) > 0 {
-		p.log.Warn("keys in data_dir are not used, because store.redis is set: issue them anew", "keys", len(left))
+		p.log.Warn("keys in data_dir are not used, because store.redis is set: issue them anew", telemetry.FieldCount, len(left))
 	}
 }
 
