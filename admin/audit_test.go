@@ -52,7 +52,7 @@ func TestAudit(t *testing.T) {
 		t.Helper()
 		h.want(h.send("GET", "/admin/v1/audit?"+query, ""), 400, refused(message, param, "invalid_value"))
 	}
-	bad("limit=0&before=x", `limit: must be a whole number from 1 to 1000, got \"0\"; before: must be the next of the page before, got \"x\"`, "limit")
+	bad("limit=0&before=x", `limit: must be a whole number from 1 to 10000, got \"0\"; before: must be the next of the page before, got \"x\"`, "limit")
 	bad("before=-1", `before: must be the next of the page before, got \"-1\"`, "before")
 	bad("after=1", `unknown parameter \"after\"; known here: key, tenant, by, limit, before`, "after")
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"time"
 
 	"tollgate/keys"
 	"tollgate/proxy"
@@ -37,10 +36,10 @@ func (s *Server) explain(r *http.Request) (answer, error) {
 	if r.ContentLength > s.options.MaxRequestBody {
 		return answer{}, s.bodyTooLarge() // before any of it is sent, by a caller who waits for our word
 	}
-	if err := s.awaitPlace(r.Context()); err != nil {
+	if err := s.explaining.enter(r.Context()); err != nil {
 		return answer{}, err
 	}
-	defer func() { <-s.explaining }()
+	defer s.explaining.leave()
 	body, err := io.ReadAll(r.Body)
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 		return answer{}, s.bodyTooLarge()
@@ -52,24 +51,6 @@ func (s *Server) explain(r *http.Request) (answer, error) {
 		}
 	}
 	return answer{http.StatusOK, s.options.Explainer.Explain(r.Context(), key, body)}, nil
-}
-
-// awaitPlace waits until few enough bodies are in memory.
-func (s *Server) awaitPlace(ctx context.Context) error {
-	const patience = 5 * time.Second
-	timer := time.NewTimer(patience)
-	defer timer.Stop()
-	select {
-	case s.explaining <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-timer.C:
-		return &failure{
-			status: http.StatusServiceUnavailable, kind: kindServer, code: "overloaded", retryAfter: time.Second,
-			message: fmt.Sprintf("%d requests are being explained, and are slow to arrive: try again shortly", maxExplaining),
-		}
-	}
 }
 
 // explainedKey is the key that the parameters name, whatever its state.

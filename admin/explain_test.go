@@ -135,8 +135,8 @@ func TestExplainRefuses(t *testing.T) {
 	h.want(w, 400, refused("the request body did not arrive whole: send it again", "null", "unreadable_body"))
 	// None of these has kept a place.
 	h.want(h.send("POST", "/admin/v1/explain?key="+id, "{}"), 200, `{"sent":false,"stages":[]}`)
-	if len(h.server.explaining) != 0 {
-		t.Errorf("%d places are still taken", len(h.server.explaining))
+	if len(h.server.explaining.taken) != 0 {
+		t.Errorf("%d places are still taken", len(h.server.explaining.taken))
 	}
 
 	h.server.options.Explainer = nil
@@ -282,33 +282,4 @@ func (c countingConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	c.read.Add(int64(n))
 	return n, err
-}
-
-// TestExplainPlaces has requests wait for their turn to be explained, but not for ever.
-func TestExplainPlaces(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := New(Options{})
-		for range maxExplaining {
-			if err := s.awaitPlace(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-		}
-		began := time.Now()
-		f, ok := errors.AsType[*failure](s.awaitPlace(t.Context()))
-		if !ok || f.status != 503 || f.code != "overloaded" || f.retryAfter != time.Second || time.Since(began) != 5*time.Second {
-			t.Errorf("after %s: %+v", time.Since(began), f)
-		}
-		gone, leave := context.WithCancel(t.Context())
-		leave()
-		if err := s.awaitPlace(gone); !errors.Is(err, context.Canceled) {
-			t.Errorf("a caller who has left: %v", err)
-		}
-		go func() {
-			time.Sleep(time.Second)
-			<-s.explaining
-		}()
-		if err := s.awaitPlace(t.Context()); err != nil {
-			t.Error(err)
-		}
-	})
 }

@@ -181,9 +181,9 @@ func TestList(t *testing.T) {
 		h.want(h.send("GET", "/admin/v1/keys?"+query, ""), 400, refused(message, param, "invalid_value"))
 	}
 	const known = "; known here: tenant, name, state, limit, after"
-	bad("state=gone&limit=0", `state: must be active, disabled, expired or revoked, got \"gone\"; limit: must be a whole number from 1 to 1000, got \"0\"`, "state")
-	bad("limit=1001", `limit: must be a whole number from 1 to 1000, got \"1001\"`, "limit")
-	bad("limit=ten", `limit: must be a whole number from 1 to 1000, got \"ten\"`, "limit")
+	bad("state=gone&limit=0", `state: must be active, disabled, expired or revoked, got \"gone\"; limit: must be a whole number from 1 to 10000, got \"0\"`, "state")
+	bad("limit=10001", `limit: must be a whole number from 1 to 10000, got \"10001\"`, "limit")
+	bad("limit=ten", `limit: must be a whole number from 1 to 10000, got \"ten\"`, "limit")
 	bad("limit=1&limit=2&Tenant=x", `unknown parameter \"Tenant\"`+known+"; limit: must be given once", "Tenant")
 	bad("%zz", "the query string is not well-formed", "null")
 	if w := h.send("GET", "/admin/v1/keys?after=key_000000000000", ""); w.Code != 400 || !strings.Contains(w.Body.String(), `"param":"after"`) {

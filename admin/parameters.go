@@ -14,7 +14,7 @@ import (
 // The length of a page.
 const (
 	defaultLimit = 100
-	maxLimit     = 1000
+	maxLimit     = 10_000
 )
 
 // checkParameters refuses misspelt or repeated parameters: ignored, one would quietly widen what is asked for.

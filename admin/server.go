@@ -64,15 +64,17 @@ type Server struct {
 	log       *slog.Logger
 	now       func() time.Time
 	http      *http.Server
-	// explaining holds a value for each body that is being explained.
-	explaining chan struct{}
+	// explaining and listing are where bodies are explained and pages cut.
+	explaining, listing places
 }
 
 // New returns a Server that does not serve yet.
 func New(o Options) *Server {
 	s := &Server{
 		options: o, operators: newOperators(o.Tokens), strangers: newStrangers(),
-		log: o.Log, now: time.Now, explaining: make(chan struct{}, maxExplaining),
+		log: o.Log, now: time.Now,
+		explaining: newPlaces(maxExplaining, "requests are being explained, and are slow to arrive"),
+		listing:    newPlaces(maxListing, "lists are being read"),
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
