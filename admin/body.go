@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
+	"os"
 	"strconv"
 	"strings"
 )
@@ -96,7 +98,7 @@ func readField(fields []field, name string, value json.RawMessage) (problem stri
 	return fmt.Sprintf("unknown field %s: the fields are %s", quoted(name), strings.Join(known, ", "))
 }
 
-// badJSON says why a body is not the one object it must be. A body that could not be read keeps its own error.
+// badJSON says why a body is not the one object it must be, or could not be read.
 func badJSON(err error, otherwise string) error {
 	_, syntax := errors.AsType[*json.SyntaxError](err)
 	_, hugeNumber := errors.AsType[*json.UnmarshalTypeError](err)
@@ -108,9 +110,28 @@ func badJSON(err error, otherwise string) error {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		otherwise = "it ends too early"
 	case err != nil:
-		return err
+		return unreadable(err)
 	}
 	return &failure{status: 400, kind: kindInvalid, code: "invalid_json", message: "the body must be one JSON object: " + otherwise}
+}
+
+// unreadable says why a body did not arrive, which is the caller's to mend. One that is too long keeps its own error.
+func unreadable(err error) error {
+	_, tooLarge := errors.AsType[*http.MaxBytesError](err)
+	switch {
+	case tooLarge:
+		return err
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return &failure{
+			status: http.StatusRequestTimeout, kind: kindInvalid, code: "request_timeout",
+			message: fmt.Sprintf("the request body did not arrive within %s: send it again", readTimeout),
+		}
+	default:
+		return &failure{
+			status: http.StatusBadRequest, kind: kindInvalid, code: "unreadable_body",
+			message: "the request body did not arrive whole: send it again",
+		}
+	}
 }
 
 // quoted shows what was given, short and with its control characters escaped.

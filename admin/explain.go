@@ -45,10 +45,7 @@ func (s *Server) explain(r *http.Request) (answer, error) {
 		return answer{}, s.bodyTooLarge()
 	}
 	if err != nil {
-		return answer{}, &failure{
-			status: http.StatusBadRequest, kind: kindInvalid, code: "unreadable_body",
-			message: "the request body did not arrive whole: send it again",
-		}
+		return answer{}, unreadable(err)
 	}
 	return answer{http.StatusOK, s.options.Explainer.Explain(r.Context(), key, body)}, nil
 }
