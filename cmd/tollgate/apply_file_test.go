@@ -35,7 +35,7 @@ keys:
     name: "ci: 1"
     id: key_Xy12Zab34Cde
     models: [a, "b*"]
-    cidrs:
+    cidrs: []
     requests_per_minute: 1
     burst: 2
     tokens_per_minute: 3
@@ -50,7 +50,7 @@ keys:
 	f(`{"tenants":[{"name":"acme","budget_usd":"0.50","budget_period":"day"}],"keys":[]}`, keysFile{tenants: []wantedTenant{
 		{path: "tenants[0]", name: "acme", TenantSpec: keys.TenantSpec{Budget: keys.Budget{NanoUSD: 500_000_000, Per: keys.PerDay}}},
 	}})
-	f("keys:\n", keysFile{})
+	f("keys: []\n", keysFile{})
 }
 
 // TestKeysFileMistakes tells of each where it stands.
@@ -73,6 +73,11 @@ func TestKeysFileMistakes(t *testing.T) {
 	f("keys: !!seq []", `k:1:7: tags and directives are not supported: a field knows its own type`)
 	f("keys: []\n---\nkeys: []", `k:2:1: a second document begins here; the file is one document`)
 	f("keys: "+strings.Repeat("[", 17), `k:1:23: lists and mappings are nested more than 16 deep`)
+	f("keys:", `k:1:1: keys: has no value: leave the field out for its default, or write [] for an empty list`)
+	f("keys: [{tenant: acme, name: a, models: null, cidrs: , expires: ~}]",
+		`k:1:32: keys[0].models: has no value: leave the field out for its default, or write [] for an empty list`,
+		`k:1:46: keys[0].cidrs: has no value: leave the field out for its default, or write [] for an empty list`,
+		`k:1:55: keys[0].expires: has no value: leave the field out for its default, or write [] for an empty list`)
 	f("keys: \xff", `k: not UTF-8 text`)
 	f("keys: [1, ]", `k:1:8: keys[0]: must be a mapping of names and values, got a number`)
 	f("keys:\n- \n- {tenant: acme, name: a}", `k:2:1: keys[0]: the item is empty`)

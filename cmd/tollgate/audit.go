@@ -22,10 +22,7 @@ func newAudit(stdout, stderr io.Writer) *cobra.Command {
 		Short: "Show who changed which key or tenant, and when",
 		Long: `Show who changed which key or tenant, what and when, the latest change first. BY is the
 name of the admin token that was presented: admin.tokens of the configuration gives
-each operator one of their own. No secret is ever in it.
-
-A key that tollgate keys create issued is shown as key.import: its secret was made by
-the command, and the gateway was told its hash alone.`,
+each operator one of their own. No secret is ever in it.`,
 		Example: `  tollgate audit
   tollgate audit --key key_Xy12Zab34Cde
   tollgate audit --tenant acme --by ci --limit 500 -o json`,

@@ -182,7 +182,7 @@ func TestExplainCommand(t *testing.T) {
 			t.Errorf("got %+v", got)
 		}
 	}
-	f("no key has this id: GET /admin/v1/keys lists them", "key_000000000000")
+	f("no key has this id: tollgate keys list shows them", "key_000000000000")
 	if err := os.WriteFile(path, make([]byte, 1<<20+1), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -206,17 +206,23 @@ func TestSecretsStayHere(t *testing.T) {
 			t.Errorf("%q: %+v", args, got)
 		}
 	}
+	const stern = "this is a key's secret, which others on this machine can see in a command line: " +
+		"revoke that key, and name keys by their ids, as tollgate keys list shows them"
 	for _, text := range []string{secret, " " + secret, "Bearer " + secret, "\t'" + secret + "'", "tg_mistyped"} {
-		f("--key: this is a key's secret: name its id, as tollgate keys list shows it", "explain", "-f", path, "--key", text)
+		inKey, inID := "--key: "+stern, stern
+		if text == "tg_mistyped" {
+			inKey = "--key: this is a key's secret: name its id, as tollgate keys list shows it"
+			inID = "ID: this holds a key's secret: name the request by the x-request-id of its answer"
+		}
+		f(inKey, "explain", "-f", path, "--key", text)
+		f(inKey, "usage", "--key", text)
 		for _, command := range []string{"show", "revoke", "update", "rotate", "delete"} {
 			f("ID: this is a key's secret: name its id, as tollgate keys list shows it", "keys", command, text)
 		}
-		f("--key: this is a key's secret: name its id, as tollgate keys list shows it", "audit", "--key", text)
+		f(inKey, "audit", "--key", text)
 		f("NAME: this is a key's secret: name the tenant, as tollgate keys list shows it", "tenants", "show", text)
-		f("ID: this holds a key's secret: name the request by the x-request-id of its answer", "request", text)
+		f(inID, "request", text)
 	}
-	const stern = "this is a key's secret, which others on this machine can see in a command line: " +
-		"revoke that key, and name keys by their ids, as tollgate keys list shows them"
 	f("--tenant: "+stern, "keys", "list", "--tenant", secret)
 	f("--name: "+stern, "keys", "list", "--name", "my "+secret)
 	f("--name: "+stern, "keys", "create", "--tenant", "acme", "--name", secret)

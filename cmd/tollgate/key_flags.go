@@ -1,11 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"tollgate/admin"
+	"tollgate/keys"
 
 	"github.com/spf13/pflag"
 )
@@ -31,6 +34,13 @@ func (l *limitFlags) budget() (usd, period string) {
 		return "", ""
 	}
 	return l.budgetUSD, l.budgetPeriod
+}
+
+func (l *limitFlags) check() error {
+	if _, ok := keys.ParseUSD(l.budgetUSD); !ok && l.budgetUSD != "" {
+		return &usageError{fmt.Errorf("--budget-usd: must be an amount of dollars such as 25 or 0.50, or 0 for none, got %q", l.budgetUSD)}
+	}
+	return nil
 }
 
 // patch has the flags that were given; with --budget-usd 0 the period goes as well.
@@ -81,7 +91,29 @@ func (k *keyFlags) newKey(tenant string, now time.Time) (admin.NewKey, error) {
 		Tenant: tenant, Name: k.name, Models: unless("all", k.models), CIDRs: unless("any", k.cidrs),
 		RequestsPerMinute: k.limits.requests, Burst: k.limits.burst, TokensPerMinute: k.limits.tokens, Concurrent: k.limits.concurrent,
 		BudgetUSD: usd, BudgetPeriod: period, Expires: expires, Disabled: k.disabled,
-	}, err
+	}, cmp.Or(k.checkOwner(tenant), k.check(), err)
+}
+
+// checkOwner is about what a new key cannot be without.
+func (k *keyFlags) checkOwner(tenant string) error {
+	switch {
+	case tenant == "":
+		return &usageError{errors.New("--tenant: say whose key it is")}
+	case k.name == "":
+		return &usageError{errors.New("--name: say what the key is for, such as batch")}
+	}
+	return nil
+}
+
+// check finds what would make a key wider than it was meant to be, and a budget that is none.
+func (k *keyFlags) check() error {
+	switch {
+	case len(k.models) > 1 && slices.Contains(k.models, "all"):
+		return &usageError{errors.New("--models: all stands for every model, and must stand alone")}
+	case len(k.cidrs) > 1 && slices.Contains(k.cidrs, "any"):
+		return &usageError{errors.New("--cidrs: any stands for every network, and must stand alone")}
+	}
+	return k.limits.check()
 }
 
 // patch has the flags that were given.
@@ -92,12 +124,9 @@ func (k *keyFlags) patch(f *pflag.FlagSet, now time.Time) (admin.KeyPatch, error
 		RequestsPerMinute: l.RequestsPerMinute, Burst: l.Burst, TokensPerMinute: l.TokensPerMinute, Concurrent: l.Concurrent,
 		BudgetUSD: l.BudgetUSD, BudgetPeriod: l.BudgetPeriod, Disabled: given(f, "disabled", k.disabled),
 	}
-	if k.expires == "" && f.Changed("expires") {
-		return p, &usageError{errors.New("--expires: say never for a key that does not end")}
-	}
 	expires, err := expiry(k.expires, now)
 	p.Expires = given(f, "expires", expires)
-	return p, err
+	return p, cmp.Or(k.check(), err)
 }
 
 // unless is the list, empty where it is the one word that stands for everything.

@@ -63,7 +63,7 @@ lost is made again and issues no second key.`,
 				return err
 			}
 			made := mintSecret()
-			key.SHA256, key.Last4 = made.sha256, made.last4
+			key.SHA256, key.Last4, key.Minted = made.sha256, made.last4, true
 			issued, err := client.CreateKey(cmd.Context(), key)
 			if err != nil {
 				return o.printUnsettled(err, unsettledSecret{Tenant: tenant, Name: key.Name, Last4: made.last4}, made.secret,

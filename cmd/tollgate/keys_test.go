@@ -98,7 +98,7 @@ rotated       2026-01-02 03:04Z
 			t.Errorf("deleted: %+v", got)
 		}
 	}
-	d.fails(exitFailed, "no key has this id: GET /admin/v1/keys lists them", "keys", "show", id)
+	d.fails(exitFailed, "no key has this id: tollgate keys list shows them", "keys", "show", id)
 }
 
 // TestKeysList lists what was asked for, a page at a time.
@@ -119,7 +119,7 @@ ID                TENANT  NAME  STATE   SECRET   MODELS  NETWORKS  REQUESTS/MIN 
 key_AAAAAAAAAAAA  acme    one   active  ...BBBB  all     any       60            $9 in total  2026-01-02 03:04Z  never
 `, "keys", "list", "--name", "one", "--limit", "1", "--state", "active")
 	d.prints("{\n  \"keys\": []\n}\n", "keys", "list", "--state", "revoked", "-o", "json")
-	d.fails(exitFailed, `state: must be active, disabled, expired or revoked, got "sold"`, "keys", "list", "--state", "sold")
+	d.fails(exitUsage, `--state: must be active, disabled, expired or revoked, got "sold"`, "keys", "list", "--state", "sold")
 	if got := d.run("", "keys", "list", "-o", "json"); strings.Count(got.stdout, `"id":`) != 4 || strings.Contains(got.stdout, "secret") {
 		t.Errorf("%+v", got)
 	}
@@ -171,9 +171,9 @@ TENANT  REQUESTS/MIN  BURST  TOKENS/MIN  CONCURRENT  BUDGET      CHANGED
 acme    3000          200    no limit    no limit    $500/month  2026-01-02 03:04Z
 `, "tenants", "list")
 	d.prints("tenant   acme\ndeleted  its keys stay, bounded by their own limits alone\n", "tenants", "delete", "acme")
-	d.fails(exitFailed, "no tenant of this name has limits: GET /admin/v1/tenants lists those that have", "tenants", "delete", "acme")
+	d.fails(exitFailed, "no tenant of this name has limits: tollgate tenants list shows those that have", "tenants", "show", "acme")
 	d.prints("{\n  \"tenants\": []\n}\n", "tenants", "list", "-o", "json")
-	d.fails(exitFailed, `burst: must come with requests_per_minute, whose bucket it sizes`, "tenants", "set", "acme", "--burst", "5")
+	d.fails(exitUsage, `--burst: must come with requests_per_minute, whose bucket it sizes`, "tenants", "set", "acme", "--burst", "5")
 }
 
 func TestAuditCommand(t *testing.T) {
@@ -195,7 +195,7 @@ func TestAuditCommand(t *testing.T) {
 	const want = `AT                    BY     ACTION      TENANT  KEY               CHANGES
 2026-01-02 00:00:00Z  admin  tenant.set  acme    -                 requests_per_minute - -> 600
 2026-01-02 00:00:00Z  admin  key.update  acme    key_AAAAAAAAAAAA  models - -> a,b*; requests_per_minute 60 -> -
-2026-01-02 00:00:00Z  admin  key.import  acme    key_AAAAAAAAAAAA  name - -> ci; last4 - -> BBBB; requests_per_minute - -> 60
+2026-01-02 00:00:00Z  admin  key.create  acme    key_AAAAAAAAAAAA  name - -> ci; last4 - -> BBBB; requests_per_minute - -> 60
 `
 	if got := d.run("", "audit", "--tenant", "acme", "--by", "admin"); clock(got.stdout) != want {
 		t.Errorf("%+v\n%s", got, clock(got.stdout))
@@ -258,7 +258,7 @@ expires       never
 	d.fails(exitUsage, either, args...)
 	d.fails(exitUsage, either, append(args, "--secret-sha256", hash, "--secret-stdin")...)
 	d.fails(exitUsage, "--last4: comes with --secret-sha256; of --secret-stdin it is known", append(args, "--secret-stdin", "--last4", "6789")...)
-	d.fails(exitFailed, "secret_sha256: must be the SHA-256 of the secret, 64 hexadecimal digits", append(args, "--secret-sha256", "12")...)
+	d.fails(exitUsage, "--secret-sha256: must be the SHA-256 of the secret, 64 hexadecimal digits", append(args, "--secret-sha256", "12")...)
 	for _, stdin := range []string{"", "short", "two words and more words", secret + "\n\n", "tg_0123456789abcdef", strings.Repeat("x", 257), "sekret-mit-\u00fcmlaut-0123456789"} {
 		got := d.run(stdin, append(args, "--secret-stdin")...)
 		if got.code != exitUsage || got.stdout != "" || stdin != "" && strings.Contains(got.stderr, strings.TrimSpace(stdin)) {

@@ -66,7 +66,8 @@ func exitCode(err error, stderr io.Writer) int {
 	if err == nil {
 		return exitDone
 	}
-	_, _ = fmt.Fprintln(stderr, "tollgate:", err)
+	// A flag that cannot be read is quoted, whatever was put there.
+	_, _ = fmt.Fprintln(stderr, "tollgate:", withoutSecrets(err.Error()))
 	var usage *usageError
 	if errors.As(err, &usage) {
 		return exitUsage

@@ -182,11 +182,9 @@ func TestOperatorsMistakes(t *testing.T) {
 			t.Errorf("tollgate %s: exit code %d, printed %q and complained\n%swant\ntollgate: %s", strings.Join(args, " "), got.code, got.stdout, got.stderr, want)
 		}
 	}
-	f("no key has this id: GET /admin/v1/keys lists them", "keys", "show", "key_AAAAAAAAAAAA")
+	f("no key has this id: tollgate keys list shows them", "keys", "show", "key_AAAAAAAAAAAA")
 	f("no usage record has this request id: it is the x-request-id of an answer, and a request that was refused here has none: "+
 		"tollgate explain (POST /admin/v1/explain) says what would become of one, and why",
 		"request", "019a2b3c-4d5e-7f60-8123-456789abcdef")
-	f(`tenant: must be 1 to 32 lower-case letters, digits and inner hyphens, got "A C M E"; name: must be 1 to 64 printable characters without a space at either end, got ""`,
-		"keys", "create", "--tenant", "A C M E")
-	f("no tenant of this name has limits: GET /admin/v1/tenants lists those that have", "tenants", "show", "acme")
+	f("no tenant of this name has limits: tollgate tenants list shows those that have", "tenants", "show", "acme")
 }

@@ -22,7 +22,10 @@ serve it, passes streams through untouched, and records what was used.`,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		DisableAutoGenTag: true,
-		PersistentPreRun:  func(*cobra.Command, []string) { begun = true },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			begun = true
+			return checkArguments(cmd)
+		},
 	}
 	root.SetOut(stdout)
 	root.SetErr(stderr)
@@ -42,5 +45,6 @@ serve it, passes streams through untouched, and records what was used.`,
 		newConfig(stdout),
 		newVersion(stdout),
 	)
+	speakInFlags(root)
 	return root, func() bool { return begun }
 }

@@ -59,11 +59,17 @@ func readSecret(stdin io.Reader) (newSecret, error) {
 }
 
 // secretForm is a whole secret, or nearly one, wherever it stands.
-var secretForm = regexp.MustCompile(`tg_[0-9A-Za-z]{30}`)
+var secretForm = regexp.MustCompile(`tg_[0-9A-Za-z]{20,}`)
+
+// secretPart is what may be a secret in an error, which can do without it.
+var secretPart = regexp.MustCompile(`\btg_[0-9A-Za-z]{6,}|tg_[0-9A-Za-z]{20,}`)
 
 // isSecret reports whether a text that may be anything, a name such as stg_backend included, holds the
 // secret of a key. holdsSecret is for texts that are to be an id, and more suspicious.
 func isSecret(text string) bool { return secretForm.MatchString(text) }
+
+// withoutSecrets is the text with what may be a secret left out, parts of one included.
+func withoutSecrets(text string) string { return secretPart.ReplaceAllString(text, "[redacted]") }
 
 // refuseSecrets refuses a command line that holds a secret, before anything of it is sent or printed. Who
 // can list the processes of this machine may have seen it.

@@ -111,6 +111,9 @@ stays as it is. It holds on every replica within a second.`,
 		Args: oneTenant,
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := limits.check(); err != nil {
+			return err
+		}
 		change := limits.patch(cmd.Flags())
 		if change == (admin.TenantPatch{}) {
 			return &usageError{errors.New("name what is to change, such as --requests-per-minute 3000: tollgate tenants set --help shows what can")}

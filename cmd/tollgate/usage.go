@@ -29,6 +29,9 @@ providers cost, in US dollars. Days are UTC days, both included.`,
   tollgate usage --tenant acme --by key -o json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if holdsSecret(query.KeyID) {
+				return &usageError{errors.New("--key: this is a key's secret: name its id, as tollgate keys list shows it")}
+			}
 			if query.By, err = usage.ParseDimensions(by); err != nil {
 				return &usageError{fmt.Errorf("--by: %w", err)}
 			}

@@ -147,7 +147,8 @@ func (f *yamlFile) complainOf(path, problem string) {
 // plainYAMLName is what a name may look like in a message: where a colon is missing, it may be a value as well.
 var plainYAMLName = regexp.MustCompile(`^[\w-]{1,64}$`)
 
-// mapping reads a mapping that may hold these fields. A field without a value is as one that is not there.
+// mapping reads a mapping that may hold these fields. One without a value, as a variable leaves it that was not
+// set, is a mistake: it would open a key to everybody.
 func (f *yamlFile) mapping(path string, node ast.Node, fields []yamlField) {
 	mapping, ok := node.(ast.MapNode)
 	if !ok {
@@ -178,9 +179,11 @@ func (f *yamlFile) field(path string, value ast.Node, name string, fields []yaml
 		if known[i] = field.name; field.name != name {
 			continue
 		}
-		if !isNoYAML(value) {
-			f.value(path, value, field.into)
+		if isNoYAML(value) {
+			f.complain(f.placed[path], path, "has no value: leave the field out for its default, or write [] for an empty list")
+			return
 		}
+		f.value(path, value, field.into)
 		return
 	}
 	f.complain(f.placed[path], path, "unknown field; known here: "+strings.Join(known, ", "))
