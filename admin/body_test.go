@@ -42,6 +42,40 @@ func TestUnreadableBodies(t *testing.T) {
 	}
 }
 
+// What net/http refuses by itself is as the document says it is.
+func TestOutsideHTTP(t *testing.T) {
+	h := newHouse(t)
+	address := h.serve()
+	f := func(head string, status int, contentType, want string) {
+		t.Helper()
+		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = conn.Close() }()
+		if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		go func() { _, _ = io.WriteString(conn, head) }()
+		answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = answer.Body.Close() }()
+		body, err := io.ReadAll(answer.Body)
+		if err != nil || answer.StatusCode != status || !answer.Close || string(body) != want || answer.Header.Get("Content-Type") != contentType {
+			t.Errorf("%d %q %q close=%t %v", answer.StatusCode, answer.Header.Get("Content-Type"), body, answer.Close, err)
+		}
+	}
+	const plain = "text/plain; charset=utf-8"
+	f("GET / HTTP/1.1\r\nHost: h\r\nExpect: junk\r\n\r\n", 417, "", "")
+	f("junk\r\n\r\n", 400, plain, "400 Bad Request")
+	f("GET / HTTP/1.1\r\nHost: h\r\nX: "+strings.Repeat("x", 64<<10)+"\r\n\r\n", 431, plain, "431 Request Header Fields Too Large")
+	if !strings.Contains(document, "closed with 400 or 431 in plain text, and with 417 without a body where Expect is anything but 100-continue") {
+		t.Error("the document does not say so")
+	}
+}
+
 // Over a connection: whoever is too slow is told so.
 func TestSlowBody(t *testing.T) {
 	h := newHouse(t)

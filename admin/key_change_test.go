@@ -36,6 +36,8 @@ func TestChange(t *testing.T) {
 	f(`{"expires":"1h"}`, activeKey("other", `"models":[],"cidrs":[],`+unlimited, changed+`"expires_at":"SOON",`))
 	f(`{"expires":"2999-01-31T00:00:00Z","cidrs":["::/0"],"requests_per_minute":7,"burst":8,"tokens_per_minute":9,"concurrent":10,"budget_usd":"0.000000001","budget_period":"total"}`,
 		activeKey("other", `"models":[],"cidrs":["::/0"],"requests_per_minute":7,"burst":8,"tokens_per_minute":9,"concurrent":10,"budget_usd":"0.000000001","budget_period":"total"`, changed+expires))
+	f(`{"budget_usd":""}`, activeKey("other", `"models":[],"cidrs":["::/0"],"requests_per_minute":7,"burst":8,"tokens_per_minute":9,"concurrent":10,"budget_usd":"","budget_period":""`, changed+expires))
+	f(`{"budget_usd":"1","budget_period":"day"}`, activeKey("other", `"models":[],"cidrs":["::/0"],"requests_per_minute":7,"burst":8,"tokens_per_minute":9,"concurrent":10,"budget_usd":"1","budget_period":"day"`, changed+expires))
 	f(`{"budget_usd":"","budget_period":"","burst":0,"requests_per_minute":0,"tokens_per_minute":0,"concurrent":0,"cidrs":[]}`,
 		activeKey("other", `"models":[],"cidrs":[],`+unlimited, changed+expires))
 }
@@ -62,7 +64,7 @@ func TestChangeRefuses(t *testing.T) {
 	f(`{"name":"a","name":"b"}`, "name: must be given once", "name", "invalid_value")
 	f(`{"burst":true,"name":"","expires":"soon"}`, `burst: must be a whole number; expires: must be a duration such as \"720h\" or a moment such as \"2027-01-31T00:00:00Z\", got \"soon\"; `+
 		`name: must be 1 to 64 printable characters without a space at either end, got \"\"`, "burst", "invalid_value")
-	f(`{"budget_usd":""}`, "budget_usd: must be above 0 where budget_period is given", "budget_usd", "invalid_value")
+	f(`{"budget_usd":"","budget_period":"day"}`, "budget_usd: must be above 0 where budget_period is given", "budget_usd", "invalid_value")
 	f(`{"expires":"2020-01-01T00:00:00Z"}`, "expires: must be in the future, got 2020-01-01T00:00:00Z", "expires", "invalid_value")
 	f(`[]`, "the body must be one JSON object: it is something else", "null", "invalid_json")
 	f(``, "the body must be one JSON object: it ends too early", "null", "invalid_json")

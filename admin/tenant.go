@@ -68,6 +68,9 @@ func (p *TenantPatch) apply(limits *keys.Limits, budget *keys.Budget) {
 	set(&limits.Concurrent, p.Concurrent)
 	if p.BudgetUSD != nil {
 		budget.NanoUSD = readUSD(*p.BudgetUSD)
+		if *p.BudgetUSD == "" {
+			budget.Per = "" // no budget has no period
+		}
 	}
 	if p.BudgetPeriod != nil {
 		budget.Per = keys.Period(*p.BudgetPeriod)

@@ -30,6 +30,8 @@ func TestTenants(t *testing.T) {
 	f("PATCH", `{}`, all)
 	f("PATCH", `{"concurrent":3}`, `"requests_per_minute":60,"burst":10,"tokens_per_minute":1000,"concurrent":3,"budget_usd":"25.5","budget_period":"month"`)
 	f("PATCH", `{"budget_usd":"","budget_period":"","concurrent":2}`, `"requests_per_minute":60,"burst":10,"tokens_per_minute":1000,"concurrent":2,"budget_usd":"","budget_period":""`)
+	f("PATCH", `{"budget_usd":"1","budget_period":"day"}`, `"requests_per_minute":60,"burst":10,"tokens_per_minute":1000,"concurrent":2,"budget_usd":"1","budget_period":"day"`)
+	f("PATCH", `{"budget_usd":""}`, `"requests_per_minute":60,"burst":10,"tokens_per_minute":1000,"concurrent":2,"budget_usd":"","budget_period":""`)
 	f("PUT", `{"concurrent":1}`, `"requests_per_minute":0,"burst":0,"tokens_per_minute":0,"concurrent":1,"budget_usd":"","budget_period":""`)
 	f("PUT", `{}`, unlimited)
 
@@ -75,7 +77,7 @@ func TestTenantRefuses(t *testing.T) {
 	both(`{"concurrent":1,"concurrent":2}`, "concurrent: must be given once", "concurrent")
 	one("PUT", "acme", `{"burst":5,"budget_usd":"2"}`, "burst: must come with requests_per_minute, whose bucket it sizes; "+
 		"budget_period: must be day, month or total where budget_usd is given", "burst")
-	one("PATCH", "acme", `{"budget_usd":""}`, "budget_usd: must be above 0 where budget_period is given", "budget_usd")
+	both(`{"budget_usd":"","budget_period":"day"}`, "budget_usd: must be above 0 where budget_period is given", "budget_usd")
 	one("PUT", "Acme", `{}`, `name: must be 1 to 32 lower-case letters, digits and inner hyphens, got \"Acme\"`, "name")
 	h.want(h.send("DELETE", "/admin/v1/tenants/Acme", ``), 400,
 		refused(`name: must be 1 to 32 lower-case letters, digits and inner hyphens, got \"Acme\"`, "name", "invalid_value"))
