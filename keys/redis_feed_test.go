@@ -25,6 +25,7 @@ func TestFeeds(t *testing.T) {
 			"a change of another client wakes":     feedWakes,
 			"the audit keeps its length":           redisTrimsAudit,
 			"a tombstone leaves the feed with age": feedForgetsGraves,
+			"so does a tenant that is gone":        feedForgetsTenants,
 		} {
 			t.Run(name+"/"+what, func(t *testing.T) { test(t, empty(t)) })
 		}
@@ -305,4 +306,28 @@ func feedForgetsGraves(t *testing.T, client redis.UniversalClient) {
 	mustUpdate(t, s, 1, deleted(time.Now().Add(-graveTime-time.Minute)))
 	mustInsert(t, s, contractRecord(3))
 	wantChanges(t, s, 1, "key_000000000002 ci", "key_000000000003 ci")
+}
+
+// A week after its end a tenant is in the feed no more, unless it was set again meanwhile, or is in this moment.
+func feedForgetsTenants(t *testing.T, client redis.UniversalClient) {
+	s := NewRedisStore(client)
+	for _, name := range []string{"acme", "beta", "zeta"} {
+		mustTenant(t, s, name, setTenant(Limits{Concurrent: 1}))
+		mustTenant(t, s, name, deleteTenant)
+	}
+	mustTenant(t, s, "beta", setTenant(Limits{Concurrent: 2}))
+	wantChanges(t, s, 1, "-acme 0", "-zeta 0", "beta 2")
+	graves, err := client.ZRange(t.Context(), redisGraves, 0, -1).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, member := range graves {
+		aged := redis.Z{Member: member, Score: float64(time.Now().Add(-graveTime - time.Minute).Unix())}
+		if err := client.ZAdd(t.Context(), redisGraves, aged).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustTenant(t, s, "zeta", setTenant(Limits{Concurrent: 3}))
+	mustInsert(t, s, contractRecord(1))
+	wantChanges(t, s, 1, "beta 2", "zeta 3", "key_000000000001 ci")
 }

@@ -10,7 +10,7 @@ const (
 	redisVersion = "tollgate:{keys}:version" // the highest version
 	redisChanges = "tollgate:{keys}:changes" // sorted set: what was last changed in which version: a public id, or "tenant:" and a name
 	redisAudit   = "tollgate:{keys}:audit"   // sorted set: version and document of each line, by version
-	redisGraves  = "tollgate:{keys}:graves"  // sorted set: the ids of deleted keys, by the second of their end
+	redisGraves  = "tollgate:{keys}:graves"  // sorted set: the deleted of what is in redisChanges, by the second of their end
 	redisNews    = "tollgate:{keys}:news"    // the channel on which each new version is said
 )
 
@@ -65,11 +65,13 @@ redis.call('SET', KEYS[3], text)
 redis.call('ZADD', KEYS[4], text, ARGV[4])
 redis.call('ZADD', KEYS[5], text, text .. ' ' .. ARGV[5])
 redis.call('ZREMRANGEBYRANK', KEYS[5], 0, -(ARGV[6] + 1))
-if ARGV[7] ~= '' then redis.call('ZADD', KEYS[6], ARGV[7], field) end
-for _, id in ipairs(graves) do
-  redis.call('HDEL', KEYS[7], id)
-  redis.call('ZREM', KEYS[4], id)
-  redis.call('ZREM', KEYS[6], id)
+if ARGV[7] ~= '' then redis.call('ZADD', KEYS[6], ARGV[7], ARGV[4]) else redis.call('ZREM', KEYS[6], ARGV[4]) end
+for _, member in ipairs(graves) do
+  if member ~= ARGV[4] then
+    redis.call('HDEL', KEYS[7], member)
+    redis.call('ZREM', KEYS[4], member)
+    redis.call('ZREM', KEYS[6], member)
+  end
 end
 redis.pcall('PUBLISH', ARGV[10], text)
 return text`

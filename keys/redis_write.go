@@ -72,7 +72,9 @@ func (s *RedisStore) writeTenant(ctx context.Context, old string, edit TenantEdi
 		doing: "store a tenant", hash: redisTenants, field: tenant.Name, old: old,
 		member: tenantMember + tenant.Name, entry: edit.Entry,
 	}
-	if !tenant.Deleted {
+	if tenant.Deleted {
+		c.deleted = time.Now()
+	} else {
 		document, err := encodeTenant(tenant)
 		if err != nil {
 			return Tenant{}, err
