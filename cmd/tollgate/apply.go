@@ -29,8 +29,8 @@ keys:
     burst: 20
     expires: 2035-01-31T00:00:00Z
   - tenant: acme
-    name: legacy                    # a secret that exists already
-    secret_sha256: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+    name: legacy                    # a secret that exists already: printf %s "$SECRET" | sha256sum
+    secret_sha256: 609fa9ad5b731c60ca4670290cd09c0588f412caa8e8d0799fe4c5e733f9b810
     last4: x7Qz
 `
 
@@ -38,13 +38,18 @@ const applyLong = `Make the gateway's tenants and keys those of a file, which ma
 times: the second run changes nothing. The whole file is checked before the first change.
 
 What stands in the file is what shall be: a field that is left out goes back to its
-default, which is no limit, every model, every network, never. The fields of a tenant are
+default, which is every model, every network, never, and no limit; a key without
+requests_per_minute falls to limits.default of the configuration. Only disabled stays as
+it is where it is left out: a key that was disabled in an incident is not let in again. A
+field without a value is refused. The fields of a tenant are
 name, requests_per_minute, burst, tokens_per_minute, concurrent, budget_usd and
 budget_period; those of a key are the same and tenant, id, models, cidrs, expires (a
 moment), disabled, secret_sha256 and last4. Tokens per minute, concurrent and budgets are
 stored; not enforced yet.
 
-A key is found by its id, else by its tenant and name among those that are not revoked.
+A key is found by its id, else by its tenant and name among those that are not revoked:
+after a revocation the next run issues a successor, which the plan says; take the key out
+of the file as well. Run one apply at a time: two at once may issue a key twice.
 Its secret is not touched once it exists, and the gateway shows no hash: so another
 secret_sha256 than the one that was imported is not noticed. To change a secret, rotate.
 

@@ -69,6 +69,9 @@ func (s *step) do(ctx context.Context, client *admin.Client, secrets *secretsFil
 
 // create issues a key with a new secret, which is kept or shown. One whose answer was lost is shown as well.
 func (s *step) create(ctx context.Context, client *admin.Client, secrets *secretsFile) error {
+	if err := s.stillNew(ctx, client); err != nil {
+		return err
+	}
 	made := mintSecret()
 	named := func(string) error { return nil }
 	if secrets != nil {
@@ -87,6 +90,25 @@ func (s *step) create(ctx context.Context, client *admin.Client, secrets *secret
 	}
 	return nil
 }
+
+// stillNew refuses to issue a key that somebody else has issued since the plan was made. It looks once more just
+// before, which leaves a moment: apply is for one run at a time.
+func (s *step) stillNew(ctx context.Context, client *admin.Client) error {
+	for k, err := range client.Keys(ctx, admin.KeyQuery{Tenant: s.Tenant, Name: s.Name}) {
+		switch {
+		case err != nil:
+			return &notAskedError{err}
+		case k.State != keys.StateRevoked && !s.known[k.ID]:
+			return fmt.Errorf("%s was issued by somebody else in the meantime: run one apply at a time", k.ID)
+		}
+	}
+	return nil
+}
+
+// notAskedError is the error of a look before a change: nothing was changed, whatever became of it.
+type notAskedError struct{ err error }
+
+func (e *notAskedError) Error() string { return e.err.Error() }
 
 func (s *step) issue(ctx context.Context, client *admin.Client, secret newSecret) error {
 	k := s.key
@@ -180,7 +202,11 @@ func (p *plan) table(w io.Writer) {
 		if secret {
 			cells = append(cells, s.Secret)
 		}
-		row(w, append(cells, fieldChanges(s.Fields))...)
+		changes := fieldChanges(s.Fields)
+		if s.Succeeds != "" {
+			changes = strings.TrimPrefix(changes+"; the last one, "+s.Succeeds+", is revoked", "; ")
+		}
+		row(w, append(cells, changes)...)
 	}
 }
 

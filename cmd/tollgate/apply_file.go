@@ -32,6 +32,7 @@ type wantedKey struct {
 	id   string // empty: it is found by its tenant and name
 	keys.Spec
 	sha256, last4 string // of a secret that exists already; empty: one is made
+	saysDisabled  bool   // the field stands in the file; else it stays as it is
 }
 
 // readKeysFile returns what the text says, or an error with a line for each mistake. Those of its form come
@@ -74,7 +75,10 @@ func (f *keysFile) readKey(path string, node ast.Node) {
 	f.mapping(path, node, append(
 		fields,
 		yamlField{"expires", func(text string) string { return readMoment(text, &k.ExpiresAt) }},
-		yamlField{"disabled", &k.Disabled},
+		yamlField{"disabled", func(path string, node ast.Node) {
+			f.value(path, node, &k.Disabled)
+			k.saysDisabled = true
+		}},
 		yamlField{"secret_sha256", &k.sha256},
 		yamlField{"last4", &k.last4},
 	))

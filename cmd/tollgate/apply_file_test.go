@@ -28,7 +28,7 @@ func TestKeysFile(t *testing.T) {
 	all := wantedKey{path: "keys[0]", id: "key_Xy12Zab34Cde", sha256: strings.Repeat("0a", 32), last4: "1234", Spec: keys.Spec{
 		Tenant: "acme", Name: "ci: 1", Models: []string{"a", "b*"}, Limits: keys.Limits{RequestsPerMinute: 1, Burst: 2, TokensPerMinute: 3, Concurrent: 4},
 		Budget: keys.Budget{NanoUSD: 500_000_000, Per: keys.PerDay}, ExpiresAt: time.Date(2035, 1, 31, 1, 0, 0, 0, time.UTC), Disabled: true,
-	}}
+	}, saysDisabled: true}
 	f(`
 keys:
   - tenant: acme

@@ -28,11 +28,14 @@ type step struct {
 	Name   string              `json:"name,omitempty"`
 	ID     string              `json:"id,omitempty"`
 	Fields []admin.FieldChange `json:"fields"`
+	// Succeeds is the id of the revoked key with the same tenant and name that a new key comes after.
+	Succeeds string `json:"succeeds,omitempty"`
 	// Secret is that of a new key, where it is not kept in a file.
 	Secret string `json:"secret,omitempty"`
 
 	limits admin.TenantLimits // what a tenant shall have
 	key    wantedKey          // what a key shall be
+	known  map[string]bool    // ids that the file has, or that were found for it: no successor of them is missing
 }
 
 // result is what became of a step.
@@ -112,10 +115,13 @@ func (p *plan) add(s *step) {
 
 func (p *plan) addKey(m *matcher, k wantedKey) {
 	live, found := m.find(k)
+	if found && !k.saysDisabled {
+		k.Disabled = live.Disabled
+	}
 	if !k.ExpiresAt.IsZero() && !k.ExpiresAt.Equal(live.ExpiresAt) {
 		m.file.complainOfFields(k.path, k.Validate(time.Now())) // what is left to be wrong is the expiry
 	}
-	s := &step{Action: keys.ActionUpdate, Tenant: k.Tenant, Name: k.Name, ID: live.ID, key: k}
+	s := &step{Action: keys.ActionUpdate, Tenant: k.Tenant, Name: k.Name, ID: live.ID, key: k, known: m.taken}
 	switch {
 	case found:
 		s.Fields = differences(liveTexts(live), wantedTexts(k.Spec))
@@ -125,6 +131,9 @@ func (p *plan) addKey(m *matcher, k wantedKey) {
 	default:
 		s.Action = keys.ActionCreate
 		s.Fields = differences(liveTexts(admin.Key{Name: k.Name}), wantedTexts(k.Spec))
+	}
+	if !found {
+		s.Succeeds = m.revokedBefore(k)
 	}
 	p.add(s)
 }
@@ -151,20 +160,36 @@ type matcher struct {
 	byID   map[string]admin.Key
 	byName map[[2]string][]admin.Key // by tenant and name, the revoked ones left out
 	taken  map[string]bool           // ids that the file has, or that were found for it
+	ended  map[[2]string]admin.Key   // the last revoked key by tenant and name
 }
 
 func newMatcher(f *keysFile, have present) *matcher {
-	m := &matcher{file: f, byID: make(map[string]admin.Key), byName: make(map[[2]string][]admin.Key), taken: make(map[string]bool)}
+	m := &matcher{file: f, byID: make(map[string]admin.Key), byName: make(map[[2]string][]admin.Key), taken: make(map[string]bool), ended: make(map[[2]string]admin.Key)}
 	for _, k := range f.keys {
 		m.taken[k.id] = true
 	}
 	for _, k := range have.keys {
 		m.byID[k.ID] = k
-		if name := [2]string{k.Tenant, k.Name}; k.State != keys.StateRevoked && !m.taken[k.ID] {
+		switch name := [2]string{k.Tenant, k.Name}; {
+		case k.State == keys.StateRevoked:
+			if k.RevokedAt.After(m.ended[name].RevokedAt) {
+				m.ended[name] = k
+			}
+		case !m.taken[k.ID]:
 			m.byName[name] = append(m.byName[name], k)
 		}
 	}
 	return m
+}
+
+// revokedBefore is the id of the last key of this tenant and name, which is revoked; empty: there is none. A secret
+// that was imported for it, as far as its end tells, is revoked with it, which is a mistake of the file.
+func (m *matcher) revokedBefore(k wantedKey) string {
+	last := m.ended[[2]string{k.Tenant, k.Name}]
+	if last.ID != "" && k.sha256 != "" && last.Last4 == k.last4 {
+		m.file.complainOf(k.path+".secret_sha256", last.ID+", whose secret ends the same, is revoked: take it out, or give another hash, with its last4")
+	}
+	return last.ID
 }
 
 // find is the key by its id, else by its tenant and name. What is wrong with it is a mistake of the file.

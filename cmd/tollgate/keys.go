@@ -19,8 +19,10 @@ func newKeys(stdout, stderr io.Writer) *cobra.Command {
 		Long: `Issue, list, change, rotate, revoke and delete tenant keys. A change holds on every
 replica within a second, and tollgate audit shows who made it.
 
-Each of these commands may be run again where its answer was lost, and waits up to
---wait for a gateway that is about to start.`,
+They wait up to --wait for a gateway that is about to start, and make a call again whose
+answer was lost. What may be run again by hand: list and show; update, revoke, delete and
+apply; import, where --expires is a moment and no duration. create and rotate issue
+another secret each time.`,
 		Example: `  tollgate keys create --tenant acme --name ci
   tollgate keys list --tenant acme
   tollgate keys rotate key_Xy12Zab34Cde --grace 24h
@@ -110,9 +112,14 @@ itself is read from standard input, and hashed here: in an argument others on th
 machine could see it.
 
 A secret that can be guessed can be found from its hash: it should have 128 random bits.
-It must be 16 to 256 visible ASCII characters.`,
+It must be 16 to 256 visible ASCII characters. Its hash, where the secret is elsewhere:
+
+  printf %s "$SECRET" | sha256sum
+
+Doing it twice changes nothing where all is the same: a duration in --expires is another
+moment the second time, and refused with 409. Give the moment itself.`,
 		Example: `  tollgate keys import --tenant acme --name legacy --secret-stdin  < secret.txt
-  tollgate keys import --tenant acme --name legacy --secret-sha256 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 --last4 x7Qz`,
+  tollgate keys import --tenant acme --name legacy --secret-sha256 609fa9ad5b731c60ca4670290cd09c0588f412caa8e8d0799fe4c5e733f9b810 --last4 x7Qz`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			key, err := flags.newKey(tenant, time.Now())

@@ -163,7 +163,7 @@ the bills that name it. Doing it twice changes nothing.`,
 		if now {
 			row(w, "answers", "those in progress end at their next event")
 		} else {
-			row(w, "answers", "those in progress come to their end: --now ends them at their next event")
+			row(w, "answers", "those in progress come to their end, unless it was revoked with --now: that ends them at their next event")
 		}
 	})
 	cmd.Flags().BoolVar(&now, "now", false, "end answers in progress as well, at their next event")

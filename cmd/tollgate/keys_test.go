@@ -86,7 +86,7 @@ changed       2026-01-02 03:04Z
 rotated       2026-01-02 03:04Z
 `, "keys", "update", id, "--name", "nightly", "--models", "all", "--cidrs", "any", "--expires", "never", "--budget-usd", "0")
 	watch := d.directory.Cuts().Watch(id)
-	if got := d.run("", "keys", "revoke", id); got.code != exitDone || watch.Severed() || !strings.Contains(got.stdout, "answers       those in progress come to their end: --now ends") {
+	if got := d.run("", "keys", "revoke", id); got.code != exitDone || watch.Severed() || !strings.Contains(got.stdout, "answers       those in progress come to their end, unless it was revoked with --now") {
 		t.Errorf("revoked, answers cut %v: %+v", watch.Severed(), got)
 	}
 	if got := d.run("", "keys", "revoke", id, "--now"); got.code != exitDone || !watch.Severed() || !strings.Contains(got.stdout, "answers       those in progress end at their next event\n") {

@@ -116,7 +116,7 @@ created       2026-01-02 03:04Z
 expires       never
 changed       2026-01-02 03:04Z
 revoked       2026-01-02 03:04Z
-answers       those in progress come to their end: --now ends them at their next event
+answers       those in progress come to their end, unless it was revoked with --now: that ends them at their next event
 `, "keys", "revoke", key.ID)
 	f(`
 ID                TENANT    NAME        STATE    SECRET   MODELS                           NETWORKS  REQUESTS/MIN  BUDGET  CREATED            EXPIRES
