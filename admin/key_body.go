@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"tollgate/keys"
@@ -125,7 +126,9 @@ func readExpiry(text string, now time.Time) (time.Time, error) {
 		return time.Time{}, nil
 	}
 	at, err := time.Parse(time.RFC3339, text)
-	if err != nil {
+	// It takes more than RFC 3339 has: an hour of one digit, and a comma.
+	lax := err == nil && (text[len("2006-01-02T0")] == ':' || strings.Contains(text, ","))
+	if err != nil || lax {
 		var life time.Duration
 		life, err = time.ParseDuration(text)
 		at = now.Add(life).Truncate(time.Millisecond)
