@@ -16,6 +16,8 @@ import (
 	"tollgate/proxy"
 	"tollgate/telemetry"
 	"tollgate/usage"
+
+	"golang.org/x/time/rate"
 )
 
 const (
@@ -54,6 +56,7 @@ type Client struct {
 	token telemetry.Secret
 	http  *http.Client
 	wait  Wait
+	pace  *rate.Limiter // nil: as fast as they come
 }
 
 // NewClient returns a Client for the API at base, such as "http://127.0.0.1:8081"; a

@@ -9,17 +9,21 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // The pauses between tries, where the API does not say how long to wait.
 const (
 	firstPause = 200 * time.Millisecond
 	maxPause   = 2 * time.Second
+	// shortestRetry is what a try that begins late has at least: less would only add a call in doubt.
+	shortestRetry = 2 * time.Second
 )
 
 // Wait is how long a call goes on trying while nobody answers. The zero Wait tries once.
 type Wait struct {
-	// Limit is how long after the first try another may begin.
+	// Limit is how long after the first try another may begin. It has the rest of this time, or 2 s.
 	Limit time.Duration
 	// Say is told once for each call that has to wait, with the reason; nil: nobody is.
 	Say func(reason error)
@@ -39,7 +43,7 @@ func (c *Client) send(ctx context.Context, method, path string, body []byte, out
 	deadline, pause := time.Now().Add(c.wait.Limit), firstPause
 	arrived := false
 	for tries := 1; ; tries++ {
-		err := c.once(ctx, method, path, body, out)
+		err := c.try(ctx, tries, deadline, func(ctx context.Context) error { return c.once(ctx, method, path, body, out) })
 		if err == nil {
 			return nil
 		}
@@ -48,7 +52,7 @@ func (c *Client) send(ctx context.Context, method, path string, body []byte, out
 		}
 		left := time.Until(deadline)
 		delay := min(pause, left)
-		if refused, ok := errors.AsType[*Error](err); ok {
+		if refused, ok := errors.AsType[*Error](err); ok && refused.RetryAfter > 0 {
 			delay = refused.RetryAfter
 		}
 		if !worthWaiting(err) || ctx.Err() != nil || left <= 0 || delay > left {
@@ -61,6 +65,28 @@ func (c *Client) send(ctx context.Context, method, path string, body []byte, out
 			return err
 		}
 	}
+}
+
+// try makes one try once c.pace lets it. A first one has all the time of a call; another ends with the wait, about.
+func (c *Client) try(ctx context.Context, tries int, deadline time.Time, once func(context.Context) error) error {
+	if c.pace != nil {
+		if err := c.pace.Wait(ctx); err != nil {
+			return err
+		}
+	}
+	if tries == 1 {
+		return once(ctx)
+	}
+	ctx, cancel := context.WithTimeout(ctx, max(time.Until(deadline), shortestRetry))
+	defer cancel()
+	return once(ctx)
+}
+
+// Paced returns a client that makes no more calls than this a second, for those that make many.
+func (c *Client) Paced(perSecond int) *Client {
+	paced := *c
+	paced.pace = rate.NewLimiter(rate.Limit(perSecond), 1)
+	return &paced
 }
 
 // sleep is false where ctx ended first.
@@ -78,10 +104,13 @@ func sleep(ctx context.Context, d time.Duration) bool {
 // worthWaiting tells a gateway that starts, restarts or cannot do it at the moment from a mistake.
 func worthWaiting(err error) bool {
 	if refused, ok := errors.AsType[*Error](err); ok {
-		return refused.RetryAfter > 0
+		// Without a code it is of somebody before the gateway, such as an ingress that does not find it yet.
+		passing := refused.Status >= http.StatusBadGateway && refused.Status <= http.StatusGatewayTimeout
+		return refused.RetryAfter > 0 || refused.Code == "" && passing
 	}
-	if lookup, ok := errors.AsType[*net.DNSError](err); ok {
-		return lookup.IsTemporary
+	// In a cluster the name of a gateway that is about to start may not be known yet.
+	if _, unresolved := errors.AsType[*net.DNSError](err); unresolved {
+		return true
 	}
 	for _, one := range []error{syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.EPIPE, syscall.EHOSTUNREACH, io.EOF, io.ErrUnexpectedEOF} {
 		if errors.Is(err, one) {

@@ -71,8 +71,58 @@ func TestClientWaits(t *testing.T) {
 	f(time.Second, answers{says(503, "2", busy)}, 1, 0, "busy") // too late for this caller
 	f(time.Minute, answers{says(503, "", busy)}, 1, 0, "busy")
 	f(time.Minute, answers{says(404, "", busy)}, 1, 0, "busy")
-	f(time.Minute, answers{says(502, "1", "<html>")}, 1, 0, "not as Tollgate's admin API does")
-	f(time.Minute, answers{func() (*http.Response, error) { return nil, &net.DNSError{Err: "no such host", IsNotFound: true} }}, 1, 0, "no such host")
+	unresolved := func() (*http.Response, error) { return nil, &net.DNSError{Err: "no such host", IsNotFound: true} }
+	f(time.Minute, answers{unresolved, fine}, 2, 200*time.Millisecond, "<nil>")
+	f(time.Minute, answers{says(502, "", "<html>"), says(503, "", "<html>"), says(504, "", "<html>"), fine}, 4, 1400*time.Millisecond, "<nil>")
+	f(time.Second, answers{says(502, "", "<html>")}, 4, time.Second, "not as Tollgate's admin API does")
+	f(time.Minute, answers{says(500, "", "<html>")}, 1, 0, "not as Tollgate's admin API does")
+	f(time.Minute, answers{says(501, "", "<html>")}, 1, 0, "not as Tollgate's admin API does")
+}
+
+// hangs answers nothing until its call is given up.
+type hangs struct{ calls int }
+
+func (h *hangs) RoundTrip(r *http.Request) (*http.Response, error) {
+	if h.calls++; h.calls == 1 {
+		return nil, syscall.ECONNREFUSED
+	}
+	<-r.Context().Done()
+	return nil, r.Context().Err()
+}
+
+// TestClientBoundsARetry gives up a try that hangs with the wait, and not a minute later.
+func TestClientBoundsARetry(t *testing.T) {
+	f := func(limit, took time.Duration) {
+		t.Helper()
+		synctest.Test(t, func(t *testing.T) {
+			c := NewClient("http://gateway:8081", testToken)
+			c.http.Transport = &hangs{}
+			began := time.Now()
+			_, err := c.Waiting(Wait{Limit: limit}).Tenants(t.Context())
+			if !Unsettled(err) || time.Since(began) != took {
+				t.Errorf("after %s, want %s: %v", time.Since(began), took, err)
+			}
+		})
+	}
+	f(30*time.Second, 30*time.Second)
+	f(time.Second, 200*time.Millisecond+shortestRetry)
+}
+
+// TestClientPaced makes as many calls a second as it may.
+func TestClientPaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := NewClient("http://gateway:8081", testToken).Paced(20)
+		c.http.Transport = &legs{funcs: []func() (*http.Response, error){says(200, "", `{"tenants":[]}`)}}
+		began := time.Now()
+		for range 101 {
+			if _, err := c.Tenants(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if took := time.Since(began).Round(time.Millisecond); took != 5*time.Second {
+			t.Errorf("101 calls took %s, want 5s", took)
+		}
+	})
 }
 
 // TestClientDoesNotRepeatWhatItMayNot leaves a call alone that would issue a second secret.

@@ -67,6 +67,9 @@ keys.yaml, for example:
 
 ` + applyExample
 
+// applyPace is how many calls apply makes a second: the API takes 50 of all operators together.
+const applyPace = 40
+
 // applying is the command.
 type applying struct {
 	*operator
@@ -96,7 +99,7 @@ func (o *operator) newKeysApply() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.run(cmd.Context(), client, f)
+			return a.run(cmd.Context(), client.Paced(applyPace), f)
 		},
 	}
 	f := cmd.Flags()

@@ -29,6 +29,7 @@ type operator struct {
 	// stderr and wait are those of commands that wait for the gateway.
 	stderr io.Writer
 	wait   time.Duration
+	said   bool // that it waits
 }
 
 // flags adds the shared flags to a command and all below it.
@@ -72,7 +73,9 @@ func (o *operator) patient(cmd *cobra.Command) (*admin.Client, error) {
 	client, err := o.client()
 	if errors.Is(err, fs.ErrNotExist) && o.wait > 0 {
 		o.say(err)
-		client, err = o.awaitToken(cmd.Context())
+		if client, err = o.awaitToken(cmd.Context()); errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("no admin token came within %s", o.wait)
+		}
 	}
 	if err != nil {
 		return nil, err
@@ -97,8 +100,12 @@ func (o *operator) awaitToken(ctx context.Context) (*admin.Client, error) {
 	}
 }
 
-// say tells what is waited for, on one line.
+// say tells what is waited for first, on one line of the whole command.
 func (o *operator) say(reason error) {
+	if o.said {
+		return
+	}
+	o.said = true
 	_, _ = fmt.Fprintf(o.stderr, "tollgate: waiting up to %s: %v\n", o.wait, reason)
 }
 

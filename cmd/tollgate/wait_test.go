@@ -43,7 +43,6 @@ func TestWaitsForTheGateway(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(fresh, admin.TokenFile), token, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	b.stderr.await(t, "tollgate: waiting up to 30s: cannot reach the admin API at http://"+address)
 	if ln, err = net.Listen("tcp", address); err != nil {
 		t.Fatal(err)
 	}
@@ -53,8 +52,18 @@ func TestWaitsForTheGateway(t *testing.T) {
 	server.Start()
 	defer server.Close()
 	b.stdout.await(t, `"secret": "tg_`)
-	if got := b.stop(); got.code != exitDone || strings.Count(got.stderr, "\n") != 2 || len(d.all()) != 1 {
+	if got := b.stop(); got.code != exitDone || strings.Count(got.stderr, "\n") != 1 || len(d.all()) != 1 {
 		t.Errorf("%d keys, and %+v", len(d.all()), got)
+	}
+}
+
+// TestWaitsInVain says once why it waits, and then that nothing came of it.
+func TestWaitsInVain(t *testing.T) {
+	empty := t.TempDir()
+	got := tollgate(t, "keys", "list", "--data-dir", empty, "--wait", "300ms")
+	want := "tollgate: waiting up to 300ms: no admin token: "
+	if got.code != exitFailed || !strings.HasPrefix(got.stderr, want) || !strings.HasSuffix(got.stderr, "\ntollgate: no admin token came within 300ms\n") || strings.Count(got.stderr, empty) != 1 {
+		t.Errorf("%+v", got)
 	}
 }
 
