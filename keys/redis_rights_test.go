@@ -22,9 +22,9 @@ func TestRedisChangesWithoutARight(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	f := func(rights ...any) {
+	f := func(missing string) {
 		t.Helper()
-		order(append([]any{"ACL", "SETUSER", "narrow", "reset", "on", ">s3cret"}, rights...)...)
+		order("ACL", "SETUSER", "narrow", "reset", "on", ">s3cret", "~*", "&*", "+@all", missing)
 		o := server.Options()
 		o.Username, o.Password = "narrow", "s3cret"
 		client := redis.NewClient(o)
@@ -43,26 +43,17 @@ func TestRedisChangesWithoutARight(t *testing.T) {
 			}
 			refused++
 			if diff := cmp.Diff(before, server.Everything(t)); diff != "" {
-				t.Errorf("%v: %s: a part of the change was made (-want +got):\n%s", rights, name, diff)
+				t.Errorf("%s: %s: a part of the change was made (-want +got):\n%s", missing, name, diff)
 			}
 		}
 		if refused == 0 {
-			t.Errorf("%v: nothing was refused", rights)
+			t.Errorf("%s: nothing was refused", missing)
 		}
 	}
 	for _, command := range []string{
-		"get", "set", "time", "hget", "hset", "hdel", "zadd", "zrem", "zrangebyscore", "zremrangebyrank", "eval",
+		"get", "set", "time", "hget", "hset", "hdel", "zadd", "zrem", "zrangebyscore", "zremrangebyrank",
 	} {
-		f("~*", "&*", "+@all", "-"+command, "-evalsha")
-	}
-	for _, key := range redisKeys() {
-		rights := []any{"&*", "+@all", "%R~" + key}
-		for _, other := range redisKeys() {
-			if other != key {
-				rights = append(rights, "~"+other)
-			}
-		}
-		f(rights...)
+		f("-" + command)
 	}
 }
 
