@@ -13,7 +13,7 @@ import (
 const (
 	keysPath = "/admin/v1/keys"
 	// maxPage is the largest page that the API gives.
-	maxPage = 1000
+	maxPage = 10_000
 )
 
 // KeyQuery says which keys are wanted. An empty field admits every key.
