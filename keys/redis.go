@@ -28,10 +28,10 @@ const (
 // lose the last ones. After an error that wraps ErrUnavailable a
 // change may have been made: the answer can be lost on its way back.
 type RedisStore struct {
-	client                redis.UniversalClient
-	find, commit, changes *redis.Script
-	auditLines            int
-	awaitReplica          bool
+	client                      redis.UniversalClient
+	find, list, commit, changes *redis.Script
+	auditLines                  int
+	awaitReplica                bool
 }
 
 // RedisOption changes how a RedisStore works.
@@ -47,6 +47,7 @@ func NewRedisStore(client redis.UniversalClient, options ...RedisOption) *RedisS
 	s := &RedisStore{
 		client:     client,
 		find:       redis.NewScript(findScript),
+		list:       redis.NewScript(listScript),
 		commit:     redis.NewScript(commitScript),
 		changes:    redis.NewScript(changesScript),
 		auditLines: maxAudit,

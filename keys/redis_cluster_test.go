@@ -7,6 +7,8 @@ import (
 
 	"tollgate/store"
 	"tollgate/store/redistest"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // joinCluster is one replica of a fleet on a Cluster.
@@ -78,4 +80,32 @@ func lifeInAFleet(t *testing.T, here, there member, round int) {
 	wantRefused(t, there.Directory, second, ErrRevoked)
 	try("delete", func() error { _, err := operator.Delete(t.Context(), key.ID); return err })
 	eventually(t, "the key is gone", func() bool { _, err := there.Show(t.Context(), key.ID); return err != nil })
+}
+
+// A list that is read while its slot moves is whole: the new node makes another order of what it has.
+func TestClusterListIsWholeAfterAMove(t *testing.T) {
+	const count = 4 * listChunk
+	cluster := redistest.StartCluster(t)
+	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: cluster.Addresses(), DisableIdentity: true})
+	t.Cleanup(func() { _ = client.Close() })
+	digests := make(map[string]any)
+	for n := range count {
+		digests[contractSecret(n).Digest.text()] = contractRecord(n).Key.ID
+	}
+	if err := client.HSet(t.Context(), redisDigests, digests).Err(); err != nil {
+		t.Fatal(err)
+	}
+	found, moved := make(map[Digest]bool), false
+	err := NewRedisStore(client).EachDigest(t.Context(), func(some []Digest) {
+		for _, d := range some {
+			found[d] = true
+		}
+		if !moved {
+			moved = true
+			cluster.MoveSlotOf(redisDigests, func() {})
+		}
+	})
+	if err != nil || len(found) != count {
+		t.Errorf("got %d digests, %v, want %d", len(found), err, count)
+	}
 }

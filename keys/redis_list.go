@@ -79,17 +79,41 @@ func joined(failed map[string]error) error {
 	return errors.Join(all...)
 }
 
+// errMoved says that the hash went to another server while it was read, by a fail-over or because its slot was moved.
+var errMoved = errors.New("the list was cut short, as another server has it now; try again")
+
+// scanTries bounds how often a scan begins anew.
+const scanTries = 3
+
 // scan hands all fields of a hash to take, some of them twice.
 func (s *RedisStore) scan(ctx context.Context, hash string, take func(field, value string)) error {
-	for cursor := uint64(0); ; {
-		chunk, next, err := s.client.HScan(ctx, hash, cursor, "", listChunk).Result()
+	err := errMoved
+	for try := 0; try < scanTries && errors.Is(err, errMoved); try++ {
+		err = s.scanOnce(ctx, hash, take)
+	}
+	return err
+}
+
+// scanOnce fails with errMoved where not all portions are of one server: a cursor means nothing to another, which goes on
+// somewhere, and leaves fields out without an error.
+func (s *RedisStore) scanOnce(ctx context.Context, hash string, take func(field, value string)) error {
+	server := ""
+	for cursor := "0"; ; {
+		told, err := s.list.Run(ctx, s.client, []string{hash}, cursor, listChunk).StringSlice()
+		if err == nil && len(told)%2 != 0 {
+			err = fmt.Errorf("the script returned %d values", len(told))
+		}
 		if err != nil {
 			return err
 		}
-		for pair := range slices.Chunk(chunk, 2) {
+		if cursor != "0" && told[0] != server {
+			return errMoved
+		}
+		server, cursor = told[0], told[1]
+		for pair := range slices.Chunk(told[2:], 2) {
 			take(pair[0], pair[1])
 		}
-		if cursor = next; cursor == 0 {
+		if cursor == "0" {
 			return nil
 		}
 	}

@@ -25,6 +25,15 @@ local id = redis.call('HGET', KEYS[2], ARGV[1])
 if not id then return false end
 return {id, redis.call('HGET', KEYS[1], id) or ''}`
 
+	// listScript is a portion of a hash, after the name that the server gave itself at its start, where the user may ask, and
+	// the next cursor.
+	listScript = `
+local info = redis.pcall('INFO', 'server')
+local chunk = redis.call('HSCAN', KEYS[1], ARGV[1], 'COUNT', ARGV[2])
+local told = {type(info) == 'string' and string.match(info, 'run_id:(%w+)') or '', chunk[1]}
+for i, text in ipairs(chunk[2]) do told[i + 2] = text end
+return told`
+
 	// commitScript is a compare-and-set of one document, with all that a change brings: its version, its digests, its place
 	// among the changes, and its line of the audit. A script that fails is not undone. So it reads all before it writes, and
 	// first makes each kind of write where it changes nothing, but HSET, which then comes before all else: a user without the
