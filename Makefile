@@ -55,8 +55,9 @@ check: ## all that must hold before a change is merged
 	go test -run Alloc ./... # once more without the race detector, which allocates itself
 	$(MAKE) fuzz FUZZTIME=3s
 
-prove: ## what takes longer: every test five times over, outages and floods in full, every fuzz target for a minute
-	TOLLGATE_PROVE=1 go test -race -count=5 -timeout=30m ./...
+prove: ## what takes longer: every test five times over, outages and floods in full (once over the real binary), every fuzz target for a minute
+	TOLLGATE_PROVE=1 go test -race -count=5 -timeout=60m $$(go list ./... | grep -v '/e2e$$')
+	TOLLGATE_PROVE=1 go test -race -timeout=60m ./e2e
 	$(MAKE) fuzz FUZZTIME=1m
 
 bench: ## what a request costs, beside nginx: under 10 minutes, on a quiet machine

