@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -43,6 +44,7 @@ type BoltStore struct {
 	byID     map[string]Record
 	byDigest map[Digest]string
 	tenants  map[string]Tenant
+	buried   []string // the ids of deleted keys, in the order of their versions
 }
 
 // NewBoltStore returns the Store in db, after reading every record in it. It
@@ -87,6 +89,12 @@ func (s *BoltStore) load(tx *bolt.Tx) error {
 			return err
 		}
 	}
+	for id, record := range s.byID {
+		if !record.Key.DeletedAt.IsZero() {
+			s.buried = append(s.buried, id)
+		}
+	}
+	slices.SortFunc(s.buried, func(a, b string) int { return cmp.Compare(s.byID[a].Key.Version, s.byID[b].Key.Version) })
 	audit, err := tx.CreateBucketIfNotExists([]byte(boltAudit))
 	if err != nil {
 		return err

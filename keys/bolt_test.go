@@ -3,6 +3,7 @@ package keys
 import (
 	"errors"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -47,6 +48,26 @@ func TestBoltStoreWithoutItsFile(t *testing.T) {
 	}
 	if _, err := s.ByID(t.Context(), contractRecord(2).Key.ID); !errors.Is(err, ErrNotFound) {
 		t.Errorf("a key that is not durable was handed out: %v", err)
+	}
+}
+
+// What is deleted is remembered in order, so that no change walks all keys in search of the oldest, also in a file that was opened again.
+func TestBoltStoreKnowsItsGravesInOrder(t *testing.T) {
+	db := openBolt(t, t.TempDir())
+	s := newBoltStore(t, db)
+	mustInsert(t, s, contractRecord(1), contractRecord(2), contractRecord(3))
+	mustUpdate(t, s, 3, deleted(time.Now().Add(-graveTime+time.Hour)))
+	mustUpdate(t, s, 1, deleted(time.Now()))
+	want := []string{contractRecord(3).Key.ID, contractRecord(1).Key.ID}
+	for _, s := range []*BoltStore{s, newBoltStore(t, db)} {
+		if !slices.Equal(s.buried, want) {
+			t.Errorf("got %q, want %q", s.buried, want)
+		}
+	}
+	mustUpdate(t, s, 3, deleted(time.Now().Add(-graveTime-time.Hour)))
+	mustUpdate(t, s, 2, func(r *Record) { r.Key.Name = "any change" })
+	if _, err := s.ByID(t.Context(), want[0]); !errors.Is(err, ErrNotFound) || !slices.Equal(s.buried, want[1:]) {
+		t.Errorf("a week later: got %v and %q, want ErrNotFound and %q", err, s.buried, want[1:])
 	}
 }
 

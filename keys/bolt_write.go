@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -40,8 +41,16 @@ func (s *BoltStore) write(ctx context.Context, edit Edit) (Record, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.buried = s.buried[len(graves):]
 	for _, id := range graves {
 		s.forget(id)
+	}
+	before, known := s.byID[key.ID]
+	switch buried := known && !before.Key.DeletedAt.IsZero(); {
+	case buried && key.DeletedAt.IsZero():
+		s.buried = slices.DeleteFunc(s.buried, func(id string) bool { return id == key.ID })
+	case !buried && !key.DeletedAt.IsZero():
+		s.buried = append(s.buried, key.ID)
 	}
 	s.remember(record)
 	return record, nil
@@ -141,13 +150,12 @@ func (s *BoltStore) takesAnothers(record Record) bool {
 func (s *BoltStore) graves() []string {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	var old []string
-	for id, record := range s.byID {
-		if at := record.Key.DeletedAt; !at.IsZero() && time.Since(at) > graveTime {
-			old = append(old, id)
+	for n, id := range s.buried {
+		if at := s.byID[id].Key.DeletedAt; time.Since(at) <= graveTime {
+			return slices.Clone(s.buried[:n])
 		}
 	}
-	return old
+	return slices.Clone(s.buried)
 }
 
 // remember puts the record into memory. The caller holds mu, or is the only one who knows s.
