@@ -60,7 +60,7 @@ func speakInFlags(cmd *cobra.Command) {
 
 var (
 	fieldForm = regexp.MustCompile(`(^|; )([a-z0-9_]+): `)
-	inPaths   = strings.NewReplacer("GET /admin/v1/keys lists", "tollgate keys list shows", "GET /admin/v1/tenants lists", "tollgate tenants list shows")
+	pathForm  = regexp.MustCompile(`GET /admin/v1/(keys|tenants) lists`)
 )
 
 func inFlags(cmd *cobra.Command, err error) error {
@@ -69,7 +69,7 @@ func inFlags(cmd *cobra.Command, err error) error {
 		return err // it came in the middle of something, which its error says
 	}
 	said := *refused
-	said.Message = inPaths.Replace(said.Message)
+	said.Message = pathForm.ReplaceAllString(said.Message, "tollgate $1 list shows")
 	if said.Status != http.StatusBadRequest || said.Code != "invalid_value" {
 		return &said
 	}
