@@ -19,7 +19,7 @@ func TestKeysThroughAFailOver(t *testing.T) {
 	f := func(how string, failOver func(*testing.T, *redistest.SentinelSet)) {
 		t.Run(how, func(t *testing.T) {
 			alone(t)
-			set := redistest.StartSentinels(t, 3, redistest.WithAppendOnly())
+			set := redistest.StartSentinels(t, 3, redistest.WithAppendOnly(), redistest.WithReplicas(2))
 			three := newTrio(t, set.Master, environment{"REDIS": strings.Join(set.Addresses(), ","), "REDIS_MASTER": redistest.MasterName})
 			load := three.traffic(t, 2, 25*time.Millisecond)
 			revoked, removed := three.operators[0].create(t, `"name":"revoked"`), three.operators[1].create(t, `"name":"removed"`)
