@@ -122,7 +122,7 @@ const rightsScript = `
 local key = KEYS[1]
 redis.call('TIME')
 redis.call('SET', key, '') redis.call('GET', key) redis.call('DEL', key)
-redis.call('HSET', key, 'field', '') redis.call('HGET', key, 'field') redis.call('HLEN', key) redis.call('HDEL', key, 'field')
+redis.call('HSET', key, 'field', '') redis.call('HGET', key, 'field') redis.call('HLEN', key) redis.call('HSCAN', key, 0) redis.call('HDEL', key, 'field')
 redis.call('ZADD', key, 1, 'member') redis.call('ZCARD', key) redis.call('ZCOUNT', key, 1, 1)
 redis.call('ZRANGEBYSCORE', key, 1, 1) redis.call('ZREVRANGEBYSCORE', key, 1, 1)
 redis.call('ZREM', key, 'member') redis.call('ZREMRANGEBYRANK', key, 0, 0)
