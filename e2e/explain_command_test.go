@@ -113,11 +113,11 @@ func TestExplainMisused(t *testing.T) {
 	}
 	fail(2, "--file: name the file with the request's body, or - for standard input", "--key", key.ID)
 	fail(2, "--key: name the key that the request would come with by its id: tollgate keys list shows it", "-f", "-")
-	fail(2, "--key: this is a key's secret: name its id, as tollgate keys list shows it", "-f", "-", "--key", key.Secret)
+	fail(2, "--key: this is a key's secret, which others on this machine can see in a command line: revoke that key, and name keys by their ids, as tollgate keys list shows them", "-f", "-", "--key", key.Secret)
 	fail(2, "--file: open nowhere.json: no such file or directory", "-f", "nowhere.json", "--key", key.ID)
 	fail(2, "unknown flag: --provider", "-f", "-", "--key", key.ID, "--provider", "evolink")
 	fail(2, `unknown command "request.json" for "tollgate explain"`, "request.json", "--key", key.ID)
-	fail(1, "no key has this id: GET /admin/v1/keys lists them", "-f", "-", "--key", "key_000000000000")
+	fail(1, "no key has this id: tollgate keys list shows them", "-f", "-", "--key", "key_000000000000")
 }
 
 // withTrail adds a model to the configuration of whom each is asked when the one before fails.
