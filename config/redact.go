@@ -69,6 +69,8 @@ var (
 	itemPattern = regexp.MustCompile(`[^\s,{}\[\]]+`)
 	// credential matches what is a credential by its looks: the usual prefixes of API keys, and a password inside a URL.
 	credential = regexp.MustCompile(`\b(?:sk|pk|tg)[-_][\w-]{6,}|//[^/\s@"']+@`)
+	// longWord matches what is longer than a word.
+	longWord = regexp.MustCompile(`[0-9A-Za-z+=]{20,}`)
 )
 
 // line returns the line as it may be shown, and where in it the given column
@@ -121,7 +123,7 @@ type lineWriter struct {
 
 func (w *lineWriter) show(text string) {
 	for {
-		m := credential.FindStringIndex(text)
+		m := findCredential(text)
 		if m == nil {
 			w.put(text, text)
 			return
@@ -130,6 +132,21 @@ func (w *lineWriter) show(text string) {
 		w.hide(text[m[0]:m[1]])
 		text = text[m[1]:]
 	}
+}
+
+// findCredential returns where the first one stands; nil: there is none. A long word with letters is one, too: in
+// admin.tokens, operators choose the names, and may choose one that a public option has.
+func findCredential(text string) []int {
+	found := credential.FindStringIndex(text)
+	for _, word := range longWord.FindAllStringIndex(text, -1) {
+		if found != nil && found[0] <= word[0] {
+			break
+		}
+		if strings.Trim(text[word[0]:word[1]], "0123456789") != "" {
+			return word
+		}
+	}
+	return found
 }
 
 func (w *lineWriter) hide(text string) { w.put(text, hidden) }

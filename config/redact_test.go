@@ -80,6 +80,7 @@ func TestRedactedLine(t *testing.T) {
 	f(`  url: https://user:secret@x/v1`, `  url: https:[redacted]x/v1`)
 	f(`  contract: sk-abcdefgh`, `  contract: [redacted]`)
 	f(`  contract: theturbo`, `  contract: theturbo`)
+	f(`  tokens: {listen: 4f3c2b1a90817263544f3c2b, url: "Zm9vYmFyYmF6cXV4cXV1eA=="}`, `  tokens: {listen: [redacted], url: "[redacted]"}`)
 	f(`  contract: {base: theturbo, allow: [seed, top_k]}`, `  contract: {base: theturbo, allow: [[redacted], [redacted]]}`)
 	f(`  url: x abc`, `  url: x [redacted]`)
 	f(`  gemini-flash: {targets: [{provider: starmagic}]}`, `  gemini-flash: {targets: [{provider: starmagic}]}`)

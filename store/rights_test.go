@@ -45,6 +45,19 @@ func TestRightsOfAnACLUser(t *testing.T) {
 	f(redistest.StartCluster(t, with(groups+" +cluster|slots")...).Nodes)
 }
 
+// A user without the channel is warned of, and told what to allow.
+func TestAMissingChannelIsWarnedOf(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t, redistest.WithAppendOnly(), redistest.WithConfig("user narrow on >p resetchannels ~tollgate:* +@all"))
+	_, lines := open(t, RedisConfig{Username: "narrow", Password: "p", Addresses: []string{s.Address()}})
+	eventually(t, "the warning", func() bool { return lines.String() != "" })
+	const want = `"level":"WARN","msg":"redis does not let its user publish on the channel tollgate:{keys}:news: other replicas obey a change of a key ` +
+		`within half a second, not at once; allow &tollgate:*"`
+	if got := lines.String(); !strings.Contains(got, want) || strings.Count(got, "\n") != 1 {
+		t.Errorf("logged is %s", got)
+	}
+}
+
 // askAsKeysDo makes each call that the keys of a fleet make.
 func askAsKeysDo(r *Redis) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)

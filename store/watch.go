@@ -128,13 +128,22 @@ redis.call('ZRANGEBYSCORE', key, 1, 1) redis.call('ZREVRANGEBYSCORE', key, 1, 1)
 redis.call('ZREM', key, 'member') redis.call('ZREMRANGEBYRANK', key, 0, 0)
 return 1`
 
+// newsChannel is what replicas wake each other on. A word on it that means nothing makes them ask for changes, as they do
+// four times a second.
+const newsChannel = "tollgate:{keys}:news"
+
 // inspectRights tries what keys need, as a user with too few rights is kept from that alone.
 func (r *Redis) inspectRights(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, longestCall)
 	defer cancel()
 	pipe := r.Pipeline()
 	tries := []*redis.Cmd{pipe.Eval(ctx, rightsScript, []string{probeKey}), pipe.EvalSha(ctx, redis.NewScript(rightsScript).Hash(), []string{probeKey})}
+	publish := pipe.Publish(ctx, newsChannel, "")
 	_, _ = pipe.Exec(ctx)
+	if redis.IsPermissionError(publish.Err()) {
+		r.log.Warn("redis does not let its user publish on the channel "+newsChannel+
+			": other replicas obey a change of a key within half a second, not at once; allow &tollgate:*", telemetry.FieldError, publish.Err())
+	}
 	for _, try := range tries {
 		if err := try.Err(); refusedRights(err) {
 			r.log.Error("redis does not let its user do what API keys need", telemetry.FieldError, advise(err))

@@ -124,10 +124,10 @@ func (a *Access) errorType() string {
 }
 
 // brokeOff reports whether an answer that had begun ended badly through no
-// doing of the client's.
+// doing of the client's, nor of an operator's.
 func brokeOff(endReason string) bool {
 	switch endReason {
-	case "", "completed", "client_gone", "refused":
+	case "", "completed", "client_gone", "refused", "key_revoked":
 		return false
 	}
 	return true

@@ -106,6 +106,7 @@ func TestRequestStatus(t *testing.T) {
 	f(Access{Status: 401, ErrorType: "invalid_api_key"}, codes.Unset, "invalid_api_key")
 	f(Access{Status: 400, ErrorType: "upstream_refused", EndReason: "refused"}, codes.Unset, "upstream_refused")
 	f(Access{Status: 200, EndReason: "client_gone"}, codes.Unset, "")
+	f(Access{Status: 200, EndReason: "key_revoked", ErrorType: "key_revoked"}, codes.Unset, "key_revoked")
 	f(Access{Status: 200, EndReason: "upstream_cut"}, codes.Error, "upstream_cut")
 	f(Access{Status: 200, EndReason: "upstream_cut", ErrorType: "upstream_interrupted"}, codes.Error, "upstream_interrupted")
 	f(Access{Status: 200, EndReason: "upstream_timeout"}, codes.Error, "upstream_timeout")
