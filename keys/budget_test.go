@@ -2,7 +2,7 @@ package keys
 
 import (
 	"math"
-	"strconv"
+	"math/big"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -59,7 +59,7 @@ func TestUSDIsTheInverseOfParseUSD(t *testing.T) {
 }
 
 func FuzzParseUSD(f *testing.F) {
-	for _, text := range []string{"25", "0.50", "9223372036.854775807", "-1", "1e3", ""} {
+	for _, text := range []string{"25", "0.50", "9223372036.854775807", "9000000000.5407", "-1", "1e3", ""} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -67,8 +67,8 @@ func FuzzParseUSD(f *testing.F) {
 		if !ok {
 			return
 		}
-		dollars, err := strconv.ParseFloat(text, 64)
-		if err != nil || nano < 0 || math.Abs(float64(nano)/1e9-dollars) > 1e-6 {
+		dollars, ok := new(big.Rat).SetString(text)
+		if !ok || nano < 0 || dollars.Cmp(big.NewRat(nano, 1e9)) != 0 {
 			t.Fatalf("%q was read as %d", text, nano)
 		}
 		if again, ok := ParseUSD(Budget{NanoUSD: nano}.USD()); nano > 0 && (!ok || again != nano) {
