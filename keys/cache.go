@@ -74,6 +74,13 @@ func (e *entry) vouch(now time.Duration) {
 	}
 }
 
+// outlasts tells whether the entry's digest stays with its key, whatever is told of another that had it: secrets that one
+// key has given up may be another's, and a deleted key still names those it had.
+func (e *entry) outlasts(other *Key) bool {
+	own := e.record.Key
+	return own.ID != other.ID && (own.Version > other.Version || !other.DeletedAt.IsZero() && own.DeletedAt.IsZero())
+}
+
 // NewCachedStore returns the cache of shared with the size and the times of c,
 // which must be valid, and begins to follow its feed. What it cannot ask is logged, but for outages that the store
 // logs (store.ErrRedisDown); log may be nil. Close it before what shared needs is closed.
@@ -257,7 +264,10 @@ func (s *CachedStore) heed(record Record, asked time.Duration) {
 	}
 	for _, secret := range record.Secrets {
 		s.feed.index.add(secret.Digest)
-		_, inUse := s.known.GetEntryQuietly(secret.Digest)
+		known, inUse := s.known.GetEntryQuietly(secret.Digest)
+		if inUse && known.Value.outlasts(record.Key) {
+			continue
+		}
 		if _, asked := s.questions[secret.Digest]; asked {
 			delete(s.questions, secret.Digest) // its answer may be older than the change
 			inUse = true

@@ -229,6 +229,42 @@ func TestCacheSeesItsOwnChanges(t *testing.T) {
 	})
 }
 
+// A secret may have been another key's, which was deleted: what is told of that one later is not about the heir.
+func TestCacheKeepsAnInheritedSecret(t *testing.T) {
+	digest := contractRecord(1).Secrets[0].Digest
+	version := func(n int, version uint64, name string) Record {
+		r := contractRecord(n)
+		r.Key.Version, r.Key.Name, r.Secrets = version, name, contractRecord(1).Secrets
+		return r
+	}
+	deleted := func(version uint64, r Record) Record {
+		r.Key.Version, r.Key.DeletedAt = version, time.Now()
+		return r
+	}
+	inBubble(t, "from a key that was deleted before", func(_ *testing.T, r replica) {
+		r.finds(1, "ci", 0, 1)
+		r.shared.set(digest, version(2, 0, "heir"))
+		r.heed(version(2, 1020, "heir"), time.Since(r.started))
+		r.finds(1, "heir", 0, 0)
+		r.heed(deleted(1010, version(1, 0, "ci")), time.Since(r.started)) // made elsewhere, and heard of late
+		r.finds(1, "heir", 0, 0)
+		r.heed(deleted(1030, version(1, 0, "ci")), time.Since(r.started)) // its end was made again
+		r.finds(1, "heir", 0, 0)
+		r.heed(version(2, 1040, "heir, renamed"), time.Since(r.started))
+		r.finds(1, "heir, renamed", 0, 0)
+		r.heed(deleted(1050, version(2, 0, "heir, deleted")), time.Since(r.started))
+		r.finds(1, "heir, deleted", 0, 0)
+		r.heed(version(3, 1060, "heir of the heir"), time.Since(r.started))
+		r.finds(1, "heir of the heir", 0, 0)
+	})
+	inBubble(t, "from a key that gave it up", func(_ *testing.T, r replica) {
+		r.finds(1, "ci", 0, 1)
+		r.heed(version(2, 1020, "heir"), time.Since(r.started))
+		r.heed(version(1, 1010, "rotated in between"), time.Since(r.started))
+		r.finds(1, "heir", 0, 0)
+	})
+}
+
 // The question goes on without the request that asked it: others wait for its answer.
 func TestCacheOutlivesItsCaller(t *testing.T) {
 	inBubble(t, "a key", func(t *testing.T, r replica) {
