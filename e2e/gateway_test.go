@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -17,8 +18,10 @@ type gateway struct {
 	*process
 	url, admin string // "http://host:port" of its two listeners
 	dataDir    string
-	secrets    []string // of the keys issued; none may ever stand in the log
-	checked    bool     // its end was asked for and looked at
+	checked    bool // its end was asked for and looked at
+
+	issuing sync.Mutex // of tests side by side
+	secrets []string   // of the keys issued; none may ever stand in the log
 }
 
 // logLine is a line of the gateway's log.
@@ -245,6 +248,8 @@ func (g *gateway) issue(t *testing.T, flags ...string) issued {
 	}
 	var key issued
 	g.operateJSON(t, &key, append(args, flags...)...)
+	g.issuing.Lock()
+	defer g.issuing.Unlock()
 	g.secrets = append(g.secrets, key.Secret)
 	return key
 }
