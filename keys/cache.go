@@ -74,13 +74,6 @@ func (e *entry) vouch(now time.Duration) {
 	}
 }
 
-// outlasts tells whether the entry's digest stays with its key, whatever is told of another that had it: secrets that one
-// key has given up may be another's, and a deleted key still names those it had.
-func (e *entry) outlasts(other *Key) bool {
-	own := e.record.Key
-	return own.ID != other.ID && (own.Version > other.Version || !other.DeletedAt.IsZero() && own.DeletedAt.IsZero())
-}
-
 // NewCachedStore returns the cache of shared with the size and the times of c,
 // which must be valid, and begins to follow its feed. What it cannot ask is logged, but for outages that the store
 // logs (store.ErrRedisDown); log may be nil. Close it before what shared needs is closed.
@@ -216,6 +209,7 @@ func (s *CachedStore) learn(digest Digest, q *question) {
 		}
 	}
 	if s.questions[digest] != q {
+		s.doubt(digest, q)
 		return
 	}
 	delete(s.questions, digest)
@@ -234,6 +228,18 @@ func (s *CachedStore) learn(digest Digest, q *question) {
 	}
 }
 
+// doubt forgets what is known where a question that was taken back is answered with something else. Nobody knows which of
+// the two is later, and whom the answer refuses must not be let in by what was told before it.
+func (s *CachedStore) doubt(digest Digest, q *question) {
+	e, ok := s.known.GetEntryQuietly(digest)
+	if !ok {
+		return
+	}
+	if errors.Is(q.err, ErrNotFound) || errors.Is(q.err, ErrUnreadable) || q.err == nil && q.record.Key.Version > e.Value.record.Key.Version {
+		s.known.Invalidate(digest)
+	}
+}
+
 // newer is the record, or what is known of the same key since: an answer may come late, and from a server that has been replaced.
 func (s *CachedStore) newer(digest Digest, record Record) Record {
 	if heard, ok := s.newest.GetIfPresent(record.Key.ID); ok && heard.Key.Version > record.Key.Version {
@@ -247,6 +253,16 @@ func (s *CachedStore) newer(digest Digest, record Record) Record {
 		return e.Value.record
 	}
 	return record
+}
+
+// outlasts tells whether what is known of a digest holds in spite of what is told, because it is later. What is told of a
+// deleted key never concerns the one that has its digest now: secrets that one key has given up may be another's.
+func (s *CachedStore) outlasts(e *entry, told *Key) bool {
+	own := e.record.Key
+	if own.ID != told.ID && !told.DeletedAt.IsZero() && own.DeletedAt.IsZero() {
+		return true
+	}
+	return own.Version > told.Version && s.feed.trusts(e.confirmed)
 }
 
 // heed takes over what was changed, and what it was told by whoever made the change, at asked since the start.
@@ -265,7 +281,7 @@ func (s *CachedStore) heed(record Record, asked time.Duration) {
 	for _, secret := range record.Secrets {
 		s.feed.index.add(secret.Digest)
 		known, inUse := s.known.GetEntryQuietly(secret.Digest)
-		if inUse && known.Value.outlasts(record.Key) {
+		if inUse && s.outlasts(known.Value, record.Key) {
 			continue
 		}
 		if _, asked := s.questions[secret.Digest]; asked {

@@ -207,7 +207,7 @@ func TestCacheSeesItsOwnChanges(t *testing.T) {
 		r.shared.answers(0, nil)
 		mustInsert(t, r, contractRecord(2))
 		group.Wait()
-		r.finds(2, "ci", 0, 1) // the insert is taken over
+		r.finds(2, "ci", 0, 2) // nobody knows which of the two was later: it is asked again
 	})
 	inBubble(t, "a changed key is not served as it was, even in an outage", func(t *testing.T, r replica) {
 		r.finds(1, "ci", 0, 1)
@@ -262,6 +262,65 @@ func TestCacheKeepsAnInheritedSecret(t *testing.T) {
 		r.heed(version(2, 1020, "heir"), time.Since(r.started))
 		r.heed(version(1, 1010, "rotated in between"), time.Since(r.started))
 		r.finds(1, "heir", 0, 0)
+	})
+}
+
+// News of a change may be overtaken by an answer about the next one: whoever was refused by it stays refused.
+func TestCacheIsNotLedBackByLateNews(t *testing.T) {
+	digest := contractRecord(1).Secrets[0].Digest
+	created := func(version uint64) Record {
+		r := contractRecord(1)
+		r.Key.Version = version
+		return r
+	}
+	// ended is when the answer is under way that the key is there no more, or is another one.
+	ended := func(t *testing.T, r replica, end Record) (answered func()) {
+		t.Helper()
+		r.shared.set(digest, end)
+		r.shared.answers(40*time.Millisecond, nil)
+		var group sync.WaitGroup
+		group.Go(func() { _, _, _ = r.look(1) })
+		synctest.Wait()
+		return func() {
+			group.Wait()
+			r.shared.answers(0, nil)
+			r.shared.questions()
+		}
+	}
+	inBubble(t, "which arrive while the answer is on its way", func(t *testing.T, r replica) {
+		answered := ended(t, r, Record{})
+		r.heed(created(900), time.Since(r.started))
+		answered()
+		r.fails(1, ErrNotFound, 0, 1)
+	})
+	inBubble(t, "also where the key was changed", func(t *testing.T, r replica) {
+		answered := ended(t, r, renamed("ended"))
+		r.heed(created(900), time.Since(r.started))
+		answered()
+		r.finds(1, "ended", 0, 1)
+	})
+	inBubble(t, "which arrive later", func(t *testing.T, r replica) {
+		answered := ended(t, r, renamed("ended"))
+		answered()
+		r.heed(created(900), time.Since(r.started))
+		r.finds(1, "ended", 0, 0)
+	})
+	inBubble(t, "but an older answer is no reason to ask again", func(t *testing.T, r replica) {
+		answered := ended(t, r, renamed("before"))
+		end := renamed("ended")
+		end.Key.Version = 2000
+		r.heed(end, time.Since(r.started))
+		answered()
+		r.finds(1, "ended", 0, 0)
+	})
+	inBubble(t, "and what was lost is no truth", func(t *testing.T, r replica) {
+		answered := ended(t, r, renamed("lost"))
+		answered()
+		r.finds(1, "lost", 0, 0)
+		time.Sleep(time.Millisecond)
+		r.suspect()
+		r.heed(created(900), time.Since(r.started)+1)
+		r.finds(1, "ci", 0, 0)
 	})
 }
 
