@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,6 +33,7 @@ type RedisStore struct {
 	find, list, commit, changes *redis.Script
 	auditLines                  int
 	awaitReplica                bool
+	confirm                     func(ctx context.Context, runID string) error
 }
 
 // RedisOption changes how a RedisStore works.
@@ -41,6 +43,12 @@ type RedisOption func(*RedisStore)
 // was answered then outlives a failover. It is for a master that Sentinels watch. A server without a replica that
 // works would cost each change all of that time, and a Cluster refuses it.
 func AwaitReplica() RedisOption { return func(s *RedisStore) { s.awaitReplica = true } }
+
+// ConfirmMaster makes each change ask, once it is made, whether the server that took it is the master still: a master that
+// was replaced takes changes for some seconds, and forgets them. Its error is the change's, and wraps store.ErrReplaced.
+func ConfirmMaster(confirm func(ctx context.Context, runID string) error) RedisOption {
+	return func(s *RedisStore) { s.confirm = confirm }
+}
 
 // NewRedisStore returns the records behind client, which stays the caller's to close. It asks Redis nothing.
 func NewRedisStore(client redis.UniversalClient, options ...RedisOption) *RedisStore {
@@ -94,7 +102,10 @@ func (s *RedisStore) ByID(ctx context.Context, id string) (Record, error) {
 func (s *RedisStore) Insert(ctx context.Context, edit Edit) (Record, error) {
 	record, err := s.write(ctx, Record{}, "", edit)
 	if errors.Is(err, errOvertaken) {
-		return Record{}, ErrDuplicate
+		err = ErrDuplicate
+	}
+	if errors.Is(err, ErrDuplicate) {
+		err = cmp.Or(s.confirmRead(ctx), err)
 	}
 	return record, err
 }
@@ -109,7 +120,7 @@ func (s *RedisStore) Update(ctx context.Context, id string, change func(Record) 
 		edit, err := change(before)
 		switch {
 		case errors.Is(err, errUnchanged):
-			return before, nil
+			return before, s.confirmRead(ctx)
 		case err != nil:
 			return Record{}, err
 		}

@@ -29,7 +29,8 @@ func openSentinels(t *testing.T, set *redistest.SentinelSet) *store.Redis {
 func joinSentinels(t *testing.T, set *redistest.SentinelSet) member {
 	t.Helper()
 	c := DefaultConfig()
-	cache := cached(t, NewRedisStore(openSentinels(t, set), AwaitReplica()), c)
+	client := openSentinels(t, set)
+	cache := cached(t, NewRedisStore(client, AwaitReplica(), ConfirmMaster(client.ConfirmMaster)), c)
 	return member{Directory: New(cache, c), cache: cache}
 }
 
@@ -159,6 +160,42 @@ func TestChangeAwaitsAReplica(t *testing.T) {
 	set.Replica.Kill()
 	mustInsert(t, s, contractRecord(rounds+2+hung))
 	wantStored(t, s, contractRecord(rounds+2+hung))
+}
+
+// A master that was replaced takes changes for a while: whoever still talks to it is told that they count for nothing.
+func TestChangeAtAReplacedMaster(t *testing.T) {
+	set := redistest.StartSentinels(t, 3, redistest.WithReplicas(2))
+	client := openSentinels(t, set)
+	confirmed := func(c redis.UniversalClient) *RedisStore {
+		return NewRedisStore(c, AwaitReplica(), ConfirmMaster(client.ConfirmMaster))
+	}
+	mustInsert(t, confirmed(client), contractRecord(1))
+	late := confirmed(set.Master.Client(t)) // it is not told of the new master
+	mustInsert(t, late, contractRecord(2))
+	former := set.FailOver()
+	next := contractRecord(3)
+	eventually(t, "the new master takes changes", func() bool {
+		_, err := confirmed(client).Insert(t.Context(), created(next))
+		return err == nil || errors.Is(err, ErrDuplicate) // it was made, and not confirmed in time
+	})
+	set.AwaitMaster(former)
+	for n := range 20 {
+		if _, err := late.Insert(t.Context(), created(contractRecord(10+n))); err == nil || !errors.Is(err, ErrUnavailable) {
+			t.Fatalf("got %v, want ErrUnavailable", err)
+		}
+	}
+	if _, err := late.Insert(t.Context(), created(contractRecord(10))); !errors.Is(err, ErrUnavailable) || errors.Is(err, ErrDuplicate) {
+		t.Errorf("again: got %v, want ErrUnavailable", err)
+	}
+	unchanged := func(Record) (Edit, error) { return Edit{}, errUnchanged }
+	if _, err := late.Update(t.Context(), contractRecord(2).Key.ID, unchanged); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("where nothing is changed: got %v, want ErrUnavailable", err)
+	}
+	_, err := confirmed(client).ByID(t.Context(), contractRecord(10).Key.ID)
+	if !errors.Is(err, ErrNotFound) {
+		t.Errorf("what the former master took: got %v, want ErrNotFound", err)
+	}
+	wantStored(t, confirmed(client), next)
 }
 
 // Who may not wait makes changes without.

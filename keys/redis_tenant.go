@@ -37,7 +37,7 @@ func (s *RedisStore) UpdateTenant(ctx context.Context, name string, change func(
 		edit, err := change(before)
 		switch {
 		case errors.Is(err, errUnchanged):
-			return before, nil
+			return before, s.confirmRead(ctx)
 		case err != nil:
 			return Tenant{}, err
 		}

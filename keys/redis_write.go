@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"time"
 
+	"tollgate/store"
+
 	"github.com/redis/go-redis/v9"
 )
 
@@ -130,17 +132,46 @@ func (s *RedisStore) arguments(c commit) ([]any, error) {
 
 // send runs commitScript, and where that is asked for waits for a replica, on the connection that the script ran on.
 func (s *RedisStore) send(ctx context.Context, keys []string, args []any) (said string, err error) {
-	if !s.awaitReplica {
+	if !s.awaitReplica && s.confirm == nil {
 		return s.commit.Run(ctx, s.client, keys, args...).Text()
 	}
 	err = s.client.Watch(ctx, func(conn *redis.Tx) error { // of nothing: it is the way to keep a connection
 		said, err = s.commit.Run(ctx, conn, keys, args...).Text()
-		if err == nil && said != "overtaken" && said != "duplicate" {
-			awaitReplica(ctx, conn)
+		if err != nil || said == "overtaken" || said == "duplicate" {
+			return err
 		}
-		return err
+		return s.secure(ctx, conn)
 	})
 	return said, err
+}
+
+// secure makes sure that what was written over conn outlives the server's being replaced, as far as that was asked for.
+func (s *RedisStore) secure(ctx context.Context, conn *redis.Tx) error {
+	if s.awaitReplica {
+		awaitReplica(ctx, conn)
+	}
+	return s.confirmServer(ctx, conn)
+}
+
+// confirmRead is for a change that needs no writing, because it is made already: by whom is not known, and it may be a
+// former try, at a master that has been replaced.
+func (s *RedisStore) confirmRead(ctx context.Context) error {
+	if err := s.confirmServer(ctx, s.client); err != nil {
+		return redisFailure(ctx, "store a change", err)
+	}
+	return nil
+}
+
+// confirmServer returns an error where the server that this is a connection to is known not to be the master.
+func (s *RedisStore) confirmServer(ctx context.Context, server redis.Cmdable) error {
+	if s.confirm == nil {
+		return nil
+	}
+	info, err := server.Info(ctx, "server").Result()
+	if err != nil {
+		return nil // the user may not ask, or the server is gone: what it has is what counts
+	}
+	return s.confirm(ctx, store.RunID(info))
 }
 
 // awaitReplica waits until one has what was written. Whether it comes to that changes nothing any more. A server looks

@@ -53,11 +53,12 @@ const (
 type Redis struct {
 	redis.UniversalClient
 
-	breaker *breaker
-	log     *slog.Logger
-	stop    context.CancelFunc
-	watched chan struct{} // closed when watch has returned
-	close   func() error
+	breaker   *breaker
+	sentinels *sentinels // nil: none watch the server
+	log       *slog.Logger
+	stop      context.CancelFunc
+	watched   chan struct{} // closed when watch has returned
+	close     func() error
 }
 
 // OpenRedis makes a client of the fleet's Redis. It does not wait for the
@@ -79,8 +80,10 @@ func OpenRedis(c RedisConfig, log *slog.Logger) (*Redis, error) {
 	b := newBreaker(log)
 	client.AddHook(b)
 	ctx, stop := context.WithCancel(context.Background())
-	r := &Redis{UniversalClient: client, breaker: b, log: log, stop: stop, watched: make(chan struct{})}
-	r.close = sync.OnceValue(client.Close)
+	r := &Redis{
+		UniversalClient: client, breaker: b, sentinels: newSentinels(c, tlsConfig), log: log, stop: stop, watched: make(chan struct{}),
+	}
+	r.close = sync.OnceValue(func() error { return errors.Join(client.Close(), r.sentinels.close()) })
 	go r.watch(ctx)
 	return r, nil
 }

@@ -75,7 +75,7 @@ func (p *process) openKeys() error {
 // outlives its fail-over only if a replica had it in time.
 func (p *process) sharedKeys() *keys.RedisStore {
 	if p.config.Store.Redis.MasterName != "" {
-		return keys.NewRedisStore(p.redis, keys.AwaitReplica())
+		return keys.NewRedisStore(p.redis, keys.AwaitReplica(), keys.ConfirmMaster(p.redis.ConfirmMaster))
 	}
 	return keys.NewRedisStore(p.redis)
 }
