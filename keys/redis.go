@@ -120,7 +120,10 @@ func (s *RedisStore) Update(ctx context.Context, id string, change func(Record) 
 		edit, err := change(before)
 		switch {
 		case errors.Is(err, errUnchanged):
-			return before, s.confirmRead(ctx)
+			if err := s.confirmRead(ctx); err != nil {
+				return Record{}, err
+			}
+			return before, nil
 		case err != nil:
 			return Record{}, err
 		}

@@ -198,6 +198,25 @@ func TestChangeAtAReplacedMaster(t *testing.T) {
 	wantStored(t, confirmed(client), next)
 }
 
+// A master that comes back at once is the master still, though the Sentinels know it by its former life for some seconds.
+func TestChangeAtARestartedMaster(t *testing.T) {
+	set := redistest.StartSentinels(t, 3, redistest.WithReplicas(2), redistest.WithAppendOnly())
+	client := openSentinels(t, set)
+	s := NewRedisStore(client, AwaitReplica(), ConfirmMaster(client.ConfirmMaster))
+	mustInsert(t, s, contractRecord(1))
+	set.Master.Restart()
+	n := 2
+	eventually(t, "changes are taken again", func() bool {
+		_, err := s.Insert(t.Context(), created(contractRecord(n)))
+		if errors.Is(err, store.ErrReplaced) && set.Current() == set.Master {
+			t.Errorf("the master is not taken for itself: %v", err)
+			return true
+		}
+		n++
+		return err == nil
+	})
+}
+
 // Who may not wait makes changes without.
 func TestChangeWithoutTheRightToWait(t *testing.T) {
 	server := redistest.Start(t)

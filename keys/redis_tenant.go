@@ -37,7 +37,10 @@ func (s *RedisStore) UpdateTenant(ctx context.Context, name string, change func(
 		edit, err := change(before)
 		switch {
 		case errors.Is(err, errUnchanged):
-			return before, s.confirmRead(ctx)
+			if err := s.confirmRead(ctx); err != nil {
+				return Tenant{}, err
+			}
+			return before, nil
 		case err != nil:
 			return Tenant{}, err
 		}

@@ -74,7 +74,7 @@ func (r *Redis) ConfirmMaster(ctx context.Context, runID string) error {
 	var newest view
 	for _, seen := range r.sentinels.look(ctx) {
 		if seen.replacing {
-			if seen.runID == runID {
+			if r.sentinels.names(ctx, seen, runID) {
 				return ErrReplaced
 			}
 			return nil // it is the one that takes over: the old one is not told of any more
@@ -83,13 +83,16 @@ func (r *Redis) ConfirmMaster(ctx context.Context, runID string) error {
 			newest = seen
 		}
 	}
-	if newest.told && newest.runID == "" {
-		newest.runID = r.sentinels.runID(ctx, newest.address)
-	}
-	if newest.told && newest.runID != runID {
+	if newest.told && !r.sentinels.names(ctx, newest, runID) {
 		return ErrReplaced
 	}
 	return nil
+}
+
+// names tells whether the master that a Sentinel sees is the server with this run_id. For ten seconds after a fail-over, or
+// a restart, the Sentinel does not know that by itself: then the server at the master's address is asked.
+func (s *sentinels) names(ctx context.Context, seen view, runID string) bool {
+	return seen.runID == runID || s.runID(ctx, seen.address) == runID
 }
 
 // RunID reads the run_id, which a server gives itself at its start, in an answer to INFO; empty: it is not there.
@@ -119,7 +122,7 @@ type view struct {
 	told      bool   // it has answered
 	epoch     uint64 // of a later fail-over it is higher
 	address   string
-	runID     string // empty for some seconds after it
+	runID     string // of the server that was there some seconds ago; empty: none was
 	replacing bool   // it is being replaced, by order of this Sentinel
 }
 
