@@ -1,123 +1,84 @@
 package ratelimit
 
-import (
-	"sync/atomic"
-	"time"
-)
-
-// Rate is a bucket of Burst requests, refilled evenly at PerMinute.
-type Rate struct {
-	// PerMinute is how many requests come back in a minute; 0 is no rate of one's own: a key has the default then, a
-	// tenant no limit.
-	PerMinute int
-	// Burst is how many requests may come at once; 0 means PerMinute.
-	Burst int
-}
+import "context"
 
 // Account is who spends: a key, or a tenant over all its keys.
 type Account struct {
 	// ID tells it from the others of its kind: a key's id and a tenant's name may be the same and never meet.
 	ID string
-	// Rate is its own, as it is now. Another one than at the last call takes effect at once, without a fresh burst.
-	Rate Rate
+	// Limits are its own, as they are now. Others than at the last call take effect at once, without a fresh burst.
+	Limits
+	// Shadow decides and counts these limits, and enforces none of them.
+	Shadow bool
 }
 
-// Decision is the answer of one bucket, with the figures a client is told.
-type Decision struct {
-	// Allowed tells whether the bucket has a request. Where it has, and another refuses, it keeps it.
-	Allowed bool
-	// Limit is the requests per minute in force; 0 means no limit, and the other figures are then zero.
-	Limit int
-	// Remaining is how many whole requests would pass at this moment, after this one: more than Limit where the burst is.
-	Remaining int
-	// Reset is the time until the bucket is full again, in whole milliseconds, rounded up: at most what the rate needs for
-	// the burst, a minute where there is none.
-	Reset time.Duration
-	// RetryAfter is the time until one request would pass, in whole milliseconds, rounded up; zero when Allowed.
-	RetryAfter time.Duration
+// Request is what somebody wants to spend.
+type Request struct {
+	// Key is whose secret was sent, Tenant who pays for it.
+	Key, Tenant Account
+	// Tokens is how many the request will cost, prompt and completion, as far as one can tell: so many are reserved,
+	// but no more than a bucket holds. 0: it asks no model, and needs no tokens and no slot.
+	Tokens int64
 }
 
-// Answer is that of both buckets. A request passes when both have it.
-type Answer struct{ Key, Tenant Decision }
-
-// Allowed tells whether the request may pass.
-func (a Answer) Allowed() bool { return a.Key.Allowed && a.Tenant.Allowed }
-
-// Stricter returns what a client is told: of the buckets that refuse the one that does so for longer, else the
-// one with less left; and whether it is the tenant's. The key's where they are alike.
-func (a Answer) Stricter() (d Decision, ofTenant bool) {
-	switch {
-	case a.Key.RetryAfter != a.Tenant.RetryAfter:
-		ofTenant = a.Tenant.RetryAfter > a.Key.RetryAfter
-	case a.Tenant.Limit == 0:
-	case a.Key.Limit == 0:
-		ofTenant = true
-	default:
-		ofTenant = a.Tenant.Remaining < a.Key.Remaining
-	}
-	if ofTenant {
-		return a.Tenant, true
-	}
-	return a.Key, false
+// Permit is what one request has been given. Take fills it and End takes it back; between them it must not be copied.
+// It is one request's, and not safe for concurrent use.
+type Permit struct {
+	// Answer is what the limits have decided.
+	Answer Answer
 }
 
-// Limiter holds the buckets of the keys and of the tenants that spent something
-// lately: at most Config.MaxKeys of each. To make room it drops buckets that are full
-// again, which loses nothing: a bucket starts full. Only where all are in use does
-// it drop the one that would be full the soonest; its owner may then spend once more
-// what it had spent, never more than its limit.
-type Limiter struct {
-	byDefault     atomic.Int64
-	keys, tenants buckets
-	now           func() time.Time
+// Take decides on a request, and takes what it needs from all limits, or nothing of any when one refuses it. It fills p,
+// which must be ended whatever the answer is. Where replicas share their limits it may ask the bank, for a fraction of
+// a second at most; ctx bounds that, too: when it ends, this replica decides alone.
+func (l *Limiter) Take(ctx context.Context, p *Permit, r Request) {}
+
+// End gives back what a request has held, and settles its tokens: so many it has cost in truth. What was reserved beyond
+// them is given back, what they are more is taken from what comes later. Only the first call does something.
+func (p *Permit) End(tokens int64) {}
+
+// Peek writes the figures at this moment, as far as this replica knows them, and spends nothing: Allowed and RetryAfter
+// tell what the request would meet.
+func (l *Limiter) Peek(a *Answer, r Request) {}
+
+// Standing is Peek, after a look at what all replicas together have spent. Where the bank does not answer, the figures
+// are those of this replica's share.
+func (l *Limiter) Standing(ctx context.Context, a *Answer, r Request) {}
+
+// Options are the parts of a Limiter.
+type Options struct {
+	Config Config
+	// Bank is what the replicas share; nil: there is one replica.
+	Bank Bank
+	// Replica names this one to the others: it must be another name after each start, as a random one is.
+	Replica string
 }
 
-// New returns a Limiter whose buckets are all full.
-func New(c Config) *Limiter {
-	most := c.MaxKeys
-	if most <= 0 {
-		most = defaultMaxKeys
-	}
-	l := &Limiter{keys: newBuckets(most), tenants: newBuckets(most), now: time.Now}
-	l.SetDefault(c.Default)
-	return l
+// Limiter keeps the limits of all keys and tenants, as one of a fleet's replicas.
+type Limiter struct{}
+
+// New returns a Limiter. The caller closes it.
+func New(o Options) *Limiter { return &Limiter{} }
+
+// Follow puts another default, and another Shadow, into force at each key's next call. Buckets keep what is in them, so
+// that a reload of the configuration gives nobody a fresh burst.
+func (l *Limiter) Follow(c Config) {}
+
+// Close gives back to the bank what this replica has drawn and not spent, and the slots that it holds, until ctx ends.
+// Requests that are decided later are so by this replica alone.
+func (l *Limiter) Close(ctx context.Context) error { return nil }
+
+// Stats are counts since the start, and the present state.
+type Stats struct {
+	// Answered and Failed count the orders that the bank has carried out, and those of which nobody knows.
+	Answered, Failed uint64
+	// Alone counts the requests that were decided by this replica's share, because the bank did not answer.
+	Alone uint64
+	// Held is how many slots are in use on this replica: none when nothing is in progress.
+	Held int64
+	// Live is how many replicas share the limits, as far as this one knows.
+	Live int
 }
 
-// SetDefault puts another default into force at each key's next call. Buckets keep
-// what is in them, so that a reload of the configuration gives nobody a fresh burst.
-func (l *Limiter) SetDefault(d Limits) { l.byDefault.Store(int64(d.RequestsPerMinute)) }
-
-// Take spends one request of both buckets, or nothing of either when it is refused.
-func (l *Limiter) Take(key, tenant Account) Answer { return l.ask(key, tenant, spend) }
-
-// Peek returns the figures at this moment and spends nothing: Allowed and
-// RetryAfter tell what a request would meet.
-func (l *Limiter) Peek(key, tenant Account) Answer { return l.ask(key, tenant, look) }
-
-// purpose is what a bucket is asked for.
-type purpose uint8
-
-const (
-	look purpose = iota
-	spend
-)
-
-// ask decides under the locks of both buckets, the key's first, and with one time that is read under both:
-// nobody can come between the question and the taking.
-func (l *Limiter) ask(key, tenant Account, p purpose) Answer {
-	if key.Rate.PerMinute <= 0 {
-		key.Rate = Rate{PerMinute: int(max(l.byDefault.Load(), 0))}
-	}
-	k, t := l.keys.open(key, p), l.tenants.open(tenant, p)
-	defer k.close()
-	defer t.close()
-	now := l.now()
-	k.prepare(now)
-	t.prepare(now)
-	keyHas, tenantHas := k.has(now), t.has(now)
-	if p == spend && keyHas && tenantHas {
-		k.take(now)
-		t.take(now)
-	}
-	return Answer{Key: k.decision(now, keyHas), Tenant: t.decision(now, tenantHas)}
-}
+// Stats returns the present figures.
+func (l *Limiter) Stats() Stats { return Stats{} }
