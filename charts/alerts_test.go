@@ -41,7 +41,7 @@ func documented(t *testing.T) map[string]string {
 }
 
 // ourSeries finds the names of series; the labels of ours that begin so are none.
-var ourSeries = regexp.MustCompile(`\btollgate_\w+(_state|_total|_success|_seconds)\b`)
+var ourSeries = regexp.MustCompile(`\b(tollgate_\w+(_state|_total|_success|_seconds|_slots|_active)|http_server_active_requests)\b`)
 
 // TestAlertsAreDocumented: the page says what the chart alarms on, in the same words but
 // for the selector of the release.
@@ -50,7 +50,10 @@ func TestAlertsAreDocumented(t *testing.T) {
 		t.Helper()
 		rules := render(t, values).alerts(name)
 		page := documented(t)
-		names := []string{"TollgateKeyChangesUnheard", "TollgateProviderUnavailable", "TollgateReloadRefused", "TollgateRetriesRefused", "TollgateUpstreamQuarantined"}
+		names := []string{
+			"TollgateKeyChangesUnheard", "TollgateLimitsByShare", "TollgateProviderUnavailable", "TollgateReloadRefused", "TollgateRetriesRefused",
+			"TollgateSlotsHeld", "TollgateUpstreamQuarantined",
+		}
 		if got := slices.Sorted(maps.Keys(rules)); !slices.Equal(got, names) {
 			t.Errorf("%s: the alerts are %v", values, got)
 		}
@@ -92,6 +95,10 @@ description: >-
 	r.want("PrometheusRule/tollgate", rules+".3.for", "15m") // replicas that a rollout has not replaced yet refuse its configuration
 	r.want("PrometheusRule/tollgate", rules+".4.for", "1m")
 	r.want("PrometheusRule/tollgate", rules+".4.labels", "{severity: critical}")
+	r.want("PrometheusRule/tollgate", rules+".5.for", "5m")
+	r.want("PrometheusRule/tollgate", rules+".5.labels", "{severity: warning}")
+	r.want("PrometheusRule/tollgate", rules+".6.for", "15m")
+	r.want("PrometheusRule/tollgate", rules+".6.labels", "{severity: warning}")
 
 	r = render(t, valuesFile(t, "everything"))
 	r.want("PrometheusRule/llm-gate", rules+".1.labels", "{severity: page, team: platform}")

@@ -118,6 +118,7 @@ func everything(t *testing.T, m *Metrics) {
 		m.ObserveInFlight(func() int64 { return 1 }), m.ObserveDrains(func() int64 { return 1 }), m.ObserveStoreUp(func() bool { return true }), m.ObserveKeyLookups(counts), m.ObserveKeyFeedAge(func() time.Duration { return time.Second }), m.observeSpansLost(counts),
 		m.ObserveUpstreams(func() []UpstreamState { return []UpstreamState{ready()} }),
 		m.ObserveReloads(func() Reloads { return Reloads{LastOK: true, LoadedAt: time.Unix(1, 0)} }),
+		m.ObserveSharedLimits(func() SharedLimits { return SharedLimits{Live: 1} }), m.ObserveSlots(func() int64 { return 1 }),
 	} {
 		if err != nil {
 			t.Fatal(err)

@@ -16,7 +16,6 @@ type instruments struct {
 	requests         *tallies
 	clientDuration   metric.Float64Histogram
 	attempts         *tallies
-	limitDecisions   *tallies
 	activeRequests   metric.Int64ObservableUpDownCounter
 	drainsActive     metric.Int64ObservableUpDownCounter
 	storeUp          metric.Int64ObservableGauge
@@ -25,6 +24,7 @@ type instruments struct {
 	spansLost        metric.Int64ObservableCounter
 	upstreamInstruments
 	reloadInstruments
+	limitInstruments
 }
 
 // upstreamInstruments measure the providers' endpoints.
@@ -34,6 +34,15 @@ type upstreamInstruments struct {
 	upstreamPending    metric.Int64ObservableUpDownCounter
 	upstreamFirstEvent metric.Float64ObservableGauge
 	retries            *tallies
+}
+
+// limitInstruments measure the limits of keys and tenants.
+type limitInstruments struct {
+	limitDecisions *tallies
+	limitOrders    metric.Int64ObservableCounter
+	limitAlone     metric.Int64ObservableCounter
+	limitSlots     metric.Int64ObservableUpDownCounter
+	limitReplicas  metric.Int64ObservableGauge
 }
 
 // reloadInstruments measure the configuration's reloads.
@@ -54,7 +63,6 @@ func newInstruments(meter metric.Meter) (instruments, error) {
 		tokenUsage:       b.tokens(metricTokenUsage, "Number of input and output tokens used."),
 		requests:         b.counter(metricRequests, "{request}", "Chat completions that ended, by how and by who counted their tokens."),
 		attempts:         b.counter(metricAttempts, "{attempt}", "Attempts to let a provider answer, by outcome."),
-		limitDecisions:   b.counter(metricLimitDecisions, "{decision}", "Decisions of the limiter."),
 		keyLookups:       b.observedCounter(metricKeyLookups, "{lookup}", "Look-ups of keys, by result."),
 		spansLost:        b.observedCounter(metricSpansLost, "{span}", "Spans that never reached the collector, by reason."),
 	}
@@ -64,6 +72,7 @@ func newInstruments(meter metric.Meter) (instruments, error) {
 	i.storeUp = b.flag(metricStoreUp, "1 while the shared store answers, else 0.")
 	i.upstreamInstruments = b.upstreams()
 	i.reloadInstruments = b.reloads()
+	i.limitInstruments = b.limits()
 	return i, errors.Join(b.errs...)
 }
 
@@ -82,6 +91,16 @@ func (b *builder) reloads() reloadInstruments {
 		configReloads:  b.observedCounter(metricConfigReloads, "{reload}", "Reloads of the configuration, by result."),
 		configReloadOK: b.flag(metricConfigReloadOK, "1 while the last reload came into force, else 0."),
 		configLoadedAt: b.observedSeconds(metricConfigLoadedAt, "Since when the configuration in force is, in Unix time."),
+	}
+}
+
+func (b *builder) limits() limitInstruments {
+	return limitInstruments{
+		limitDecisions: b.counter(metricLimitDecisions, "{decision}", "Decisions of the limiter."),
+		limitOrders:    b.observedCounter(metricLimitOrders, "{order}", "Questions to the shared store about limits, by result."),
+		limitAlone:     b.observedCounter(metricLimitAlone, "{request}", "Requests that were decided by this replica's share of the limits."),
+		limitSlots:     b.inProgress(metricLimitSlots, "Slots of limits of concurrent requests that are in use here."),
+		limitReplicas:  b.gauge(metricLimitReplicas, "{replica}", "Replicas that share the limits, as far as this one knows."),
 	}
 }
 
@@ -134,7 +153,11 @@ func (b *builder) inProgress(name, description string) metric.Int64ObservableUpD
 }
 
 func (b *builder) flag(name, description string) metric.Int64ObservableGauge {
-	g, err := b.meter.Int64ObservableGauge(name, metric.WithDescription(description))
+	return b.gauge(name, "", description)
+}
+
+func (b *builder) gauge(name, unit, description string) metric.Int64ObservableGauge {
+	g, err := b.meter.Int64ObservableGauge(name, metric.WithUnit(unit), metric.WithDescription(description))
 	b.check(err)
 	return g
 }

@@ -90,7 +90,7 @@ func (m *Metrics) Attempt(provider, model, outcome string, took time.Duration) {
 }
 
 // Limit counts a limiter's decision: limit says which, such as "requests",
-// decision is "allowed" or "refused".
+// decision is "allowed", "refused", or "shadowed" where it would have been refused.
 func (m *Metrics) Limit(limit, decision string) {
 	if m == nil {
 		return

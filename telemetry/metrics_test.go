@@ -285,6 +285,7 @@ func TestNilMetricsDoNothing(t *testing.T) {
 		m.ObserveInFlight(func() int64 { return 1 }), m.ObserveStoreUp(func() bool { return true }),
 		m.ObserveKeyLookups(func() map[string]uint64 { return nil }), m.observeSpansLost(func() map[string]uint64 { return nil }),
 		m.ObserveUpstreams(func() []UpstreamState { return nil }), m.ObserveReloads(func() Reloads { return Reloads{} }),
+		m.ObserveSharedLimits(func() SharedLimits { return SharedLimits{} }), m.ObserveSlots(func() int64 { return 1 }),
 	} {
 		if err != nil {
 			t.Error(err)

@@ -97,4 +97,8 @@ const (
 	metricConfigReloads      = "tollgate.config.reloads"
 	metricConfigReloadOK     = "tollgate.config.last_reload_success"
 	metricConfigLoadedAt     = "tollgate.config.loaded_at"
+	metricLimitOrders        = "tollgate.limit.orders"
+	metricLimitAlone         = "tollgate.limit.alone"
+	metricLimitSlots         = "tollgate.limit.slots"
+	metricLimitReplicas      = "tollgate.limit.replicas"
 )
