@@ -93,6 +93,7 @@ func limitFields(l Limits, b Budget) []field {
 		{"burst", number(l.Burst)},
 		{"tokens_per_minute", number(l.TokensPerMinute)},
 		{"concurrent", number(l.Concurrent)},
+		{"shadow", said(l.Shadow)},
 		{"budget_usd", b.USD()},
 		{"budget_period", string(b.Per)},
 	}

@@ -42,11 +42,11 @@ func TestAuditSaysWhoDidWhat(t *testing.T) {
 	at(0)
 	key, first := create(t, d, Spec{
 		Tenant: "acme", Name: "ci", Models: []string{"a", "b*"}, CIDRs: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
-		Limits: Limits{RequestsPerMinute: 60, Burst: 5, TokensPerMinute: 1000, Concurrent: 2},
+		Limits: Limits{RequestsPerMinute: 60, Burst: 5, TokensPerMinute: 1000, Concurrent: 2, Shadow: true},
 		Budget: Budget{NanoUSD: 500_000_000, Per: PerDay}, ExpiresAt: clock.at.Add(24 * time.Hour), Disabled: true,
 	})
 	at(1)
-	must(d.By("alice").Update(t.Context(), key.ID, func(s *Spec) { s.Models, s.Disabled, s.Budget = nil, false, Budget{} }))
+	must(d.By("alice").Update(t.Context(), key.ID, func(s *Spec) { s.Models, s.Disabled, s.Shadow, s.Budget = nil, false, false, Budget{} }))
 	at(2)
 	_, second, err := d.By("ci").Rotate(t.Context(), key.ID, time.Hour)
 	must(nil, err)
@@ -62,21 +62,21 @@ func TestAuditSaysWhoDidWhat(t *testing.T) {
 	imported, _, err := d.By("ci").Import(t.Context(), Spec{Tenant: "globex", Name: "old"}, existing(foreignSecret(2)))
 	must(imported, err)
 	at(8)
-	must(d.By("alice").SetTenant(t.Context(), "acme", func(s *TenantSpec) { s.Concurrent, s.Budget = 9, Budget{NanoUSD: 1, Per: InTotal} }))
+	must(d.By("alice").SetTenant(t.Context(), "acme", func(s *TenantSpec) { s.Concurrent, s.Shadow, s.Budget = 9, true, Budget{NanoUSD: 1, Per: InTotal} }))
 	at(9)
 	must(d.By("alice").DeleteTenant(t.Context(), "acme"))
 
 	names := strings.NewReplacer(key.ID, "KEY", imported.ID, "IMPORTED", string(first[37:]), "1111", second.Reveal()[37:], "2222")
-	const want = `12:09:00 alice tenant.delete  acme concurrent:"9"->"" budget_usd:"0.000000001"->"" budget_period:"total"->""
-12:08:00 alice tenant.set  acme concurrent:""->"9" budget_usd:""->"0.000000001" budget_period:""->"total"
+	const want = `12:09:00 alice tenant.delete  acme concurrent:"9"->"" shadow:"true"->"" budget_usd:"0.000000001"->"" budget_period:"total"->""
+12:08:00 alice tenant.set  acme concurrent:""->"9" shadow:""->"true" budget_usd:""->"0.000000001" budget_period:""->"total"
 12:07:00 ci key.import IMPORTED globex name:""->"old" last4:""->"se-2"
 12:06:00 bob key.delete KEY acme deleted_at:""->"2026-03-01T12:06:00Z"
 12:05:00 bob key.revoke KEY acme severed:""->"true"
 12:04:00 alice key.revoke KEY acme revoked_at:""->"2026-03-01T12:04:00Z"
 12:03:00 ci key.rotate KEY acme last4:"2222"->"se-1" rotated_at:"2026-03-01T12:02:00Z"->"2026-03-01T12:03:00Z" previous_until:"2026-03-01T13:02:00Z"->""
 12:02:00 ci key.rotate KEY acme last4:"1111"->"2222" rotated_at:""->"2026-03-01T12:02:00Z" previous_until:""->"2026-03-01T13:02:00Z"
-12:01:00 alice key.update KEY acme models:"a,b*"->"" budget_usd:"0.5"->"" budget_period:"day"->"" disabled:"true"->""
-12:00:00 test key.create KEY acme name:""->"ci" last4:""->"1111" models:""->"a,b*" cidrs:""->"10.0.0.0/8" requests_per_minute:""->"60" burst:""->"5" tokens_per_minute:""->"1000" concurrent:""->"2" budget_usd:""->"0.5" budget_period:""->"day" disabled:""->"true" expires_at:""->"2026-03-02T12:00:00Z"
+12:01:00 alice key.update KEY acme models:"a,b*"->"" shadow:"true"->"" budget_usd:"0.5"->"" budget_period:"day"->"" disabled:"true"->""
+12:00:00 test key.create KEY acme name:""->"ci" last4:""->"1111" models:""->"a,b*" cidrs:""->"10.0.0.0/8" requests_per_minute:""->"60" burst:""->"5" tokens_per_minute:""->"1000" concurrent:""->"2" shadow:""->"true" budget_usd:""->"0.5" budget_period:""->"day" disabled:""->"true" expires_at:""->"2026-03-02T12:00:00Z"
 `
 	if diff := cmp.Diff(want, auditText(t, d, AuditQuery{}, names)); diff != "" {
 		t.Errorf("the audit (-want +got):\n%s", diff)

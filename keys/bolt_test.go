@@ -94,8 +94,8 @@ func TestNewBoltStoreRefusesWhatItCannotRead(t *testing.T) {
 	}
 	const digest = `"digest":"47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"`
 	f("key_1", `{`, `key "key_1": not a key record: unexpected end of JSON input`)
-	f("key_1", `{}`, `key "key_1": record version 0: this binary reads 1 to 2; run the newer one that wrote it`)
-	f("key_1", `{"v":3}`, `key "key_1": record version 3: this binary reads 1 to 2; run the newer one that wrote it`)
+	f("key_1", `{}`, `key "key_1": record version 0: this binary reads 1 to 3; run the newer one that wrote it`)
+	f("key_1", `{"v":4}`, `key "key_1": record version 4: this binary reads 1 to 3; run the newer one that wrote it`)
 	f("key_1", `{"v":1,"id":"key_1","digest":"AAAA"}`, `key "key_1": not a key record: its digest is damaged`)
 	f("key_1", `{"v":1,"id":"key_2",`+digest+`}`, `key "key_1": it is filed under another id`)
 }
@@ -122,14 +122,14 @@ func TestStoredForm(t *testing.T) {
 
 // So is that of a record with a value in every field, of a tenant and of a line of the audit.
 func TestStoredFormOfEveryField(t *testing.T) {
-	const record = `{"v":2,"id":"key_000000000001","secrets":[{"digest":"9jpx0l-V-DijjztFjCR4vu_-j4tVoIGZJgtnlCPLr6M","scheme":"hmac-sha256-2:00112233"},` +
+	const record = `{"v":3,"id":"key_000000000001","secrets":[{"digest":"9jpx0l-V-DijjztFjCR4vu_-j4tVoIGZJgtnlCPLr6M","scheme":"hmac-sha256-2:00112233"},` +
 		`{"digest":"asbJkum7VOaLJQsrzoTSYo1omJMROSlKqyJbg6E2rZ0","scheme":"sha256","until":"2026-01-02T03:04:05.683Z"},` +
 		`{"digest":"TW1C63Xtn-pxF7Ma57WHVrSIH54Doz23wclEr33jRPU","scheme":"sha256","until":"2026-01-02T03:04:05.684Z"}],` +
 		`"last4":"\"\\\u003c\u003e","tenant":"acme","name":"née \"ci\" \u003cbuild\u003e 東京","models":["gemini-flash","gpt-*"],` +
 		`"cidrs":["203.0.113.0/24","2001:db8::/32"],"created_at":"2026-01-02T03:04:05.678Z","updated_at":"2026-01-02T03:04:05.679Z",` +
 		`"rotated_at":"2026-01-02T03:04:05.68Z","previous_until":"2026-01-02T03:04:05.681Z","expires_at":"9999-12-31T23:59:59.999999999Z",` +
 		`"revoked_at":"2026-01-02T03:04:05.682Z","severed":true,"disabled":true,"requests_per_minute":1000000000,"burst":7,` +
-		`"tokens_per_minute":1000000000000,"concurrent":1000000,"budget_nano_usd":9223372036854775807,"budget_per":"month"}`
+		`"tokens_per_minute":1000000000000,"concurrent":1000000,"shadow":true,"budget_nano_usd":9223372036854775807,"budget_per":"month"}`
 	f := func(got []byte, err error, want string) {
 		t.Helper()
 		if err != nil || string(got) != want {
@@ -141,6 +141,8 @@ func TestStoredFormOfEveryField(t *testing.T) {
 	f(got, err, record)
 	got, err = encodeTenant(Tenant{Name: "acme", Limits: Limits{Concurrent: 3}, UpdatedAt: at})
 	f(got, err, `{"v":2,"name":"acme","updated_at":"2026-01-02T03:04:05Z","concurrent":3}`)
+	got, err = encodeTenant(Tenant{Name: "acme", Limits: Limits{Concurrent: 3, Shadow: true}, UpdatedAt: at})
+	f(got, err, `{"v":3,"name":"acme","updated_at":"2026-01-02T03:04:05Z","concurrent":3,"shadow":true}`)
 	got, err = encodeEntry(Entry{At: at, By: "alice", Action: ActionUpdate, KeyID: "key_1", Tenant: "acme", Changes: []FieldChange{{Field: "burst", To: "3"}}})
 	f(got, err, `{"at":"2026-01-02T03:04:05Z","by":"alice","action":"key.update","key_id":"key_1","tenant":"acme","changes":[{"field":"burst","to":"3"}]}`)
 }

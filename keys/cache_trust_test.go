@@ -201,14 +201,14 @@ func TestCacheForgetsWhatBecameUnreadable(t *testing.T) {
 func TestListWithoutTheUnreadable(t *testing.T) {
 	mini, shared := miniRedis(t)
 	mustInsert(t, shared, contractRecord(1), contractRecord(2))
-	mini.HSet(redisRecords, "key_newer", `{"v":3}`)
+	mini.HSet(redisRecords, "key_newer", `{"v":4}`)
 	s, text := logging(t, shared)
 	d := New(s, DefaultConfig())
 	all, _, err := d.List(context.Background(), Filter{})
 	if err != nil || len(all) != 2 || all[0].ID != contractRecord(1).Key.ID {
 		t.Errorf("List: got %v, %v", all, err)
 	}
-	if !strings.Contains(text.String(), `key \"key_newer\": record version 3`) {
+	if !strings.Contains(text.String(), `key \"key_newer\": record version 4`) {
 		t.Errorf("logged: %s", text)
 	}
 	if _, err := d.Mispeppered(t.Context()); err != nil {

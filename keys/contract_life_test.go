@@ -149,7 +149,7 @@ func fullRecord() Record {
 			ID: "key_000000000001", Tenant: "acme", Name: `née "ci" <build> 東京`, Last4: `"\<>`,
 			Models:        []string{"gemini-flash", "gpt-*"},
 			CIDRs:         []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("2001:db8::/32")},
-			Limits:        Limits{RequestsPerMinute: 1_000_000_000, Burst: 7, TokensPerMinute: 1_000_000_000_000, Concurrent: 1_000_000},
+			Limits:        Limits{RequestsPerMinute: 1_000_000_000, Burst: 7, TokensPerMinute: 1_000_000_000_000, Concurrent: 1_000_000, Shadow: true},
 			Budget:        Budget{NanoUSD: 1<<63 - 1, Per: PerMonth},
 			Disabled:      true,
 			CreatedAt:     time.Date(2026, 1, 2, 3, 4, 5, 678_000_000, time.UTC),

@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// schemaVersion is the form in which records are written. A new field raises it:
+// schemaVersion is the latest form in which records are written. A new field raises it:
 // a binary that does not know the field must refuse the record rather than write
 // it back without. Readers take every version up to their own.
-const schemaVersion = 2
+const schemaVersion = 3
 
 // document is a Record as it is stored. It holds nothing that would let a reader of the store in.
 type document struct {
@@ -52,6 +52,7 @@ type limitsDocument struct {
 	Burst             int    `json:"burst,omitempty"`
 	TokensPerMinute   int    `json:"tokens_per_minute,omitempty"`
 	Concurrent        int    `json:"concurrent,omitempty"`
+	Shadow            bool   `json:"shadow,omitempty"`
 	BudgetNanoUSD     int64  `json:"budget_nano_usd,omitempty"`
 	BudgetPer         Period `json:"budget_per,omitempty"`
 }
@@ -83,11 +84,12 @@ type changeDocument struct {
 // encode is the stored form of a record, without its version, which the store gives.
 func encode(r Record) ([]byte, error) {
 	k := r.Key
+	limits := encodeLimits(k.Limits, k.Budget)
 	doc := document{
-		Form: schemaVersion, ID: k.ID, Last4: k.Last4, Tenant: k.Tenant, Name: k.Name, Models: k.Models, CIDRs: k.CIDRs,
+		Form: limits.form(), ID: k.ID, Last4: k.Last4, Tenant: k.Tenant, Name: k.Name, Models: k.Models, CIDRs: k.CIDRs,
 		CreatedAt: k.CreatedAt, UpdatedAt: k.UpdatedAt, RotatedAt: k.RotatedAt, GraceEnd: k.PreviousUntil, ExpiresAt: k.ExpiresAt,
 		RevokedAt: k.RevokedAt, DeletedAt: k.DeletedAt, Severed: k.Severed, Disabled: k.Disabled,
-		limitsDocument: encodeLimits(k.Limits, k.Budget),
+		limitsDocument: limits,
 	}
 	for _, s := range r.Secrets {
 		doc.Secrets = append(doc.Secrets, secretDocument{Digest: s.Digest.text(), Scheme: s.Scheme, Until: s.Until})
@@ -96,7 +98,8 @@ func encode(r Record) ([]byte, error) {
 }
 
 func encodeTenant(t Tenant) ([]byte, error) {
-	return json.Marshal(tenantDocument{Form: schemaVersion, Name: t.Name, UpdatedAt: t.UpdatedAt, limitsDocument: encodeLimits(t.Limits, t.Budget)})
+	limits := encodeLimits(t.Limits, t.Budget)
+	return json.Marshal(tenantDocument{Form: limits.form(), Name: t.Name, UpdatedAt: t.UpdatedAt, limitsDocument: limits})
 }
 
 // encodeEntry is the stored form of an entry, without its version.
@@ -111,12 +114,23 @@ func encodeEntry(e Entry) ([]byte, error) {
 func encodeLimits(l Limits, b Budget) limitsDocument {
 	return limitsDocument{
 		RequestsPerMinute: l.RequestsPerMinute, Burst: l.Burst, TokensPerMinute: l.TokensPerMinute, Concurrent: l.Concurrent,
-		BudgetNanoUSD: b.NanoUSD, BudgetPer: b.Per,
+		Shadow: l.Shadow, BudgetNanoUSD: b.NanoUSD, BudgetPer: b.Per,
 	}
 }
 
+// form is the first that has all of the fields that are set. What has none of the latest ones can be read
+// by replicas that do not know them, as there are while a fleet is upgraded.
+func (d limitsDocument) form() int {
+	if d.Shadow {
+		return schemaVersion
+	}
+	return 2
+}
+
 func (d limitsDocument) limits() Limits {
-	return Limits{RequestsPerMinute: d.RequestsPerMinute, Burst: d.Burst, TokensPerMinute: d.TokensPerMinute, Concurrent: d.Concurrent}
+	return Limits{
+		RequestsPerMinute: d.RequestsPerMinute, Burst: d.Burst, TokensPerMinute: d.TokensPerMinute, Concurrent: d.Concurrent, Shadow: d.Shadow,
+	}
 }
 
 func (d limitsDocument) budget() Budget { return Budget{NanoUSD: d.BudgetNanoUSD, Per: d.BudgetPer} }

@@ -60,6 +60,8 @@ type Limits struct {
 	TokensPerMinute int
 	// Concurrent is how many requests may be in progress at once; at most 1e6.
 	Concurrent int
+	// Shadow decides and counts these limits, and enforces none of them; nor those that a key has by default.
+	Shadow bool
 }
 
 // Budget is an amount of money in a span of calendar time, in UTC.

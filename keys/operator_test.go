@@ -20,7 +20,7 @@ func TestUpdate(t *testing.T) {
 	clock.at = clock.at.Add(time.Minute)
 	updated, err := d.By("test").Update(t.Context(), key.ID, func(s *Spec) {
 		s.Name, s.Models, s.CIDRs, s.Disabled = "new", nil, cidrs, true
-		s.Limits = Limits{RequestsPerMinute: 60, Burst: 10, TokensPerMinute: 1000, Concurrent: 4}
+		s.Limits = Limits{RequestsPerMinute: 60, Burst: 10, TokensPerMinute: 1000, Concurrent: 4, Shadow: true}
 		s.Budget = Budget{NanoUSD: 25_500_000_000, Per: PerMonth}
 		s.ExpiresAt = clock.at.Add(2 * time.Hour).In(time.FixedZone("", 3600))
 	})
@@ -30,7 +30,7 @@ func TestUpdate(t *testing.T) {
 	cidrs[0] = netip.MustParsePrefix("0.0.0.0/0")
 	want := &Key{
 		ID: key.ID, Tenant: "acme", Name: "new", Last4: key.Last4, CIDRs: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
-		Limits:   Limits{RequestsPerMinute: 60, Burst: 10, TokensPerMinute: 1000, Concurrent: 4},
+		Limits:   Limits{RequestsPerMinute: 60, Burst: 10, TokensPerMinute: 1000, Concurrent: 4, Shadow: true},
 		Budget:   Budget{NanoUSD: 25_500_000_000, Per: PerMonth},
 		Disabled: true, CreatedAt: key.CreatedAt, UpdatedAt: time.Date(2026, 3, 1, 12, 1, 0, 123_000_000, time.UTC),
 		ExpiresAt: time.Date(2026, 3, 1, 14, 1, 0, 123_456_789, time.UTC), Version: updated.Version,

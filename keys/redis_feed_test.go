@@ -248,9 +248,9 @@ func feedNamesTheUnreadable(t *testing.T, client redis.UniversalClient) {
 		mustInsert(t, s, contractRecord(n))
 	}
 	mustTenant(t, s, "acme", setTenant(Limits{Concurrent: 3}))
-	err := client.HSet(t.Context(), redisRecords, contractRecord(1).Key.ID, `1767225601000000 {"v":3}`).Err()
+	err := client.HSet(t.Context(), redisRecords, contractRecord(1).Key.ID, `1767225601000000 {"v":4}`).Err()
 	if err == nil {
-		err = client.HSet(t.Context(), redisTenants, "acme", `1767225601000000 {"v":3}`).Err()
+		err = client.HSet(t.Context(), redisTenants, "acme", `1767225601000000 {"v":4}`).Err()
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -112,8 +112,8 @@ func TestRedisStoreRefusesWhatItCannotRead(t *testing.T) {
 	const stranger = `"digest":"47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"`
 	f("key_1", ``, `key "key_1": not a key record: unexpected end of JSON input`)
 	f("key_1", `{`, `key "key_1": not a key record: unexpected end of JSON input`)
-	f("key_1", `{"v":3}`, `key "key_1": record version 3: this binary reads 1 to 2; run the newer one that wrote it`)
-	f("key_1", `1 {"v":3}`, `key "key_1": record version 3: this binary reads 1 to 2; run the newer one that wrote it`)
+	f("key_1", `{"v":4}`, `key "key_1": record version 4: this binary reads 1 to 3; run the newer one that wrote it`)
+	f("key_1", `1 {"v":4}`, `key "key_1": record version 4: this binary reads 1 to 3; run the newer one that wrote it`)
 	f("key_1", `-1 {"v":2}`, `key "key_1": not a record: its version is damaged`)
 	f("key_1", `1 {"v":2,"id":"key_1"}`, `key "key_1": not a key record: it has no digest`)
 	f("key_1", `{"v":1,"id":"key_2",`+stranger+`}`, `key "key_1": it is filed under another id`)

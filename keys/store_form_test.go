@@ -148,8 +148,8 @@ func TestBoltStoreTrimsItsAudit(t *testing.T) {
 func TestNewerTenantInRedis(t *testing.T) {
 	mini, s := miniRedis(t)
 	mustTenant(t, s, "acme", setTenant(Limits{Burst: 1}))
-	mini.HSet(redisTenants, "beta", `1767225601000000 {"v":3,"name":"beta"}`)
-	const want = `key store unavailable: unreadable key record: tenant "beta": record version 3: this binary reads 1 to 2; run the newer one that wrote it`
+	mini.HSet(redisTenants, "beta", `1767225601000000 {"v":4,"name":"beta"}`)
+	const want = `key store unavailable: unreadable key record: tenant "beta": record version 4: this binary reads 1 to 3; run the newer one that wrote it`
 	all, list := s.Tenants(t.Context())
 	_, show := s.Tenant(t.Context(), "beta")
 	_, set := s.UpdateTenant(t.Context(), "beta", setTenant(Limits{Burst: 2}))
@@ -161,7 +161,7 @@ func TestNewerTenantInRedis(t *testing.T) {
 	if len(all) != 1 || all[0].Name != "acme" {
 		t.Errorf("Tenants: got %+v", all)
 	}
-	if got := mini.HGet(redisTenants, "beta"); got != `1767225601000000 {"v":3,"name":"beta"}` {
+	if got := mini.HGet(redisTenants, "beta"); got != `1767225601000000 {"v":4,"name":"beta"}` {
 		t.Errorf("it became %s", got)
 	}
 }

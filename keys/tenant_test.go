@@ -36,11 +36,11 @@ func TestLifeOfATenant(t *testing.T) {
 	again, err := d.By("test").SetTenant(t.Context(), "acme", func(s *TenantSpec) { s.RequestsPerMinute = 600 })
 	f("the same again", again, err)
 
-	changed, err := d.By("test").SetTenant(t.Context(), "acme", func(s *TenantSpec) { s.Burst = 50 })
+	changed, err := d.By("test").SetTenant(t.Context(), "acme", func(s *TenantSpec) { s.Burst, s.Shadow = 50, true })
 	if changed.Version <= set.Version {
 		t.Errorf("version %d came after %d", changed.Version, set.Version)
 	}
-	want.Burst, want.UpdatedAt, want.Version = 50, time.Date(2026, 3, 1, 12, 1, 0, 123_000_000, time.UTC), changed.Version
+	want.Burst, want.Shadow, want.UpdatedAt, want.Version = 50, true, time.Date(2026, 3, 1, 12, 1, 0, 123_000_000, time.UTC), changed.Version
 	f("a field", changed, err)
 	shown, err := d.Tenant(t.Context(), "acme")
 	f("Tenant", shown, err)
