@@ -1,6 +1,10 @@
 package ratelimit
 
-import "context"
+import (
+	"context"
+	"sync/atomic"
+	"time"
+)
 
 // Account is who spends: a key, or a tenant over all its keys.
 type Account struct {
@@ -21,32 +25,9 @@ type Request struct {
 	Tokens int64
 }
 
-// Permit is what one request has been given. Take fills it and End takes it back; between them it must not be copied.
-// It is one request's, and not safe for concurrent use.
-type Permit struct {
-	// Answer is what the limits have decided.
-	Answer Answer
-}
-
-// Take decides on a request, and takes what it needs from all limits, or nothing of any when one refuses it. It fills p,
-// which must be ended whatever the answer is. Where replicas share their limits it may ask the bank, for a fraction of
-// a second at most; ctx bounds that, too: when it ends, this replica decides alone.
-func (l *Limiter) Take(ctx context.Context, p *Permit, r Request) {}
-
-// End gives back what a request has held, and settles its tokens: so many it has cost in truth. What was reserved beyond
-// them is given back, what they are more is taken from what comes later. Only the first call does something.
-func (p *Permit) End(tokens int64) {}
-
-// Peek writes the figures at this moment, as far as this replica knows them, and spends nothing: Allowed and RetryAfter
-// tell what the request would meet.
-func (l *Limiter) Peek(a *Answer, r Request) {}
-
-// Standing is Peek, after a look at what all replicas together have spent. Where the bank does not answer, the figures
-// are those of this replica's share.
-func (l *Limiter) Standing(ctx context.Context, a *Answer, r Request) {}
-
 // Options are the parts of a Limiter.
 type Options struct {
+	// Config has passed Validate.
 	Config Config
 	// Bank is what the replicas share; nil: there is one replica.
 	Bank Bank
@@ -54,19 +35,136 @@ type Options struct {
 	Replica string
 }
 
-// Limiter keeps the limits of all keys and tenants, as one of a fleet's replicas.
-type Limiter struct{}
+// Limiter keeps the limits of all keys and tenants, as one of a fleet's replicas. It holds at most Config.MaxKeys of
+// them, and to make room it drops those whose buckets are full again, which loses nothing: a bucket starts full. Only
+// where all are in use does it drop the one that would be full the soonest. Where there is no bank its owner
+// may then spend once more what it had spent, never more than its burst.
+type Limiter struct {
+	bank    Bank
+	replica string
+	now     func() time.Time
+	start   time.Time
+	policy  atomic.Pointer[policy]
+	groups  groups
+	agenda  agenda
 
-// New returns a Limiter. The caller closes it.
-func New(o Options) *Limiter { return &Limiter{} }
+	live    atomic.Int64  // replicas that share the limits
+	counted atomic.Bool   // live is their count
+	number  atomic.Uint64 // of the last order, or posting
+	counts  counts
+
+	stop   context.CancelFunc
+	ended  chan struct{} // closed when the flusher has returned
+	closed atomic.Bool
+}
+
+// policy is what a reload may change.
+type policy struct {
+	byDefault Limits
+	shadow    bool
+}
+
+type counts struct {
+	answered, failed, alone atomic.Uint64
+	held                    atomic.Int64
+}
+
+// New returns a Limiter, with one goroutine of its own where there is a bank. The caller closes it.
+func New(o Options) *Limiter {
+	most := o.Config.MaxKeys
+	if most <= 0 {
+		most = defaultMaxKeys
+	}
+	l := &Limiter{
+		bank: o.Bank, replica: o.Replica, now: time.Now, start: time.Now(), groups: newGroups(most),
+		agenda: newAgenda(), ended: make(chan struct{}),
+	}
+	l.live.Store(1)
+	l.Follow(o.Config)
+	ctx, stop := context.WithCancel(context.Background())
+	l.stop = stop
+	if l.bank == nil {
+		close(l.ended)
+		return l
+	}
+	go l.flushUntil(ctx)
+	return l
+}
 
 // Follow puts another default, and another Shadow, into force at each key's next call. Buckets keep what is in them, so
-// that a reload of the configuration gives nobody a fresh burst.
-func (l *Limiter) Follow(c Config) {}
+// that a reload of the configuration gives nobody a fresh burst. MaxReplicas is obeyed as long as no replicas were counted.
+func (l *Limiter) Follow(c Config) {
+	l.policy.Store(&policy{byDefault: c.Default, shadow: c.Shadow})
+	if l.bank == nil || l.counted.Load() {
+		return
+	}
+	replicas := c.MaxReplicas
+	if replicas <= 0 {
+		replicas = defaultMaxReplicas
+	}
+	l.live.Store(int64(replicas))
+}
 
-// Close gives back to the bank what this replica has drawn and not spent, and the slots that it holds, until ctx ends.
-// Requests that are decided later are so by this replica alone.
-func (l *Limiter) Close(ctx context.Context) error { return nil }
+// Take decides on a request, and takes what it needs from all limits, or nothing of any when one refuses it. It fills p,
+// which must be ended whatever the answer is. Where replicas share their limits it may ask the bank, for a fraction of
+// a second at most; when ctx ends before, this replica decides alone.
+func (l *Limiter) Take(ctx context.Context, p *Permit, r Request) {
+	l.take(ctx, p, r)
+	if !p.wantsSlotAlone() {
+		return
+	}
+	// A client may know that its answer has ended a moment before the slot has been given back.
+	again := time.NewTimer(secondLook)
+	defer again.Stop()
+	select {
+	case <-again.C:
+		l.take(ctx, p, r)
+	case <-ctx.Done():
+	}
+}
+
+// secondLook is when a request that found no slot looks once more.
+const secondLook = 5 * time.Millisecond
+
+func (l *Limiter) take(ctx context.Context, p *Permit, r Request) {
+	g := l.groups.open(l, r.Tenant.ID)
+	now := l.micros()
+	a := g.ask(&r, spend)
+	v := g.try(&a, now)
+	if v != lacking {
+		g.finish(p, &a, v, now)
+		g.mu.Unlock()
+	} else {
+		g.await(ctx, p, &a)
+	}
+	l.makeRoom()
+}
+
+// Peek writes the figures at this moment, as far as this replica knows them, and spends nothing: Allowed and RetryAfter
+// tell what the request would meet.
+func (l *Limiter) Peek(answer *Answer, r Request) {
+	g := l.groups.open(l, r.Tenant.ID)
+	now := l.micros()
+	a := g.ask(&r, look)
+	g.foresee(&a, now)
+	g.write(answer, &a, now)
+	g.mu.Unlock()
+	l.makeRoom()
+}
+
+// Standing is Peek, after a look at what all replicas together have spent. Where the bank does not answer, the figures
+// are those of this replica's share.
+func (l *Limiter) Standing(ctx context.Context, answer *Answer, r Request) {
+	var p Permit
+	g := l.groups.open(l, r.Tenant.ID)
+	a := g.ask(&r, look)
+	if g.sharing() {
+		g.await(ctx, &p, &a)
+	} else {
+		g.mu.Unlock()
+	}
+	l.Peek(answer, r)
+}
 
 // Stats are counts since the start, and the present state.
 type Stats struct {
@@ -81,4 +179,12 @@ type Stats struct {
 }
 
 // Stats returns the present figures.
-func (l *Limiter) Stats() Stats { return Stats{} }
+func (l *Limiter) Stats() Stats {
+	return Stats{
+		Answered: l.counts.answered.Load(), Failed: l.counts.failed.Load(), Alone: l.counts.alone.Load(),
+		Held: l.counts.held.Load(), Live: int(l.live.Load()),
+	}
+}
+
+// micros is this replica's own time: microseconds since its start, whatever becomes of the calendar.
+func (l *Limiter) micros() int64 { return l.now().Sub(l.start).Microseconds() }

@@ -1,0 +1,107 @@
+package ratelimit
+
+// Permit is what one request has been given. Take fills it and End takes it back; between them it must not be copied.
+// It is one request's, and not safe for concurrent use.
+type Permit struct {
+	// Answer is what the limits have decided.
+	Answer Answer
+
+	group    *group // nil: nothing is held
+	holdings [2]holding
+}
+
+// holding is what a request has of the key, or of the tenant.
+type holding struct {
+	account  *account // nil: nothing
+	slot     bool
+	tokens   bool  // some are reserved
+	reserved int64 // nanoseconds of the bucket's refill
+}
+
+// End gives back what a request has held, and settles its tokens: so many it has cost in truth. What was reserved beyond
+// them is given back, what they are more is taken from what comes later. Only the first call does something.
+func (p *Permit) End(tokens int64) {
+	g := p.group
+	if g == nil {
+		return
+	}
+	p.group = nil
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := g.limiter.micros()
+	for i := range p.holdings {
+		if h := &p.holdings[i]; h.account != nil {
+			g.takeBack(h, max(0, tokens), now)
+			*h = holding{}
+		}
+	}
+}
+
+func (g *group) takeBack(h *holding, tokens, now int64) {
+	c := h.account
+	c.open--
+	if h.tokens {
+		g.settleTokens(c, tokens, h.reserved, now)
+	}
+	if h.slot {
+		g.limiter.counts.held.Add(-1)
+		g.releaseSlot(c, now)
+	}
+}
+
+// settleTokens makes a reservation what the tokens have cost in truth.
+func (g *group) settleTokens(c *account, tokens, reserved, now int64) {
+	b := &c.buckets[Tokens]
+	if b.rate.perMinute == 0 {
+		return // the limit was taken away meanwhile
+	}
+	excess := b.rate.cost(tokens) - reserved
+	switch {
+	case excess == 0:
+	case !g.sharing():
+		g.prepareShare(b, now)
+		b.share.owe(times(excess, g.limiter.live.Load()))
+		g.list(c)
+	default:
+		b.owed = clamp(b.owed+b.charge(excess), maxSpan)
+		g.list(c)
+	}
+}
+
+// releaseSlot gives one back.
+func (g *group) releaseSlot(c *account, now int64) {
+	c.slots.used--
+	if g.sharing() {
+		g.spare(c, now)
+	}
+}
+
+// spare has the flusher give slots back that are not used: at once where the bank counts each, else they may
+// be taken again here, for a moment.
+func (g *group) spare(c *account, now int64) {
+	s := &c.slots
+	g.list(c)
+	switch {
+	case s.held <= s.used:
+		s.spareUntil = 0
+	case s.block(g.limiter.live.Load()) == 0:
+		s.spareUntil = now
+		g.hurry()
+	case s.spareUntil == 0:
+		s.spareUntil = now + leaseTime
+	}
+}
+
+// wantsSlotAlone tells whether all that a request lacks is a slot.
+func (p *Permit) wantsSlotAlone() bool {
+	wants := false
+	for i := range p.Answer {
+		if p.Answer[i].Refuses() {
+			if Limit(i).Dimension() != Concurrent {
+				return false
+			}
+			wants = true
+		}
+	}
+	return wants
+}
