@@ -34,6 +34,22 @@ func TestConfig(t *testing.T) {
 	f("pepper: {existingSecret: s}", "keys", "{pepper: '${TOLLGATE_PEPPER}'}")
 }
 
+// TestMaxReplicas: without Redis a replica grants its share of a limit, so it must know of how many.
+func TestMaxReplicas(t *testing.T) {
+	f := func(values, want string) {
+		t.Helper()
+		render(t, values).wantConfig("limits", want)
+	}
+	const fleet = "redis: {addresses: ['redis:6379']}, admin: {existingSecret: s}"
+	f("{replicaCount: 3, "+fleet+"}", "{max_replicas: 3}")
+	f("{replicaCount: 0, "+fleet+"}", "{max_replicas: 1}")
+	f("{replicaCount: 3, "+fleet+", config: {limits: {default: {requests_per_minute: 7}, max_replicas: null}}}", "{default: {requests_per_minute: 7}, max_replicas: 3}")
+	f("{replicaCount: 3, "+fleet+", config: {limits: {max_replicas: 8}}}", "{max_replicas: 8}")
+	f("{replicaCount: 3, "+fleet+", config: {limits: null}}", "{max_replicas: 3}")
+	f("{replicaCount: null, "+fleet+"}", "") // an autoscaler's: the gateway's own default
+	f("{replicaCount: 1}", "")
+}
+
 // TestRepositoryConfig: the repository's config.yaml is a value of config as it stands.
 func TestRepositoryConfig(t *testing.T) {
 	text, err := os.ReadFile("../config.yaml")

@@ -99,29 +99,34 @@ func readRegular(path string) ([]byte, error) {
 }
 
 // NeedsRestart names what differs between c and next although only a start obeys
-// it: top-level sections, in the order of the file, and limits.max_keys.
+// it: top-level sections, in the order of the file, and options of limits.
 func (c *Config) NeedsRestart(next *Config) []string {
 	var changed []string
 	for _, o := range optionsOf(reflect.TypeFor[Config]()) {
-		before := reflect.ValueOf(c).Elem().FieldByIndex(o.index).Interface()
-		after := reflect.ValueOf(next).Elem().FieldByIndex(o.index).Interface()
-		name := o.name
-		switch name {
+		switch o.name {
 		case "providers", "models", "prices", "costs":
 			continue
 		case "limits":
-			before, after = withoutDefault(c.Limits), withoutDefault(next.Limits)
-			name = "limits.max_keys"
+			changed = append(changed, limitsOfTheStart(c.Limits, next.Limits)...)
+			continue
 		}
+		before := reflect.ValueOf(c).Elem().FieldByIndex(o.index).Interface()
+		after := reflect.ValueOf(next).Elem().FieldByIndex(o.index).Interface()
 		if !reflect.DeepEqual(before, after) {
-			changed = append(changed, name)
+			changed = append(changed, o.name)
 		}
 	}
 	return changed
 }
 
-// withoutDefault is what a running limiter cannot change.
-func withoutDefault(c ratelimit.Config) ratelimit.Config {
-	c.Default = ratelimit.Limits{}
-	return c
+// limitsOfTheStart names what a running limiter cannot change.
+func limitsOfTheStart(before, after ratelimit.Config) []string {
+	var changed []string
+	if before.MaxKeys != after.MaxKeys {
+		changed = append(changed, "limits.max_keys")
+	}
+	if before.MaxReplicas != after.MaxReplicas {
+		changed = append(changed, "limits.max_replicas")
+	}
+	return changed
 }

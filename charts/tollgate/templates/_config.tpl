@@ -25,6 +25,10 @@
 {{- $_ = set $store "redis" (include "tollgate.redis" . | fromYaml) -}}
 {{- end -}}
 {{- if $store -}}{{- $_ = set $config "store" $store -}}{{- else -}}{{- $_ = unset $config "store" -}}{{- end -}}
+{{- $limits := default dict $config.limits -}}
+{{- if and .Values.redis.addresses (not (kindIs "invalid" .Values.replicaCount)) (not (hasKey $limits "max_replicas")) -}}
+{{- $_ = set $config "limits" (set $limits "max_replicas" (max 1 (int .Values.replicaCount))) -}}
+{{- end -}}
 {{- $text := toYaml $config -}}
 {{- include "tollgate.validateReferences" (dict "root" . "text" $text) -}}
 {{- $text -}}
