@@ -48,6 +48,19 @@ func TestMaxReplicas(t *testing.T) {
 	f("{replicaCount: 3, "+fleet+", config: {limits: null}}", "{max_replicas: 3}")
 	f("{replicaCount: null, "+fleet+"}", "") // an autoscaler's: the gateway's own default
 	f("{replicaCount: 1}", "")
+
+	// To scale replaces no pod.
+	checksum := func(values string) any {
+		t.Helper()
+		return at(render(t, values).object(statefulSet), "spec.template.metadata.annotations")
+	}
+	two, three := checksum("{replicaCount: 2, "+fleet+"}"), checksum("{replicaCount: 3, "+fleet+"}")
+	if diff := cmp.Diff(two, three); diff != "" {
+		t.Errorf("one more replica changes the pods (-2 +3):\n%s", diff)
+	}
+	if other := checksum("{replicaCount: 3, " + fleet + ", config: {limits: {max_keys: 7}}}"); cmp.Equal(three, other) {
+		t.Error("limits.max_keys does not change the pods")
+	}
 }
 
 // TestRepositoryConfig: the repository's config.yaml is a value of config as it stands.

@@ -7,8 +7,6 @@ import (
 	"maps"
 	"os"
 	"reflect"
-
-	"tollgate/ratelimit"
 )
 
 // Sources are the files that one load has read, the configuration file and those
@@ -99,34 +97,23 @@ func readRegular(path string) ([]byte, error) {
 }
 
 // NeedsRestart names what differs between c and next although only a start obeys
-// it: top-level sections, in the order of the file, and options of limits.
+// it: top-level sections, in the order of the file, and limits.max_keys.
 func (c *Config) NeedsRestart(next *Config) []string {
 	var changed []string
 	for _, o := range optionsOf(reflect.TypeFor[Config]()) {
-		switch o.name {
+		before := reflect.ValueOf(c).Elem().FieldByIndex(o.index).Interface()
+		after := reflect.ValueOf(next).Elem().FieldByIndex(o.index).Interface()
+		name := o.name
+		switch name {
 		case "providers", "models", "prices", "costs":
 			continue
 		case "limits":
-			changed = append(changed, limitsOfTheStart(c.Limits, next.Limits)...)
-			continue
+			before, after = c.Limits.MaxKeys, next.Limits.MaxKeys
+			name = "limits.max_keys"
 		}
-		before := reflect.ValueOf(c).Elem().FieldByIndex(o.index).Interface()
-		after := reflect.ValueOf(next).Elem().FieldByIndex(o.index).Interface()
 		if !reflect.DeepEqual(before, after) {
-			changed = append(changed, o.name)
+			changed = append(changed, name)
 		}
-	}
-	return changed
-}
-
-// limitsOfTheStart names what a running limiter cannot change.
-func limitsOfTheStart(before, after ratelimit.Config) []string {
-	var changed []string
-	if before.MaxKeys != after.MaxKeys {
-		changed = append(changed, "limits.max_keys")
-	}
-	if before.MaxReplicas != after.MaxReplicas {
-		changed = append(changed, "limits.max_replicas")
 	}
 	return changed
 }

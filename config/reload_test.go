@@ -176,7 +176,7 @@ limits: {default: {requests_per_minute: 5}, max_keys: 10}
 	f(`input: "1"`, `input: "2"`, "")
 	f("prices: ", "costs: [{provider: p, model: m, input: '1', output: '1'}]\nprices: ", "")
 	f("requests_per_minute: 5", "requests_per_minute: 6, burst: 2, tokens_per_minute: 1000, concurrent: 3", "")
-	f("max_keys: 10", "max_keys: 10, shadow: true, max_completion_tokens: 4096", "")
+	f("max_keys: 10", "max_keys: 10, shadow: true, max_completion_tokens: 4096, max_replicas: 3", "")
 	// The same in other words.
 	f(`server: {listen: ":1"}`, `server: {listen: ":1", drain_timeout: 5m}`, "")
 	f("store: {redis: {addresses: []}}", "store: {}", "")
@@ -187,7 +187,6 @@ limits: {default: {requests_per_minute: 5}, max_keys: 10}
 	f("store: ", "keys: {pepper: 0123456789abcdef}\nstore: ", "keys")
 	f("addresses: []", `addresses: ["redis:6379"]`, "store")
 	f("max_keys: 10", "max_keys: 11", "limits.max_keys")
-	f("max_keys: 10", "max_keys: 11, max_replicas: 3, shadow: true", "limits.max_keys, limits.max_replicas")
 	f("store: ", "telemetry: {log_level: debug}\nstore: ", "telemetry")
 	f(`listen: ":1"}`, `listen: ":2"}`+"\ntelemetry: {log_level: debug}\nadmin: {token: 0123456789abcdef}", "server, admin, telemetry")
 }

@@ -26,7 +26,7 @@ that it stops accepting, lets open answers end (server.drain_timeout), and exits
 A second signal ends it at once.
 
 At SIGHUP, and by itself within seconds of a change of the file or of one behind a
-${file:} reference in it, providers, models, prices, costs and limits.default are
+${file:} reference in it, providers, models, prices, costs and limits are
 reloaded. Requests in progress keep those they began with. A file with a mistake, or
 with a change of anything else, changes nothing; the log and the metrics say so. The
 environment of a process that runs does not change: what stands there takes a restart.

@@ -81,9 +81,12 @@ topologySpreadConstraints:
 {{/*
 What replaces the pods when it changes: config.yaml, and the secrets in the
 values. The checksums are the chart's, whatever podAnnotations says of them.
+limits.max_replicas is left out: it follows replicaCount, and to scale replaces nobody.
 */}}
 {{- define "tollgate.podAnnotations" -}}
-{{- $own := dict "checksum/config" (include "tollgate.config" . | sha256sum) -}}
+{{- $config := include "tollgate.config" . | fromYaml -}}
+{{- $_ := set $config "limits" (omit (default dict $config.limits) "max_replicas") -}}
+{{- $own := dict "checksum/config" (toYaml $config | sha256sum) -}}
 {{- with include "tollgate.secretData" . | trim -}}
 {{- $_ := set $own "checksum/secret" (sha256sum .) -}}
 {{- end -}}
