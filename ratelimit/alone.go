@@ -10,7 +10,7 @@ const retryAlone = int64(250 * time.Millisecond / time.Microsecond)
 
 // turnAlone is what becomes of a group whose order got no answer.
 func (g *group) turnAlone(now int64) {
-	g.returnAt = now + retryAlone
+	g.returnAt, g.back = now+retryAlone, false
 	if g.alone {
 		return
 	}
@@ -111,7 +111,8 @@ func (g *group) figureShare(d *Decision, n *need, now int64) {
 	}
 }
 
-// confess makes what was drawn alone a debt to the bank.
+// confess makes what was drawn alone a debt to the bank, but for what has come back since. It is for the moment when
+// the bank answers again: what is owed stays as it is until it is posted.
 func (g *group) confess(c *account, now int64) {
 	for d := range c.buckets {
 		b := &c.buckets[d]

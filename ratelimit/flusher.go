@@ -147,6 +147,7 @@ func (l *Limiter) flushUrgent(ctx context.Context) {
 // flush tells the bank what is due of some groups, and keeps those on the list of which more will be.
 func (l *Limiter) flush(ctx context.Context, all []*group) {
 	l.flushOrders(ctx, all)
+	l.flushOrders(ctx, returning(all))
 	for _, g := range all {
 		g.mu.Lock()
 		g.agendum = false
@@ -155,6 +156,19 @@ func (l *Limiter) flush(ctx context.Context, all []*group) {
 		}
 		g.mu.Unlock()
 	}
+}
+
+// returning are the groups to which the bank has come back.
+func returning(all []*group) []*group {
+	var some []*group
+	for _, g := range all {
+		g.mu.Lock()
+		if g.back {
+			some = append(some, g)
+		}
+		g.mu.Unlock()
+	}
+	return some
 }
 
 // flushOrders makes an order of each group that has something due, and sends them by the dozen.
@@ -180,10 +194,11 @@ func (g *group) drawDue() *trade {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := g.limiter.micros()
-	if g.trading || g.alone && now < g.returnAt {
+	if g.trading || g.alone && !g.back && now < g.returnAt {
 		return nil
 	}
 	t := g.newTrade(now)
+	t.probing = g.alone && !g.back
 	t.addDue(now)
 	if len(t.order.Lines) == 0 {
 		g.alone = false // nothing is limited any more

@@ -20,6 +20,7 @@ type group struct {
 	waiting  []*waiter
 	trading  bool // an order is under way, or one of the waiting is about to make one
 	alone    bool // the bank did not answer: this replica decides by its share
+	back     bool // it answers again, and is about to be told what was drawn meanwhile
 	spell    uint64
 	returnAt int64 // when the bank is asked again
 }

@@ -65,6 +65,7 @@ type trade struct {
 	subject []subject // of each line
 	waiters []*waiter // of each claim
 	began   int64
+	probing bool // it asks whether the bank is back, and changes no bucket: who knows when it will be carried out
 }
 
 // subject is the limit of an account, which a line is about.
@@ -151,15 +152,18 @@ func (t *trade) newLine(s subject) Line {
 		return l
 	}
 	b := s.bucket()
-	b.post(limiter.nextNumber)
-	l.Capacity, l.Owed, l.Posting = b.rate.capacity(), clamp(b.posting, b.rate.capacity()), b.number
+	l.Capacity = b.rate.capacity()
+	if !t.probing {
+		b.post(limiter.nextNumber)
+		l.Owed, l.Posting = clamp(b.posting, l.Capacity), b.number
+	}
 	return l
 }
 
 // addDue adds what the bank must hear of besides the claims.
 func (t *trade) addDue(now int64) {
 	g := t.group
-	if g.alone {
+	if g.alone && !t.probing {
 		for _, c := range g.busy {
 			g.confess(c, now)
 		}
@@ -211,7 +215,7 @@ func (g *group) settle(t *trade) {
 		g.turnAlone(now)
 	} else {
 		g.limiter.counts.answered.Add(1)
-		g.alone = false
+		g.alone, g.back = g.alone && t.probing, t.probing
 	}
 	for i, w := range t.waiters {
 		if failed {
