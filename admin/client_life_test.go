@@ -45,17 +45,17 @@ func TestClientKeyLife(t *testing.T) {
 	const one, two = "an-older-secret-of-somebody", "another-secret-of-somebody"
 	asked := NewKey{
 		Tenant: "acme", Name: "ci", Models: []string{"a*"}, CIDRs: []string{"203.0.113.0/24"}, RequestsPerMinute: 5, Burst: 2, TokensPerMinute: 7,
-		Concurrent: 3, BudgetUSD: "0.50", BudgetPeriod: "day", Expires: "2035-01-31T00:00:00Z", SHA256: hashOf(one), Last4: "body",
+		Concurrent: 3, Shadow: true, BudgetUSD: "0.50", BudgetPeriod: "day", Expires: "2035-01-31T00:00:00Z", SHA256: hashOf(one), Last4: "body",
 	}
 	k := twice(func() (Key, error) { issued, err := c.CreateKey(ctx, asked); return issued.Key, err })
-	if !works(one) || k.Burst != 2 || k.BudgetUSD != "0.5" || !cmp.Equal(k.CIDRs, asked.CIDRs) {
+	if !works(one) || k.Burst != 2 || !k.Shadow || k.BudgetUSD != "0.5" || !cmp.Equal(k.CIDRs, asked.CIDRs) {
 		t.Errorf("imported: works %v: %+v", works(one), k)
 	}
-	rate, none, text := 9, []string{}, "batch"
+	rate, none, text, no := 9, []string{}, "batch", false
 	k = twice(func() (Key, error) {
-		return c.UpdateKey(ctx, k.ID, KeyPatch{RequestsPerMinute: &rate, Models: &none, Name: &text})
+		return c.UpdateKey(ctx, k.ID, KeyPatch{RequestsPerMinute: &rate, Models: &none, Name: &text, Shadow: &no})
 	})
-	if k.RequestsPerMinute != 9 || len(k.Models) != 0 || k.Name != "batch" || k.Burst != 2 || len(k.CIDRs) != 1 {
+	if k.RequestsPerMinute != 9 || len(k.Models) != 0 || k.Name != "batch" || k.Shadow || k.Burst != 2 || len(k.CIDRs) != 1 {
 		t.Errorf("updated: %+v", k)
 	}
 	k = twice(func() (Key, error) {
@@ -99,12 +99,12 @@ func TestClientTenants(t *testing.T) {
 	budget, period := "12.5", "month"
 	got, err := c.UpdateTenant(ctx, "acme", TenantPatch{BudgetUSD: &budget, BudgetPeriod: &period})
 	same(got, err, Tenant{Name: "acme", TenantLimits: TenantLimits{BudgetUSD: "12.5", BudgetPeriod: "month"}})
-	limits := TenantLimits{RequestsPerMinute: 600, Burst: 9, TokensPerMinute: 8, Concurrent: 7}
+	limits := TenantLimits{RequestsPerMinute: 600, Burst: 9, TokensPerMinute: 8, Concurrent: 7, Shadow: true}
 	want := Tenant{Name: "acme", TenantLimits: limits}
 	got, err = c.SetTenant(ctx, "acme", limits)
 	same(got, err, want)
 	got, err = c.ShowTenant(ctx, "acme")
-	same(got, err, want)
+	same(got, err, Tenant{Name: "acme", TenantLimits: limits, Standing: []Standing{}})
 	list, err := c.Tenants(ctx)
 	same(list, err, []Tenant{want})
 	got, err = c.DeleteTenant(ctx, "acme")

@@ -62,6 +62,7 @@ func TestClient(t *testing.T) {
 	if diff := cmp.Diff(want, issued.Key); diff != "" {
 		t.Errorf("CreateKey (-want +got):\n%s", diff)
 	}
+	want.Standing = []Standing{}
 	shown, err := c.ShowKey(ctx, want.ID)
 	if diff := cmp.Diff(want, shown); err != nil || diff != "" {
 		t.Errorf("ShowKey: %v (-want +got):\n%s", err, diff)

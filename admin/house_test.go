@@ -35,6 +35,7 @@ type house struct {
 	server    *Server
 	keys      *keys.Directory
 	ledger    *fakeLedger
+	limits    *fakeLimits
 	explainer *fakeExplainer
 	ready     atomic.Bool
 	log       *bytes.Buffer
@@ -71,10 +72,10 @@ func newHouse(t *testing.T) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &house{T: t, contract: known, keys: keys.New(keyStore, keys.Config{}), ledger: &fakeLedger{}, explainer: &fakeExplainer{answer: proxy.Explanation{Stages: []proxy.Stage{}}}, log: &bytes.Buffer{}}
+	h := &house{T: t, contract: known, keys: keys.New(keyStore, keys.Config{}), ledger: &fakeLedger{}, limits: &fakeLimits{}, explainer: &fakeExplainer{answer: proxy.Explanation{Stages: []proxy.Stage{}}}, log: &bytes.Buffer{}}
 	h.ready.Store(true)
 	h.server = New(Options{
-		Keys: h.keys, Usage: h.ledger, Upstreams: fakeUpstreams{}, Explainer: h.explainer,
+		Keys: h.keys, Usage: h.ledger, Limits: h.limits, Upstreams: fakeUpstreams{}, Explainer: h.explainer,
 		Tokens:  []NamedToken{{"alice", aliceToken}, {OwnName, testToken}},
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(scraped)) }),
 		Ready:   h.ready.Load, Log: slog.New(slog.NewTextHandler(h.log, nil)),

@@ -24,9 +24,12 @@ type Key struct {
 	RequestsPerMinute int `json:"requests_per_minute"`
 	// Burst is how many requests may come at once; 0 means RequestsPerMinute.
 	Burst int `json:"burst"`
-	// TokensPerMinute and Concurrent are stored, and not enforced yet; 0 is no limit.
+	// TokensPerMinute bounds prompt and completion tokens together; 0 is the configured default.
 	TokensPerMinute int `json:"tokens_per_minute"`
-	Concurrent      int `json:"concurrent"`
+	// Concurrent is how many requests may be in progress at once; 0 is the configured default.
+	Concurrent int `json:"concurrent"`
+	// Shadow limits are decided and counted, and not enforced; those that the key has by default are so, too.
+	Shadow bool `json:"shadow"`
 	// BudgetUSD is an amount of dollars such as "25" or "0.5", stored and not enforced yet; empty: no budget.
 	BudgetUSD string `json:"budget_usd"`
 	// BudgetPeriod is day, month or total; empty where there is no budget.
@@ -44,6 +47,8 @@ type Key struct {
 	RevokedAt     time.Time `json:"revoked_at,omitzero"`
 	// Version grows with each change: of two answers about a key, the higher one is the later.
 	Version uint64 `json:"version"`
+	// Standing is where each limit in force stands; only of a key that was asked for alone, and nil elsewhere.
+	Standing []Standing `json:"standing,omitzero"`
 }
 
 // KeyPage is a part of the list of keys, oldest first.
@@ -83,6 +88,7 @@ type NewKey struct {
 	Burst             int      `json:"burst,omitempty"`
 	TokensPerMinute   int      `json:"tokens_per_minute,omitempty"`
 	Concurrent        int      `json:"concurrent,omitempty"`
+	Shadow            bool     `json:"shadow,omitempty"`
 	BudgetUSD         string   `json:"budget_usd,omitempty"`
 	BudgetPeriod      string   `json:"budget_period,omitempty"`
 	// Expires is a moment in RFC 3339 or a duration from now such as "720h"; empty: never.
@@ -107,6 +113,7 @@ type KeyPatch struct {
 	Burst             *int      `json:"burst,omitempty"`
 	TokensPerMinute   *int      `json:"tokens_per_minute,omitempty"`
 	Concurrent        *int      `json:"concurrent,omitempty"`
+	Shadow            *bool     `json:"shadow,omitempty"`
 	BudgetUSD         *string   `json:"budget_usd,omitempty"`
 	BudgetPeriod      *string   `json:"budget_period,omitempty"`
 	// Expires is as in NewKey; "" means never.
@@ -135,7 +142,7 @@ func keyView(k *keys.Key, now time.Time) Key {
 		ID: k.ID, Tenant: k.Tenant, Name: k.Name, Last4: k.Last4, State: k.State(now),
 		Models: k.Models, CIDRs: make([]string, len(k.CIDRs)),
 		RequestsPerMinute: k.RequestsPerMinute, Burst: k.Burst, TokensPerMinute: k.TokensPerMinute, Concurrent: k.Concurrent,
-		BudgetUSD: k.Budget.USD(), BudgetPeriod: string(k.Budget.Per), Disabled: k.Disabled,
+		Shadow: k.Shadow, BudgetUSD: k.Budget.USD(), BudgetPeriod: string(k.Budget.Per), Disabled: k.Disabled,
 		CreatedAt: k.CreatedAt, UpdatedAt: k.UpdatedAt, RotatedAt: k.RotatedAt, PreviousUntil: k.PreviousUntil,
 		ExpiresAt: k.ExpiresAt, RevokedAt: k.RevokedAt, Version: k.Version,
 	}

@@ -20,6 +20,7 @@ func (k *NewKey) fields() []field {
 		{"burst", &k.Burst, wantNumber},
 		{"tokens_per_minute", &k.TokensPerMinute, wantNumber},
 		{"concurrent", &k.Concurrent, wantNumber},
+		{"shadow", &k.Shadow, wantBool},
 		{"budget_usd", &k.BudgetUSD, wantText},
 		{"budget_period", &k.BudgetPeriod, wantText},
 		{"expires", &k.Expires, wantText},
@@ -37,7 +38,7 @@ func (k *NewKey) spec(now time.Time) (keys.Spec, error) {
 	return keys.Spec{
 		Tenant: k.Tenant, Name: k.Name, Models: k.Models, CIDRs: cidrs,
 		Limits: keys.Limits{
-			RequestsPerMinute: k.RequestsPerMinute, Burst: k.Burst, TokensPerMinute: k.TokensPerMinute, Concurrent: k.Concurrent,
+			RequestsPerMinute: k.RequestsPerMinute, Burst: k.Burst, TokensPerMinute: k.TokensPerMinute, Concurrent: k.Concurrent, Shadow: k.Shadow,
 		},
 		Budget:    keys.Budget{NanoUSD: readUSD(k.BudgetUSD), Per: keys.Period(k.BudgetPeriod)},
 		ExpiresAt: expires, Disabled: k.Disabled,
@@ -59,6 +60,7 @@ func (c *keyChange) fields() []field {
 		{"burst", &c.Burst, wantNumber},
 		{"tokens_per_minute", &c.TokensPerMinute, wantNumber},
 		{"concurrent", &c.Concurrent, wantNumber},
+		{"shadow", &c.Shadow, wantBool},
 		{"budget_usd", &c.BudgetUSD, wantText},
 		{"budget_period", &c.BudgetPeriod, wantText},
 		{"expires", &c.Expires, wantText},
@@ -97,7 +99,7 @@ func (c *keyChange) change(now time.Time) (func(*keys.Spec), error) {
 func (p *KeyPatch) limits() *TenantPatch {
 	return &TenantPatch{
 		RequestsPerMinute: p.RequestsPerMinute, Burst: p.Burst, TokensPerMinute: p.TokensPerMinute, Concurrent: p.Concurrent,
-		BudgetUSD: p.BudgetUSD, BudgetPeriod: p.BudgetPeriod,
+		Shadow: p.Shadow, BudgetUSD: p.BudgetUSD, BudgetPeriod: p.BudgetPeriod,
 	}
 }
 

@@ -22,9 +22,9 @@ func TestChange(t *testing.T) {
 	f := func(body, want string) {
 		t.Helper()
 		h.want(h.send("PATCH", "/admin/v1/keys/"+id, body), 200, want)
-		h.want(h.send("GET", "/admin/v1/keys/"+id, ""), 200, want)
+		h.want(h.send("GET", "/admin/v1/keys/"+id, ""), 200, alone(want))
 	}
-	const limited = `"requests_per_minute":60,"burst":0,"tokens_per_minute":0,"concurrent":0,"budget_usd":"","budget_period":""`
+	const limited = `"requests_per_minute":60,"burst":0,"tokens_per_minute":0,"concurrent":0,"shadow":false,"budget_usd":"","budget_period":""`
 	const never, changed = "", `"updated_at":"NOW",`
 	const expires = `"expires_at":"2999-01-31T00:00:00Z",`
 	f(`{}`, activeKey("ci", `"models":["a"],"cidrs":["10.0.0.0/8"],`+limited, never+expires)) // nothing was changed
@@ -34,11 +34,11 @@ func TestChange(t *testing.T) {
 	f(`{"expires":""}`, activeKey("other", `"models":[],"cidrs":[],`+limited, changed))
 	f(`{"requests_per_minute":0}`, activeKey("other", `"models":[],"cidrs":[],`+unlimited, changed))
 	f(`{"expires":"1h"}`, activeKey("other", `"models":[],"cidrs":[],`+unlimited, changed+`"expires_at":"SOON",`))
-	f(`{"expires":"2999-01-31T00:00:00Z","cidrs":["::/0"],"requests_per_minute":7,"burst":8,"tokens_per_minute":9,"concurrent":10,"budget_usd":"0.000000001","budget_period":"total"}`,
-		activeKey("other", `"models":[],"cidrs":["::/0"],"requests_per_minute":7,"burst":8,"tokens_per_minute":9,"concurrent":10,"budget_usd":"0.000000001","budget_period":"total"`, changed+expires))
-	f(`{"budget_usd":""}`, activeKey("other", `"models":[],"cidrs":["::/0"],"requests_per_minute":7,"burst":8,"tokens_per_minute":9,"concurrent":10,"budget_usd":"","budget_period":""`, changed+expires))
-	f(`{"budget_usd":"1","budget_period":"day"}`, activeKey("other", `"models":[],"cidrs":["::/0"],"requests_per_minute":7,"burst":8,"tokens_per_minute":9,"concurrent":10,"budget_usd":"1","budget_period":"day"`, changed+expires))
-	f(`{"budget_usd":"","budget_period":"","burst":0,"requests_per_minute":0,"tokens_per_minute":0,"concurrent":0,"cidrs":[]}`,
+	f(`{"expires":"2999-01-31T00:00:00Z","cidrs":["::/0"],"requests_per_minute":7,"burst":8,"tokens_per_minute":9,"concurrent":10,"shadow":true,"budget_usd":"0.000000001","budget_period":"total"}`,
+		activeKey("other", `"models":[],"cidrs":["::/0"],"requests_per_minute":7,"burst":8,"tokens_per_minute":9,"concurrent":10,"shadow":true,"budget_usd":"0.000000001","budget_period":"total"`, changed+expires))
+	f(`{"budget_usd":""}`, activeKey("other", `"models":[],"cidrs":["::/0"],"requests_per_minute":7,"burst":8,"tokens_per_minute":9,"concurrent":10,"shadow":true,"budget_usd":"","budget_period":""`, changed+expires))
+	f(`{"budget_usd":"1","budget_period":"day"}`, activeKey("other", `"models":[],"cidrs":["::/0"],"requests_per_minute":7,"burst":8,"tokens_per_minute":9,"concurrent":10,"shadow":true,"budget_usd":"1","budget_period":"day"`, changed+expires))
+	f(`{"budget_usd":"","budget_period":"","burst":0,"requests_per_minute":0,"tokens_per_minute":0,"concurrent":0,"shadow":false,"cidrs":[]}`,
 		activeKey("other", `"models":[],"cidrs":[],`+unlimited, changed+expires))
 }
 
@@ -54,7 +54,7 @@ func TestChangeRefuses(t *testing.T) {
 		}
 	}
 	const (
-		fields  = `: the fields are name, models, cidrs, requests_per_minute, burst, tokens_per_minute, concurrent, budget_usd, budget_period, expires, disabled, tenant`
+		fields  = `: the fields are name, models, cidrs, requests_per_minute, burst, tokens_per_minute, concurrent, shadow, budget_usd, budget_period, expires, disabled, tenant`
 		notNull = ", not null: leave out what is not to be set"
 	)
 	f(`{"name":null}`, "name: must be a string"+notNull, "name", "invalid_value")
@@ -198,7 +198,7 @@ func TestConcurrentChanges(t *testing.T) {
 	h := newHouse(t)
 	id, _ := h.issue(`{"tenant":"acme","name":"ci"}`)
 	var group sync.WaitGroup
-	for _, body := range []string{`{"name":"other"}`, `{"models":["a"]}`, `{"burst":2,"requests_per_minute":1}`, `{"concurrent":3}`, `{"tokens_per_minute":4}`, `{"disabled":true}`} {
+	for _, body := range []string{`{"name":"other"}`, `{"models":["a"]}`, `{"burst":2,"requests_per_minute":1}`, `{"concurrent":3}`, `{"shadow":true}`, `{"tokens_per_minute":4}`, `{"disabled":true}`} {
 		group.Go(func() {
 			if w := h.send("PATCH", "/admin/v1/keys/"+id, body); w.Code != 200 {
 				t.Errorf("%s: %d %s", body, w.Code, w.Body)
@@ -207,8 +207,9 @@ func TestConcurrentChanges(t *testing.T) {
 	}
 	group.Wait()
 	h.want(h.send("GET", "/admin/v1/keys/"+id, ""), 200, `{"id":"ID","tenant":"acme","name":"other","last4":"LAST","state":"disabled","models":["a"],"cidrs":[],`+
-		`"requests_per_minute":1,"burst":2,"tokens_per_minute":4,"concurrent":3,"budget_usd":"","budget_period":"","disabled":true,"created_at":"NOW","updated_at":"NOW","version":0}`)
-	if w := h.send("GET", "/admin/v1/audit?key="+id, ""); strings.Count(w.Body.String(), `"key.update"`) != 6 {
-		t.Errorf("six changes left this audit: %s", w.Body)
+		`"requests_per_minute":1,"burst":2,"tokens_per_minute":4,"concurrent":3,"shadow":true,"budget_usd":"","budget_period":"","disabled":true,"created_at":"NOW","updated_at":"NOW",`+
+		`"version":0,"standing":[]}`)
+	if w := h.send("GET", "/admin/v1/audit?key="+id, ""); strings.Count(w.Body.String(), `"key.update"`) != 7 {
+		t.Errorf("seven changes left this audit: %s", w.Body)
 	}
 }

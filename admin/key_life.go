@@ -76,7 +76,9 @@ func (s *Server) showKey(r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{http.StatusOK, keyView(key, s.now())}, nil
+	view := keyView(key, s.now())
+	view.Standing = standing(s.options.Limits.Standing(r.Context(), key))
+	return answer{http.StatusOK, view}, nil
 }
 
 // changeKey answers PATCH /admin/v1/keys/{id}.

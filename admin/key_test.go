@@ -14,7 +14,7 @@ import (
 )
 
 // unlimited are the fields of a key or a tenant that has no limits.
-const unlimited = `"requests_per_minute":0,"burst":0,"tokens_per_minute":0,"concurrent":0,"budget_usd":"","budget_period":""`
+const unlimited = `"requests_per_minute":0,"burst":0,"tokens_per_minute":0,"concurrent":0,"shadow":false,"budget_usd":"","budget_period":""`
 
 // issue creates a key, and returns its id and its secret.
 func (h *house) issue(body string) (id, secret string) {
@@ -40,11 +40,11 @@ func TestLifeOfAKey(t *testing.T) {
 	h.want(h.send("GET", "/admin/v1/keys", ""), 200, `{"keys":[]}`)
 
 	created := h.send("POST", "/admin/v1/keys", `{"tenant":"acme","name":"ci <1>","models":["a","b*"],"cidrs":["203.0.113.0/24"],"requests_per_minute":60,"burst":10,`+
-		`"tokens_per_minute":1000,"concurrent":2,"budget_usd":"25.50","budget_period":"month","expires":"2999-01-31T01:00:00+01:00","disabled":true}`)
+		`"tokens_per_minute":1000,"concurrent":2,"shadow":true,"budget_usd":"25.50","budget_period":"month","expires":"2999-01-31T01:00:00+01:00","disabled":true}`)
 	const (
 		begin  = `{"id":"ID",`
 		middle = `"tenant":"acme","name":"ci <1>","last4":"LAST",`
-		fields = `"models":["a","b*"],"cidrs":["203.0.113.0/24"],"requests_per_minute":60,"burst":10,"tokens_per_minute":1000,"concurrent":2,` +
+		fields = `"models":["a","b*"],"cidrs":["203.0.113.0/24"],"requests_per_minute":60,"burst":10,"tokens_per_minute":1000,"concurrent":2,"shadow":true,` +
 			`"budget_usd":"25.5","budget_period":"month",`
 		end = `"created_at":"NOW","updated_at":"NOW","expires_at":"2999-01-31T00:00:00Z","version":0}`
 	)
@@ -60,7 +60,7 @@ func TestLifeOfAKey(t *testing.T) {
 
 	active := begin + middle + `"state":"active",` + fields + `"disabled":false,` + end
 	h.want(h.send("PATCH", "/admin/v1/keys/"+id, `{"disabled":false}`), 200, active)
-	h.want(h.send("GET", "/admin/v1/keys/"+id, ""), 200, active)
+	h.want(h.send("GET", "/admin/v1/keys/"+id, ""), 200, alone(active))
 	h.want(h.send("GET", "/admin/v1/keys", ""), 200, `{"keys":[`+active+`]}`)
 	if got, err := h.opens(secret); err != nil || got != id {
 		t.Errorf("the secret does not open its key: %v, %v", got, err)
@@ -80,7 +80,7 @@ func TestLifeOfAKey(t *testing.T) {
 		`"disabled":false,"created_at":"NOW","updated_at":"NOW","rotated_at":"NOW","previous_until":"SOON","expires_at":"2999-01-31T00:00:00Z","revoked_at":"NOW","version":0}`
 	first := h.send("POST", "/admin/v1/keys/"+id+"/revoke", "")
 	h.want(first, 200, revoked)
-	h.want(h.send("GET", "/admin/v1/keys/"+id, ""), 200, revoked)
+	h.want(h.send("GET", "/admin/v1/keys/"+id, ""), 200, alone(revoked))
 	if again := h.send("POST", "/admin/v1/keys/"+id+"/revoke", "{}"); again.Body.String() != first.Body.String() {
 		t.Errorf("revoking again changed the key:\n%s%s", first.Body, again.Body)
 	}
@@ -151,7 +151,7 @@ func TestCreateRefuses(t *testing.T) {
 		badTenant = `tenant: must be 1 to 32 lower-case letters, digits and inner hyphens, got `
 		badName   = `name: must be 1 to 64 printable characters without a space at either end, got `
 		notJSON   = "the body must be one JSON object: "
-		fields    = `: the fields are tenant, name, models, cidrs, requests_per_minute, burst, tokens_per_minute, concurrent, budget_usd, budget_period, expires, disabled, secret_sha256, last4, minted`
+		fields    = `: the fields are tenant, name, models, cidrs, requests_per_minute, burst, tokens_per_minute, concurrent, shadow, budget_usd, budget_period, expires, disabled, secret_sha256, last4, minted`
 	)
 	f(`{"tenant":"Acme","name":"ci"}`, badTenant+`\"Acme\"`, "tenant", "invalid_value")
 	f(`{}`, badTenant+`\"\"; `+badName+`\"\"`, "tenant", "invalid_value")

@@ -55,6 +55,8 @@ func TestDocumentedFields(t *testing.T) {
 	f("cidrs", false, []string{"10.0.0.1"}, []string{""}, []string{"fe80::%eth0/64"}, []string{"example.com/24"}, make([]string, 65))
 	f("expires", true, "", "720h", "+1.5h30m", "1h.5s", "2999-01-31T00:00:00Z", "2999-01-31T00:00:00.5+01:00")
 	f("expires", false, "-1h", "720", "1d", "tomorrow", "2999-01-31", "2999-01-31T1:00:00Z", "2999-01-31T00:00:00,5Z", "2999-01-31 00:00:00Z")
+	f("shadow", true, true, false)
+	f("shadow", false, "yes", 1, nil)
 	f("last4", true, "", "wxyz", "!~", "a")
 	f("last4", false, "abcde", "a b", "é", "\x7f")
 	f("secret_sha256", true, "", hashOf("f"), strings.ToUpper(hashOf("g")))

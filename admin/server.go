@@ -37,10 +37,11 @@ type Upstreams interface {
 	Endpoints() []upstream.EndpointState
 }
 
-// Options is what a Server needs. Keys, Usage, Upstreams and Tokens must be there.
+// Options is what a Server needs. Keys, Usage, Limits, Upstreams and Tokens must be there.
 type Options struct {
 	Keys      *keys.Directory
 	Usage     Ledger
+	Limits    Limits
 	Upstreams Upstreams
 	// Explainer answers POST /admin/v1/explain; nil: there is no such path.
 	Explainer Explainer

@@ -18,6 +18,8 @@ type Tenant struct {
 	UpdatedAt time.Time `json:"updated_at,omitzero"`
 	// Version grows with each change.
 	Version uint64 `json:"version"`
+	// Standing is where each limit in force stands; only of a tenant that was asked for alone, and nil elsewhere.
+	Standing []Standing `json:"standing,omitzero"`
 }
 
 // TenantLimits are what all keys of a tenant together may use, beside each key's own limits. 0 and "" are none.
@@ -25,9 +27,12 @@ type TenantLimits struct {
 	RequestsPerMinute int `json:"requests_per_minute"`
 	// Burst is how many requests may come at once; 0 means RequestsPerMinute.
 	Burst int `json:"burst"`
-	// TokensPerMinute and Concurrent are stored, and not enforced yet.
+	// TokensPerMinute bounds prompt and completion tokens together.
 	TokensPerMinute int `json:"tokens_per_minute"`
-	Concurrent      int `json:"concurrent"`
+	// Concurrent is how many requests may be in progress at once.
+	Concurrent int `json:"concurrent"`
+	// Shadow limits are decided and counted, and not enforced.
+	Shadow bool `json:"shadow"`
 	// BudgetUSD is an amount of dollars such as "25" or "0.5", stored and not enforced yet.
 	BudgetUSD string `json:"budget_usd"`
 	// BudgetPeriod is day, month or total; empty where there is no budget.
@@ -40,6 +45,7 @@ type TenantPatch struct {
 	Burst             *int    `json:"burst,omitempty"`
 	TokensPerMinute   *int    `json:"tokens_per_minute,omitempty"`
 	Concurrent        *int    `json:"concurrent,omitempty"`
+	Shadow            *bool   `json:"shadow,omitempty"`
 	BudgetUSD         *string `json:"budget_usd,omitempty"`
 	BudgetPeriod      *string `json:"budget_period,omitempty"`
 }
@@ -55,6 +61,7 @@ func (p *TenantPatch) fields() []field {
 		{"burst", &p.Burst, wantNumber},
 		{"tokens_per_minute", &p.TokensPerMinute, wantNumber},
 		{"concurrent", &p.Concurrent, wantNumber},
+		{"shadow", &p.Shadow, wantBool},
 		{"budget_usd", &p.BudgetUSD, wantText},
 		{"budget_period", &p.BudgetPeriod, wantText},
 	}
@@ -66,6 +73,7 @@ func (p *TenantPatch) apply(limits *keys.Limits, budget *keys.Budget) {
 	set(&limits.Burst, p.Burst)
 	set(&limits.TokensPerMinute, p.TokensPerMinute)
 	set(&limits.Concurrent, p.Concurrent)
+	set(&limits.Shadow, p.Shadow)
 	if p.BudgetUSD != nil {
 		budget.NanoUSD = readUSD(*p.BudgetUSD)
 		if *p.BudgetUSD == "" {
@@ -83,7 +91,7 @@ func tenantView(t keys.Tenant) Tenant {
 		Name: t.Name,
 		TenantLimits: TenantLimits{
 			RequestsPerMinute: t.RequestsPerMinute, Burst: t.Burst, TokensPerMinute: t.TokensPerMinute, Concurrent: t.Concurrent,
-			BudgetUSD: t.Budget.USD(), BudgetPeriod: string(t.Budget.Per),
+			Shadow: t.Shadow, BudgetUSD: t.Budget.USD(), BudgetPeriod: string(t.Budget.Per),
 		},
 		UpdatedAt: t.UpdatedAt, Version: t.Version,
 	}
@@ -108,7 +116,9 @@ func (s *Server) showTenant(r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, ofTenant(err)
 	}
-	return answer{http.StatusOK, tenantView(t)}, nil
+	view := tenantView(t)
+	view.Standing = standing(s.options.Limits.TenantStanding(r.Context(), t.Name))
+	return answer{http.StatusOK, view}, nil
 }
 
 // putTenant answers PUT /admin/v1/tenants/{name}: what is left out is none.

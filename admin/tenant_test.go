@@ -18,21 +18,21 @@ func TestTenants(t *testing.T) {
 	const (
 		begin = `{"name":"acme",`
 		end   = `,"updated_at":"NOW","version":0}`
-		all   = `"requests_per_minute":60,"burst":10,"tokens_per_minute":1000,"concurrent":2,"budget_usd":"25.5","budget_period":"month"`
+		all   = `"requests_per_minute":60,"burst":10,"tokens_per_minute":1000,"concurrent":2,"shadow":false,"budget_usd":"25.5","budget_period":"month"`
 	)
 	f := func(method, body, want string) {
 		t.Helper()
 		h.want(h.send(method, "/admin/v1/tenants/acme", body), 200, begin+want+end)
-		h.want(h.send("GET", "/admin/v1/tenants/acme", ""), 200, begin+want+end)
+		h.want(h.send("GET", "/admin/v1/tenants/acme", ""), 200, alone(begin+want+end))
 		h.want(h.send("GET", "/admin/v1/tenants", ""), 200, `{"tenants":[`+begin+want+end+`]}`)
 	}
 	f("PUT", `{"requests_per_minute":60,"burst":10,"tokens_per_minute":1000,"concurrent":2,"budget_usd":"25.50","budget_period":"month"}`, all)
 	f("PATCH", `{}`, all)
-	f("PATCH", `{"concurrent":3}`, `"requests_per_minute":60,"burst":10,"tokens_per_minute":1000,"concurrent":3,"budget_usd":"25.5","budget_period":"month"`)
-	f("PATCH", `{"budget_usd":"","budget_period":"","concurrent":2}`, `"requests_per_minute":60,"burst":10,"tokens_per_minute":1000,"concurrent":2,"budget_usd":"","budget_period":""`)
-	f("PATCH", `{"budget_usd":"1","budget_period":"day"}`, `"requests_per_minute":60,"burst":10,"tokens_per_minute":1000,"concurrent":2,"budget_usd":"1","budget_period":"day"`)
-	f("PATCH", `{"budget_usd":""}`, `"requests_per_minute":60,"burst":10,"tokens_per_minute":1000,"concurrent":2,"budget_usd":"","budget_period":""`)
-	f("PUT", `{"concurrent":1}`, `"requests_per_minute":0,"burst":0,"tokens_per_minute":0,"concurrent":1,"budget_usd":"","budget_period":""`)
+	f("PATCH", `{"concurrent":3,"shadow":true}`, `"requests_per_minute":60,"burst":10,"tokens_per_minute":1000,"concurrent":3,"shadow":true,"budget_usd":"25.5","budget_period":"month"`)
+	f("PATCH", `{"budget_usd":"","budget_period":"","concurrent":2}`, `"requests_per_minute":60,"burst":10,"tokens_per_minute":1000,"concurrent":2,"shadow":true,"budget_usd":"","budget_period":""`)
+	f("PATCH", `{"shadow":false,"budget_usd":"1","budget_period":"day"}`, `"requests_per_minute":60,"burst":10,"tokens_per_minute":1000,"concurrent":2,"shadow":false,"budget_usd":"1","budget_period":"day"`)
+	f("PATCH", `{"budget_usd":"","shadow":true}`, `"requests_per_minute":60,"burst":10,"tokens_per_minute":1000,"concurrent":2,"shadow":true,"budget_usd":"","budget_period":""`)
+	f("PUT", `{"concurrent":1}`, `"requests_per_minute":0,"burst":0,"tokens_per_minute":0,"concurrent":1,"shadow":false,"budget_usd":"","budget_period":""`)
 	f("PUT", `{}`, unlimited)
 
 	once := h.send("PUT", "/admin/v1/tenants/acme", `{"burst":10,"requests_per_minute":60}`)
@@ -50,7 +50,7 @@ func TestTenants(t *testing.T) {
 	h.want(h.send("GET", "/admin/v1/tenants", ""), 200, `{"tenants":[]}`)
 
 	h.want(h.send("PATCH", "/admin/v1/tenants/globex", `{"concurrent":3}`), 200,
-		`{"name":"globex","requests_per_minute":0,"burst":0,"tokens_per_minute":0,"concurrent":3,"budget_usd":"","budget_period":"","updated_at":"NOW","version":0}`)
+		`{"name":"globex","requests_per_minute":0,"burst":0,"tokens_per_minute":0,"concurrent":3,"shadow":false,"budget_usd":"","budget_period":"","updated_at":"NOW","version":0}`)
 }
 
 func TestTenantRefuses(t *testing.T) {
@@ -69,7 +69,7 @@ func TestTenantRefuses(t *testing.T) {
 		one("PUT", "acme", body, message, param)
 		one("PATCH", "acme", body, message, param)
 	}
-	const fields = `: the fields are requests_per_minute, burst, tokens_per_minute, concurrent, budget_usd, budget_period`
+	const fields = `: the fields are requests_per_minute, burst, tokens_per_minute, concurrent, shadow, budget_usd, budget_period`
 	both(`{"name":"acme"}`, `unknown field \"name\"`+fields, "name")
 	both(`{"burst":null}`, "burst: must be a whole number, not null: leave out what is not to be set", "burst")
 	both(`{"concurrent":-1,"tokens_per_minute":1e13}`, "tokens_per_minute: must be a whole number; concurrent: must be 0 (none of its own) to 1000000, got -1", "tokens_per_minute")

@@ -50,7 +50,7 @@ type Key struct {
 }
 
 // Limits are what a key, or all keys of a tenant together, may use. Zero is no limit of one's own:
-// for the requests of a key the configured default then holds.
+// for a key the configured default then holds.
 type Limits struct {
 	// RequestsPerMinute is a bucket of Burst requests, refilled evenly; at most 1e9.
 	RequestsPerMinute int
