@@ -38,14 +38,14 @@ const applyLong = `Make the gateway's tenants and keys those of a file, which ma
 times: the second run changes nothing. The whole file is checked before the first change.
 
 What stands in the file is what shall be: a field that is left out goes back to its
-default, which is every model, every network, never, and no limit; a key without
-requests_per_minute falls to limits.default of the configuration. Only disabled stays as
-it is where it is left out: a key that was disabled in an incident is not let in again. A
-field without a value is refused. The fields of a tenant are
-name, requests_per_minute, burst, tokens_per_minute, concurrent, budget_usd and
+default, which is every model, every network, never, no limit and no shadow; what a key
+has no limit of its own for falls to limits.default of the configuration. Only disabled
+stays as it is where it is left out: a key that was disabled in an incident is not let in
+again. A field without a value is refused. The fields of a tenant are
+name, requests_per_minute, burst, tokens_per_minute, concurrent, shadow, budget_usd and
 budget_period; those of a key are the same and tenant, id, models, cidrs, expires (a
-moment), disabled, secret_sha256 and last4. Tokens per minute, concurrent and budgets are
-stored; not enforced yet.
+moment), disabled, secret_sha256 and last4. Limits with shadow: true are decided and
+counted, and not enforced. Budgets are stored; not enforced yet.
 
 A key is found by its id, else by its tenant and name among those that are not revoked:
 after a revocation the next run issues a successor, which the plan says; take the key out

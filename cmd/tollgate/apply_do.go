@@ -115,7 +115,7 @@ func (s *step) issue(ctx context.Context, client *admin.Client, secret newSecret
 	issued, err := client.CreateKey(ctx, admin.NewKey{
 		Tenant: k.Tenant, Name: k.Name, Models: k.Models, CIDRs: prefixTexts(k.CIDRs),
 		RequestsPerMinute: k.RequestsPerMinute, Burst: k.Burst, TokensPerMinute: k.TokensPerMinute, Concurrent: k.Concurrent,
-		BudgetUSD: k.Budget.USD(), BudgetPeriod: string(k.Budget.Per), Expires: momentText(k.ExpiresAt), Disabled: k.Disabled,
+		Shadow: k.Shadow, BudgetUSD: k.Budget.USD(), BudgetPeriod: string(k.Budget.Per), Expires: momentText(k.ExpiresAt), Disabled: k.Disabled,
 		SHA256: secret.sha256, Last4: secret.last4,
 	})
 	s.ID = issued.ID
@@ -142,6 +142,8 @@ func (s *step) patch() admin.KeyPatch {
 			p.TokensPerMinute = &k.TokensPerMinute
 		case "concurrent":
 			p.Concurrent = &k.Concurrent
+		case "shadow":
+			p.Shadow = &k.Shadow
 		case "budget_usd":
 			p.BudgetUSD = &usd
 		case "budget_period":

@@ -91,6 +91,7 @@ func limitFields(l *keys.Limits, b *keys.Budget) []yamlField {
 		{"burst", &l.Burst},
 		{"tokens_per_minute", &l.TokensPerMinute},
 		{"concurrent", &l.Concurrent},
+		{"shadow", &l.Shadow},
 		{"budget_usd", func(text string) string { return readDollars(text, &b.NanoUSD) }},
 		{"budget_period", (*string)(&b.Per)},
 	}

@@ -26,7 +26,7 @@ func TestKeysFile(t *testing.T) {
 		}
 	}
 	all := wantedKey{path: "keys[0]", id: "key_Xy12Zab34Cde", sha256: strings.Repeat("0a", 32), last4: "1234", Spec: keys.Spec{
-		Tenant: "acme", Name: "ci: 1", Models: []string{"a", "b*"}, Limits: keys.Limits{RequestsPerMinute: 1, Burst: 2, TokensPerMinute: 3, Concurrent: 4},
+		Tenant: "acme", Name: "ci: 1", Models: []string{"a", "b*"}, Limits: keys.Limits{RequestsPerMinute: 1, Burst: 2, TokensPerMinute: 3, Concurrent: 4, Shadow: true},
 		Budget: keys.Budget{NanoUSD: 500_000_000, Per: keys.PerDay}, ExpiresAt: time.Date(2035, 1, 31, 1, 0, 0, 0, time.UTC), Disabled: true,
 	}, saysDisabled: true}
 	f(`
@@ -40,6 +40,7 @@ keys:
     burst: 2
     tokens_per_minute: 3
     concurrent: 4
+    shadow: true
     budget_usd: 0.50      # as a number, exactly
     budget_period: day
     expires: 2035-01-31T02:00:00+01:00
@@ -101,7 +102,7 @@ keys:
 		`k:4:24: tenants[0].requests_per_minute: must be a whole number in plain digits, got "many"`,
 		`k:5:10: tenants[0].burst: must be a whole number in plain digits, got "010"`,
 		`k:6:15: tenants[0].concurrent: must be a whole number in plain digits, got "5"`,
-		`k:7:3: tenants[0].limit: unknown field; known here: name, requests_per_minute, burst, tokens_per_minute, concurrent, budget_usd, budget_period`,
+		`k:7:3: tenants[0].limit: unknown field; known here: name, requests_per_minute, burst, tokens_per_minute, concurrent, shadow, budget_usd, budget_period`,
 		`k:9:11: keys[0].tenant: must be text; put it in quotes, got "5"`,
 		`k:10:9: keys[0].name: must be a single value, got a list`,
 		`k:11:13: keys[0].disabled: must be true or false, got "yes"`,
@@ -110,7 +111,7 @@ keys:
 		`k:14:12: keys[0].expires: must be a moment such as 2027-01-31T00:00:00Z (a duration would move with each run), got "720h"`,
 		`k:15:15: keys[0].budget_usd: must be an amount of dollars such as "25" or "0.50", got "5 dollars"`,
 		`k:16:3: keys[0].Tenant: unknown field; known here: tenant, name, id, models, cidrs, requests_per_minute, burst, tokens_per_minute, concurrent, `+
-			`budget_usd, budget_period, expires, disabled, secret_sha256, last4`)
+			`shadow, budget_usd, budget_period, expires, disabled, secret_sha256, last4`)
 	f(`
 tenants:
 - {name: Acme, burst: 5}

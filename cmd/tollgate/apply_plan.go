@@ -89,7 +89,7 @@ func newPlan(f *keysFile, have present, others pruning) (plan, error) {
 		before := have.tenants[t.name].TenantLimits
 		after := admin.TenantLimits{
 			RequestsPerMinute: t.RequestsPerMinute, Burst: t.Burst, TokensPerMinute: t.TokensPerMinute, Concurrent: t.Concurrent,
-			BudgetUSD: t.Budget.USD(), BudgetPeriod: string(t.Budget.Per),
+			Shadow: t.Shadow, BudgetUSD: t.Budget.USD(), BudgetPeriod: string(t.Budget.Per),
 		}
 		p.add(&step{Action: keys.ActionSetTenant, Tenant: t.name, Fields: differences(limitTexts(before), limitTexts(after)), limits: after})
 	}
@@ -233,6 +233,7 @@ func limitTexts(l admin.TenantLimits) []fieldText {
 		{"burst", figure(l.Burst)},
 		{"tokens_per_minute", figure(l.TokensPerMinute)},
 		{"concurrent", figure(l.Concurrent)},
+		{"shadow", figureOf(l.Shadow)},
 		{"budget_usd", l.BudgetUSD},
 		{"budget_period", l.BudgetPeriod},
 	}
@@ -242,7 +243,7 @@ func liveTexts(k admin.Key) []fieldText {
 	texts := append([]fieldText{{"name", k.Name}, {"models", strings.Join(k.Models, ",")}, {"cidrs", strings.Join(k.CIDRs, ",")}},
 		limitTexts(admin.TenantLimits{
 			RequestsPerMinute: k.RequestsPerMinute, Burst: k.Burst, TokensPerMinute: k.TokensPerMinute, Concurrent: k.Concurrent,
-			BudgetUSD: k.BudgetUSD, BudgetPeriod: k.BudgetPeriod,
+			Shadow: k.Shadow, BudgetUSD: k.BudgetUSD, BudgetPeriod: k.BudgetPeriod,
 		})...)
 	return append(texts, fieldText{"expires", momentText(k.ExpiresAt)}, fieldText{"disabled", figureOf(k.Disabled)})
 }
@@ -252,7 +253,7 @@ func wantedTexts(s keys.Spec) []fieldText {
 	return liveTexts(admin.Key{
 		Name: s.Name, Models: s.Models, CIDRs: prefixTexts(s.CIDRs),
 		RequestsPerMinute: s.RequestsPerMinute, Burst: s.Burst, TokensPerMinute: s.TokensPerMinute, Concurrent: s.Concurrent,
-		BudgetUSD: s.Budget.USD(), BudgetPeriod: string(s.Budget.Per), ExpiresAt: s.ExpiresAt, Disabled: s.Disabled,
+		Shadow: s.Shadow, BudgetUSD: s.Budget.USD(), BudgetPeriod: string(s.Budget.Per), ExpiresAt: s.ExpiresAt, Disabled: s.Disabled,
 	})
 }
 

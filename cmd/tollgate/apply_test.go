@@ -78,18 +78,18 @@ done    key.import  acme    legacy  key_AAAAAAAAAAAA  -
 	}
 
 	changed := `
-tenants: [{name: acme}]
+tenants: [{name: acme, shadow: true}]
 keys:
-- {tenant: acme, name: batch, models: [gemini-2.*], disabled: true, budget_usd: 12.50, budget_period: day}
+- {tenant: acme, name: batch, models: [gemini-2.*], shadow: true, disabled: true, budget_usd: 12.50, budget_period: day}
 `
 	d.applies(changed, `
 RESULT  ACTION      TENANT  NAME   ID                CHANGES
-done    tenant.set  acme    -      -                 requests_per_minute 3000 -> -; budget_usd 500 -> -; budget_period month -> -
-done    key.update  acme    batch  key_AAAAAAAAAAAA  models gemini-flash,gemini-2.* -> gemini-2.*; cidrs 203.0.113.0/24 -> -; requests_per_minute 60 -> -; burst 20 -> -; budget_usd - -> 12.5; budget_period - -> day; expires 2026-01-02T00:00:00Z -> -; disabled - -> true
+done    tenant.set  acme    -      -                 requests_per_minute 3000 -> -; shadow - -> true; budget_usd 500 -> -; budget_period month -> -
+done    key.update  acme    batch  key_AAAAAAAAAAAA  models gemini-flash,gemini-2.* -> gemini-2.*; cidrs 203.0.113.0/24 -> -; requests_per_minute 60 -> -; burst 20 -> -; shadow - -> true; budget_usd - -> 12.5; budget_period - -> day; expires 2026-01-02T00:00:00Z -> -; disabled - -> true
 2 of 2 changed, 0 unchanged
 `)
 	k := d.all()[0]
-	if k.Burst != 0 || !k.ExpiresAt.IsZero() || !k.Disabled || k.Budget.NanoUSD != 12_500_000_000 || len(d.secretsIn(secrets)) != 1 {
+	if k.Burst != 0 || !k.Shadow || !d.directory.TenantLimits("acme").Shadow || !k.ExpiresAt.IsZero() || !k.Disabled || k.Budget.NanoUSD != 12_500_000_000 || len(d.secretsIn(secrets)) != 1 {
 		t.Errorf("changed: %+v", k)
 	}
 	d.applies(changed, nothing)
@@ -99,6 +99,12 @@ done    key.revoke  acme    legacy  key_AAAAAAAAAAAA  state active -> revoked
 1 of 1 changed, 2 unchanged
 `, "--prune")
 	d.applies(changed, nothing, "--prune")
+	d.applies(strings.ReplaceAll(changed, "shadow: true", "concurrent: 2"), `
+RESULT  ACTION      TENANT  NAME   ID                CHANGES
+done    tenant.set  acme    -      -                 concurrent - -> 2; shadow true -> -
+done    key.update  acme    batch  key_AAAAAAAAAAAA  concurrent - -> 2; shadow true -> -
+2 of 2 changed, 0 unchanged
+`)
 	d.applies("tenants: []\nkeys: []\n", nothing, "--prune")
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"tollgate/admin"
 	"tollgate/keys"
+	"tollgate/ratelimit"
 	"tollgate/store"
 )
 
@@ -27,6 +28,8 @@ type desk struct {
 	handler   http.Handler
 	mu        sync.Mutex
 	requests  []string // method, path and body of each
+	// standing is where limits stand, of keys and tenants alike.
+	standing ratelimit.Answer
 	// between may answer in the API's place, or after it; see intercept.
 	between func(w http.ResponseWriter, r *http.Request, api http.Handler)
 }
@@ -48,7 +51,7 @@ func newDesk(t *testing.T) *desk {
 		t.Fatal(err)
 	}
 	d := &desk{T: t, directory: keys.New(keyStore, keys.Config{})}
-	d.handler = admin.New(admin.Options{Keys: d.directory, Usage: &oracle{}, Tokens: tokens}).Handler()
+	d.handler = admin.New(admin.Options{Keys: d.directory, Usage: &oracle{}, Limits: d, Tokens: tokens}).Handler()
 	server := httptest.NewServer(d)
 	t.Cleanup(server.Close)
 	d.operate = []string{"--admin", server.URL, "--data-dir", data}
@@ -70,6 +73,10 @@ func (d *desk) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	d.handler.ServeHTTP(w, r)
 }
+
+func (d *desk) Standing(context.Context, *keys.Key) ratelimit.Answer { return d.standing }
+
+func (d *desk) TenantStanding(context.Context, string) ratelimit.Answer { return d.standing }
 
 // intercept puts between into the API's place; nil: the API answers.
 func (d *desk) intercept(between func(w http.ResponseWriter, r *http.Request, api http.Handler)) {

@@ -16,14 +16,16 @@ import (
 // limitFlags are the flags that keys and tenants share.
 type limitFlags struct {
 	requests, burst, tokens, concurrent int
+	shadow                              bool
 	budgetUSD, budgetPeriod             string
 }
 
 func (l *limitFlags) add(f *pflag.FlagSet, otherwise string) {
 	f.IntVar(&l.requests, "requests-per-minute", 0, "requests per minute; 0: "+otherwise)
 	f.IntVar(&l.burst, "burst", 0, "requests that may come at once; 0: as many as requests-per-minute")
-	f.IntVar(&l.tokens, "tokens-per-minute", 0, "prompt and completion tokens per minute; 0: no limit (stored; not enforced yet)")
-	f.IntVar(&l.concurrent, "concurrent", 0, "requests in progress at once; 0: no limit (stored; not enforced yet)")
+	f.IntVar(&l.tokens, "tokens-per-minute", 0, "prompt and completion tokens per minute; 0: "+otherwise)
+	f.IntVar(&l.concurrent, "concurrent", 0, "requests in progress at once; 0: "+otherwise)
+	f.BoolVar(&l.shadow, "shadow", false, "decide and count the limits, and enforce none of them; --shadow=false enforces them")
 	f.StringVar(&l.budgetUSD, "budget-usd", "", "the most to spend, in US dollars such as 25 or 0.50; 0: no budget (stored; not enforced yet)")
 	f.StringVar(&l.budgetPeriod, "budget-period", "", "when a budget begins anew: day, month (both in UTC) or total: never")
 }
@@ -49,7 +51,7 @@ func (l *limitFlags) patch(f *pflag.FlagSet) admin.TenantPatch {
 	p := admin.TenantPatch{
 		RequestsPerMinute: given(f, "requests-per-minute", l.requests), Burst: given(f, "burst", l.burst),
 		TokensPerMinute: given(f, "tokens-per-minute", l.tokens), Concurrent: given(f, "concurrent", l.concurrent),
-		BudgetUSD: given(f, "budget-usd", usd), BudgetPeriod: given(f, "budget-period", period),
+		Shadow: given(f, "shadow", l.shadow), BudgetUSD: given(f, "budget-usd", usd), BudgetPeriod: given(f, "budget-period", period),
 	}
 	if p.BudgetUSD != nil && usd == "" {
 		p.BudgetPeriod = &period
@@ -90,7 +92,7 @@ func (k *keyFlags) newKey(tenant string, now time.Time) (admin.NewKey, error) {
 	return admin.NewKey{
 		Tenant: tenant, Name: k.name, Models: unless("all", k.models), CIDRs: unless("any", k.cidrs),
 		RequestsPerMinute: k.limits.requests, Burst: k.limits.burst, TokensPerMinute: k.limits.tokens, Concurrent: k.limits.concurrent,
-		BudgetUSD: usd, BudgetPeriod: period, Expires: expires, Disabled: k.disabled,
+		Shadow: k.limits.shadow, BudgetUSD: usd, BudgetPeriod: period, Expires: expires, Disabled: k.disabled,
 	}, cmp.Or(k.checkOwner(tenant), k.check(), err)
 }
 
@@ -122,7 +124,7 @@ func (k *keyFlags) patch(f *pflag.FlagSet, now time.Time) (admin.KeyPatch, error
 	p := admin.KeyPatch{
 		Name: given(f, "name", k.name), Models: given(f, "models", unless("all", k.models)), CIDRs: given(f, "cidrs", unless("any", k.cidrs)),
 		RequestsPerMinute: l.RequestsPerMinute, Burst: l.Burst, TokensPerMinute: l.TokensPerMinute, Concurrent: l.Concurrent,
-		BudgetUSD: l.BudgetUSD, BudgetPeriod: l.BudgetPeriod, Disabled: given(f, "disabled", k.disabled),
+		Shadow: l.Shadow, BudgetUSD: l.BudgetUSD, BudgetPeriod: l.BudgetPeriod, Disabled: given(f, "disabled", k.disabled),
 	}
 	expires, err := expiry(k.expires, now)
 	p.Expires = given(f, "expires", expires)

@@ -48,13 +48,18 @@ func (o *operator) onKey(do func(ctx context.Context, client *admin.Client, id s
 
 func (o *operator) newKeysShow() *cobra.Command {
 	return &cobra.Command{
-		Use:     "show ID",
-		Short:   "Show one key",
+		Use:   "show ID",
+		Short: "Show one key, and where its limits stand",
+		Long: `Show one key, and below it each limit in force, its own and its tenant's: what is left
+of it, and when all of the burst is there again. These figures are as of now, over all
+replicas together; where the shared store does not answer, they are those of the share of
+the replica that was asked. Requests in progress end when they end: their limit resets at
+no known time. A limit in shadow is decided and counted, and not enforced.`,
 		Example: "  tollgate keys show key_Xy12Zab34Cde\n  tollgate keys show key_Xy12Zab34Cde -o json",
 		Args:    oneKeyID,
 		RunE: o.onKey(func(ctx context.Context, c *admin.Client, id string) (admin.Key, error) {
 			return c.ShowKey(ctx, id)
-		}, nil),
+		}, func(w io.Writer, k admin.Key) { standingRows(w, k.Standing) }),
 	}
 }
 
@@ -70,6 +75,7 @@ func (o *operator) newKeysUpdate() *cobra.Command {
 every replica within a second. A tenant cannot be changed: issue a key for the other one.`,
 		Example: `  tollgate keys update key_Xy12Zab34Cde --requests-per-minute 120 --burst 20
   tollgate keys update key_Xy12Zab34Cde --models all --cidrs any --expires never --budget-usd 0
+  tollgate keys update key_Xy12Zab34Cde --concurrent 4 --shadow
   tollgate keys update key_Xy12Zab34Cde --disable`,
 		Args: oneKeyID,
 	}
@@ -205,7 +211,7 @@ func keyRows(w io.Writer, k admin.Key) {
 	row(w, "networks", orElse(k.CIDRs, "any"))
 	limitRows(w, admin.TenantLimits{
 		RequestsPerMinute: k.RequestsPerMinute, Burst: k.Burst, TokensPerMinute: k.TokensPerMinute, Concurrent: k.Concurrent,
-		BudgetUSD: k.BudgetUSD, BudgetPeriod: k.BudgetPeriod,
+		Shadow: k.Shadow, BudgetUSD: k.BudgetUSD, BudgetPeriod: k.BudgetPeriod,
 	}, "default")
 	row(w, "created", day(k.CreatedAt))
 	row(w, "expires", day(k.ExpiresAt))
@@ -226,21 +232,23 @@ func keyRows(w io.Writer, k admin.Key) {
 }
 
 // limitRows are the limits of a key or a tenant, each with its unit; otherwise says
-// what holds for one without requests per minute.
+// what holds for one that is not set.
 func limitRows(w io.Writer, l admin.TenantLimits, otherwise string) {
 	row(w, "requests/min", limit(l.RequestsPerMinute, otherwise, ""))
 	row(w, "burst", limit(l.Burst, "as requests/min", " requests at once"))
-	row(w, "tokens/min", limit(l.TokensPerMinute, "no limit", notEnforced))
-	row(w, "concurrent", limit(l.Concurrent, "no limit", " requests"+notEnforced))
+	row(w, "tokens/min", limit(l.TokensPerMinute, otherwise, ""))
+	row(w, "concurrent", limit(l.Concurrent, otherwise, " requests"))
+	shadow := yesNo(l.Shadow)
+	if l.Shadow {
+		shadow += ": these limits are decided and counted, and not enforced"
+	}
+	row(w, "shadow", shadow)
 	if l.BudgetUSD == "" {
 		row(w, "budget", "none")
 	} else {
-		row(w, "budget", budget(l)+notEnforced)
+		row(w, "budget", budget(l)+" (stored; not enforced yet)")
 	}
 }
-
-// notEnforced stands behind a figure that is only kept so far.
-const notEnforced = " (stored; not enforced yet)"
 
 func limit(n int, otherwise, unit string) string {
 	if n == 0 {

@@ -37,7 +37,7 @@ as they come, however many there are.`,
 				return err
 			}
 			query.State = keys.State(state)
-			head := []string{"ID", "TENANT", "NAME", "STATE", "SECRET", "MODELS", "NETWORKS", "REQUESTS/MIN", "BUDGET", "CREATED", "EXPIRES"}
+			head := []string{"ID", "TENANT", "NAME", "STATE", "SECRET", "MODELS", "NETWORKS", "REQUESTS/MIN", "SHADOW", "BUDGET", "CREATED", "EXPIRES"}
 			table, list := o.newStream(head...), []admin.Key{}
 			for k, err := range client.Keys(cmd.Context(), query) {
 				if err != nil {
@@ -48,8 +48,8 @@ as they come, however many there are.`,
 					continue
 				}
 				table.row(k.ID, k.Tenant, k.Name, string(k.State), ending(k.Last4), orElse(k.Models, "all"), orElse(k.CIDRs, "any"),
-					limit(k.RequestsPerMinute, "default", ""), fallback(budget(admin.TenantLimits{BudgetUSD: k.BudgetUSD, BudgetPeriod: k.BudgetPeriod}), "none"),
-					day(k.CreatedAt), day(k.ExpiresAt))
+					limit(k.RequestsPerMinute, "default", ""), yesNo(k.Shadow),
+					fallback(budget(admin.TenantLimits{BudgetUSD: k.BudgetUSD, BudgetPeriod: k.BudgetPeriod}), "none"), day(k.CreatedAt), day(k.ExpiresAt))
 			}
 			if o.output == outputJSON {
 				return o.print(admin.KeyPage{Keys: list}, nil)

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -15,7 +16,7 @@ import (
 func TestKeyLife(t *testing.T) {
 	d := newDesk(t)
 	id, first := d.issued("keys", "create", "--tenant", "acme", "--name", "ci", "--models", "gemini-flash,gemini-2.*", "--cidrs", "203.0.113.0/24",
-		"--requests-per-minute", "60", "--burst", "20", "--tokens-per-minute", "100000", "--concurrent", "5",
+		"--requests-per-minute", "60", "--burst", "20", "--tokens-per-minute", "100000", "--concurrent", "5", "--shadow",
 		"--budget-usd", "25.50", "--budget-period", "month", "--expires", "720h", "--disabled")
 	if d.works(first) {
 		t.Error("a disabled key works")
@@ -30,8 +31,9 @@ models        gemini-flash,gemini-2.*
 networks      203.0.113.0/24
 requests/min  60
 burst         20 requests at once
-tokens/min    100000 (stored; not enforced yet)
-concurrent    5 requests (stored; not enforced yet)
+tokens/min    100000
+concurrent    5 requests
+shadow        yes: these limits are decided and counted, and not enforced
 budget        $25.5/month (stored; not enforced yet)
 created       2026-01-02 03:04Z
 expires       2026-01-02 03:04Z
@@ -52,8 +54,9 @@ models        gemini-flash,gemini-2.*
 networks      203.0.113.0/24
 requests/min  60
 burst         20 requests at once
-tokens/min    100000 (stored; not enforced yet)
-concurrent    5 requests (stored; not enforced yet)
+tokens/min    100000
+concurrent    5 requests
+shadow        yes: these limits are decided and counted, and not enforced
 budget        $25.5/month (stored; not enforced yet)
 created       2026-01-02 03:04Z
 expires       2026-01-02 03:04Z
@@ -77,14 +80,15 @@ models        all
 networks      any
 requests/min  60
 burst         20 requests at once
-tokens/min    100000 (stored; not enforced yet)
-concurrent    5 requests (stored; not enforced yet)
+tokens/min    100000
+concurrent    5 requests
+shadow        no
 budget        none
 created       2026-01-02 03:04Z
 expires       never
 changed       2026-01-02 03:04Z
 rotated       2026-01-02 03:04Z
-`, "keys", "update", id, "--name", "nightly", "--models", "all", "--cidrs", "any", "--expires", "never", "--budget-usd", "0")
+`, "keys", "update", id, "--name", "nightly", "--models", "all", "--cidrs", "any", "--expires", "never", "--budget-usd", "0", "--shadow=false")
 	watch := d.directory.Cuts().Watch(id)
 	if got := d.run("", "keys", "revoke", id); got.code != exitDone || watch.Severed() || !strings.Contains(got.stdout, "answers       those in progress come to their end, unless it was revoked with --now") {
 		t.Errorf("revoked, answers cut %v: %+v", watch.Severed(), got)
@@ -106,17 +110,18 @@ func TestKeysList(t *testing.T) {
 	d := newDesk(t)
 	for _, name := range []string{"one", "two"} {
 		for _, tenant := range []string{"acme", "umbrella"} {
-			d.issued("keys", "create", "--tenant", tenant, "--name", name, "--requests-per-minute", "60", "--budget-usd", "9", "--budget-period", "total")
+			d.issued("keys", "create", "--tenant", tenant, "--name", name, "--requests-per-minute", "60", "--budget-usd", "9", "--budget-period", "total",
+				"--shadow="+strconv.FormatBool(name == "two"))
 		}
 	}
 	d.prints(`
-ID                TENANT    NAME  STATE   SECRET   MODELS  NETWORKS  REQUESTS/MIN  BUDGET       CREATED            EXPIRES
-key_AAAAAAAAAAAA  umbrella  one   active  ...BBBB  all     any       60            $9 in total  2026-01-02 03:04Z  never
-key_AAAAAAAAAAAA  umbrella  two   active  ...BBBB  all     any       60            $9 in total  2026-01-02 03:04Z  never
+ID                TENANT    NAME  STATE   SECRET   MODELS  NETWORKS  REQUESTS/MIN  SHADOW  BUDGET       CREATED            EXPIRES
+key_AAAAAAAAAAAA  umbrella  one   active  ...BBBB  all     any       60            no      $9 in total  2026-01-02 03:04Z  never
+key_AAAAAAAAAAAA  umbrella  two   active  ...BBBB  all     any       60            yes     $9 in total  2026-01-02 03:04Z  never
 `, "keys", "list", "--tenant", "umbrella")
 	d.prints(`
-ID                TENANT  NAME  STATE   SECRET   MODELS  NETWORKS  REQUESTS/MIN  BUDGET       CREATED            EXPIRES
-key_AAAAAAAAAAAA  acme    one   active  ...BBBB  all     any       60            $9 in total  2026-01-02 03:04Z  never
+ID                TENANT  NAME  STATE   SECRET   MODELS  NETWORKS  REQUESTS/MIN  SHADOW  BUDGET       CREATED            EXPIRES
+key_AAAAAAAAAAAA  acme    one   active  ...BBBB  all     any       60            no      $9 in total  2026-01-02 03:04Z  never
 `, "keys", "list", "--name", "one", "--limit", "1", "--state", "active")
 	d.prints("{\n  \"keys\": []\n}\n", "keys", "list", "--state", "revoked", "-o", "json")
 	d.fails(exitUsage, `--state: must be active, disabled, expired or revoked, got "sold"`, "keys", "list", "--state", "sold")
@@ -144,13 +149,14 @@ func TestStreamGrows(t *testing.T) {
 
 func TestTenantsCommands(t *testing.T) {
 	d := newDesk(t)
-	d.prints("TENANT  REQUESTS/MIN  BURST  TOKENS/MIN  CONCURRENT  BUDGET  CHANGED\n", "tenants", "list")
+	d.prints("TENANT  REQUESTS/MIN  BURST  TOKENS/MIN  CONCURRENT  SHADOW  BUDGET  CHANGED\n", "tenants", "list")
 	d.prints(`
 tenant        acme
 requests/min  3000
 burst         200 requests at once
 tokens/min    no limit
 concurrent    no limit
+shadow        no
 budget        none
 changed       2026-01-02 03:04Z
 `, "tenants", "set", "acme", "--requests-per-minute", "3000", "--burst", "200")
@@ -160,15 +166,16 @@ requests/min  3000
 burst         200 requests at once
 tokens/min    no limit
 concurrent    no limit
+shadow        yes: these limits are decided and counted, and not enforced
 budget        $500/month (stored; not enforced yet)
 changed       2026-01-02 03:04Z
-`, "tenants", "set", "acme", "--budget-usd", "500", "--budget-period", "month")
-	if got := d.directory.TenantLimits("acme"); got != (keys.Limits{RequestsPerMinute: 3000, Burst: 200}) {
+`, "tenants", "set", "acme", "--budget-usd", "500", "--budget-period", "month", "--shadow")
+	if got := d.directory.TenantLimits("acme"); got != (keys.Limits{RequestsPerMinute: 3000, Burst: 200, Shadow: true}) {
 		t.Errorf("acme may use %+v", got)
 	}
 	d.prints(`
-TENANT  REQUESTS/MIN  BURST  TOKENS/MIN  CONCURRENT  BUDGET      CHANGED
-acme    3000          200    no limit    no limit    $500/month  2026-01-02 03:04Z
+TENANT  REQUESTS/MIN  BURST  TOKENS/MIN  CONCURRENT  SHADOW  BUDGET      CHANGED
+acme    3000          200    no limit    no limit    yes     $500/month  2026-01-02 03:04Z
 `, "tenants", "list")
 	d.prints("tenant   acme\ndeleted  its keys stay, bounded by their own limits alone\n", "tenants", "delete", "acme")
 	d.fails(exitFailed, "no tenant of this name has limits: tollgate tenants list shows those that have", "tenants", "show", "acme")
@@ -180,7 +187,7 @@ func TestAuditCommand(t *testing.T) {
 	d := newDesk(t)
 	id, secret := d.issued("keys", "create", "--tenant", "acme", "--name", "ci", "--requests-per-minute", "60")
 	d.issued("keys", "create", "--tenant", "umbrella", "--name", "other")
-	d.run("", "keys", "update", id, "--requests-per-minute", "0", "--models", "a,b*")
+	d.run("", "keys", "update", id, "--requests-per-minute", "0", "--models", "a,b*", "--shadow")
 	d.run("", "tenants", "set", "acme", "--requests-per-minute", "600")
 	clock := func(text string) string {
 		var lines []string
@@ -194,7 +201,7 @@ func TestAuditCommand(t *testing.T) {
 	}
 	const want = `AT                    BY     ACTION      TENANT  KEY               CHANGES
 2026-01-02 00:00:00Z  admin  tenant.set  acme    -                 requests_per_minute - -> 600
-2026-01-02 00:00:00Z  admin  key.update  acme    key_AAAAAAAAAAAA  models - -> a,b*; requests_per_minute 60 -> -
+2026-01-02 00:00:00Z  admin  key.update  acme    key_AAAAAAAAAAAA  models - -> a,b*; requests_per_minute 60 -> -; shadow - -> true
 2026-01-02 00:00:00Z  admin  key.create  acme    key_AAAAAAAAAAAA  name - -> ci; last4 - -> BBBB; requests_per_minute - -> 60
 `
 	if got := d.run("", "audit", "--tenant", "acme", "--by", "admin"); clock(got.stdout) != want {
@@ -237,13 +244,14 @@ models        all
 networks      any
 requests/min  default
 burst         as requests/min
-tokens/min    no limit
-concurrent    no limit
+tokens/min    default
+concurrent    default
+shadow        yes: these limits are decided and counted, and not enforced
 budget        none
 created       2026-01-02 03:04Z
 expires       never
 `
-	args := []string{"keys", "import", "--tenant", "acme", "--name", "legacy"}
+	args := []string{"keys", "import", "--tenant", "acme", "--name", "legacy", "--shadow"}
 	d.prints(want, append(args, "--secret-sha256", hash, "--last4", "6789")...)
 	for _, stdin := range []string{secret, secret + "\n", secret + "\r\n"} { // the same key each time
 		if got := d.run(stdin, append(args, "--secret-stdin")...); got.code != exitDone || steady(got.stdout) != strings.TrimPrefix(want, "\n") || len(d.all()) != 1 {

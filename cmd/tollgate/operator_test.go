@@ -56,7 +56,7 @@ func TestOperatorsCommands(t *testing.T) {
 		}
 	}
 	f(`
-ID  TENANT  NAME  STATE  SECRET  MODELS  NETWORKS  REQUESTS/MIN  BUDGET  CREATED  EXPIRES
+ID  TENANT  NAME  STATE  SECRET  MODELS  NETWORKS  REQUESTS/MIN  SHADOW  BUDGET  CREATED  EXPIRES
 `, "keys", "list")
 	f(`
 id            key_AAAAAAAAAAAA
@@ -69,8 +69,9 @@ models        gemini-2.5-flash-lite,gemini-3*
 networks      any
 requests/min  60
 burst         as requests/min
-tokens/min    no limit
-concurrent    no limit
+tokens/min    default
+concurrent    default
+shadow        no
 budget        none
 created       2026-01-02 03:04Z
 expires       2026-01-02 03:04Z
@@ -109,8 +110,9 @@ models        all
 networks      any
 requests/min  default
 burst         as requests/min
-tokens/min    no limit
-concurrent    no limit
+tokens/min    default
+concurrent    default
+shadow        no
 budget        none
 created       2026-01-02 03:04Z
 expires       never
@@ -119,9 +121,9 @@ revoked       2026-01-02 03:04Z
 answers       those in progress come to their end, unless it was revoked with --now: that ends them at their next event
 `, "keys", "revoke", key.ID)
 	f(`
-ID                TENANT    NAME        STATE    SECRET   MODELS                           NETWORKS  REQUESTS/MIN  BUDGET  CREATED            EXPIRES
-key_AAAAAAAAAAAA  acme      batch jobs  active   ...BBBB  gemini-2.5-flash-lite,gemini-3*  any       60            none    2026-01-02 03:04Z  2026-01-02 03:04Z
-key_AAAAAAAAAAAA  umbrella  ci          revoked  ...BBBB  all                              any       default       none    2026-01-02 03:04Z  never
+ID                TENANT    NAME        STATE    SECRET   MODELS                           NETWORKS  REQUESTS/MIN  SHADOW  BUDGET  CREATED            EXPIRES
+key_AAAAAAAAAAAA  acme      batch jobs  active   ...BBBB  gemini-2.5-flash-lite,gemini-3*  any       60            no      none    2026-01-02 03:04Z  2026-01-02 03:04Z
+key_AAAAAAAAAAAA  umbrella  ci          revoked  ...BBBB  all                              any       default       no      none    2026-01-02 03:04Z  never
 `, "keys", "list")
 }
 

@@ -45,10 +45,10 @@ func (o *operator) newTenantsList() *cobra.Command {
 				return err
 			}
 			return o.print(admin.TenantList{Tenants: list}, func(w io.Writer) {
-				row(w, "TENANT", "REQUESTS/MIN", "BURST", "TOKENS/MIN", "CONCURRENT", "BUDGET", "CHANGED")
+				row(w, "TENANT", "REQUESTS/MIN", "BURST", "TOKENS/MIN", "CONCURRENT", "SHADOW", "BUDGET", "CHANGED")
 				for _, t := range list {
 					row(w, t.Name, limit(t.RequestsPerMinute, "no limit", ""), limit(t.Burst, "as requests/min", ""), limit(t.TokensPerMinute, "no limit", ""),
-						limit(t.Concurrent, "no limit", ""), fallback(budget(t.TenantLimits), "none"), day(t.UpdatedAt))
+						limit(t.Concurrent, "no limit", ""), yesNo(t.Shadow), fallback(budget(t.TenantLimits), "none"), day(t.UpdatedAt))
 				}
 			})
 		},
@@ -89,13 +89,21 @@ func tenantRows(w io.Writer, t admin.Tenant) {
 
 func (o *operator) newTenantsShow() *cobra.Command {
 	return &cobra.Command{
-		Use:     "show NAME",
-		Short:   "Show what all keys of a tenant may use together",
-		Example: "  tollgate tenants show acme",
+		Use:   "show NAME",
+		Short: "Show what all keys of a tenant may use together, and where that stands",
+		Long: `Show what all keys of a tenant may use together, and below it each of these limits in
+force: what is left of it, and when all of the burst is there again. These figures are as
+of now, over all replicas together; where the shared store does not answer, they are those
+of the share of the replica that was asked. A limit in shadow is decided and counted, and
+not enforced.`,
+		Example: "  tollgate tenants show acme\n  tollgate tenants show acme -o json",
 		Args:    oneTenant,
 		RunE: o.onTenant(func(ctx context.Context, c *admin.Client, name string) (admin.Tenant, error) {
 			return c.ShowTenant(ctx, name)
-		}, tenantRows),
+		}, func(w io.Writer, t admin.Tenant) {
+			tenantRows(w, t)
+			standingRows(w, t.Standing)
+		}),
 	}
 }
 
@@ -107,6 +115,7 @@ func (o *operator) newTenantsSet() *cobra.Command {
 		Long: `Limit all keys of a tenant together, beside each key's own limits; what is not named
 stays as it is. It holds on every replica within a second.`,
 		Example: `  tollgate tenants set acme --requests-per-minute 3000 --burst 200
+  tollgate tenants set acme --tokens-per-minute 500000 --shadow
   tollgate tenants set acme --budget-usd 500 --budget-period month`,
 		Args: oneTenant,
 	}
