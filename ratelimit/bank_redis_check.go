@@ -3,6 +3,7 @@ package ratelimit
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -28,8 +29,8 @@ const (
 // check tells why a bank must not be asked such a thing. It finds what is wrong in the program, and comes before the call.
 func (o *Order) check() error {
 	switch {
-	case o.Tenant == "":
-		return errors.New("the order names no tenant")
+	case o.Tenant == "" || strings.ContainsAny(o.Tenant, "{}"): // it could be no hash tag
+		return fmt.Errorf("the order is of tenant %q: must be a name without braces", o.Tenant)
 	case o.Replica == "":
 		return errors.New("the order names no replica")
 	case o.Number > maxNumber:
