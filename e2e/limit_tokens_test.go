@@ -1,0 +1,156 @@
+package e2e
+
+import (
+	"fmt"
+	"math"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"tollgate/simulator"
+	"tollgate/store/redistest"
+)
+
+// words is a prompt of so many words, each of which the simulator takes for a token.
+func words(count int) string { return strings.Repeat("a ", count) }
+
+// TestLimitOfTokens asks for more tokens than a key has in a minute. What a request costs is not what it was taken for: a
+// fifth of it, as much, or three times that. In the long run the providers give what the limit allows, and no more.
+func TestLimitOfTokens(t *testing.T) {
+	alone(t)
+	const (
+		perSecond = 10_000
+		taken     = 40 // tokens that an answer is taken for, since more than limits.max_completion_tokens are not asked for
+		prompt    = 8  // tokens, which are taken for about 34
+	)
+	env := environment{}
+	providers := simulated(t, env, 1<<16)
+	for p, tokens := range map[simulator.Provider]int{simulator.StarMagic: 7, simulator.TheTurbo: 66, simulator.Evolink: 214} {
+		providers.Behave(simulator.Behaviour{Keys: []string{providerKey}, Tokens: tokens}, p)
+	}
+	q := newQuartet(t, redistest.Start(t), env, fmt.Sprintf("max_completion_tokens: %d", taken))
+	key := q.issue(t, "acme", fmt.Sprintf(`"tokens_per_minute":%d`, 60*perSecond))
+	q.exhaust(t, key, 60*perSecond)
+
+	lasts, pace := 4*time.Second, 200.0
+	if proving() {
+		lasts, pace = 2*time.Minute, 400
+	}
+	var texts []string
+	for _, p := range simulator.Providers() {
+		texts = append(texts, completion(key.Secret, `{"max_tokens":1000,`+question(modelOf(p), words(prompt))[1:]))
+	}
+	s := q.press(t, pace, evenly(), texts...)
+	<-time.After(3 * time.Second) // until all that is owed is paid
+	began := time.Now()
+	<-time.After(lasts)
+	ended := time.Now()
+	o := s.lift(t)
+	cost, answers := costBetween(q.settled(t, providers), began, ended)
+	allowed := perSecond * ended.Sub(began).Seconds()
+	t.Logf("%d requests a second, of which %d were answered in %s: %d tokens, %+.2f %% of what the limit allows",
+		int(float64(o.asked)/o.seconds()), answers, ended.Sub(began).Round(time.Millisecond), cost, 100*(float64(cost)/allowed-1))
+	least, most := 0.98, 1.02
+	if !proving() {
+		least, most = 0.7, 1.15 // some requests begin outside of so short a time, and a busy machine may send too few
+	}
+	if share := float64(cost) / allowed; share < least || share > most {
+		t.Errorf("%d tokens in %s, want %.0f, from %+.0f %% to %+.0f %%", cost, ended.Sub(began), allowed, 100*(least-1), 100*(most-1))
+	}
+}
+
+// settled is the truth when nothing is in progress any more.
+func (q *quartet) settled(t *testing.T, providers *simulator.Simulator) []simulator.Entry {
+	t.Helper()
+	truth, err := providers.Settled(within(t, patience), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return truth
+}
+
+// costBetween is what the answers have cost that ended in a span of time, and how many they were.
+func costBetween(truth []simulator.Entry, from, to time.Time) (tokens int64, answers int) {
+	for _, e := range truth {
+		if e.Done && !e.Ended.Before(from) && e.Ended.Before(to) {
+			tokens += e.Usage.Total()
+			answers++
+		}
+	}
+	return tokens, answers
+}
+
+// exhaust spends the burst of a key's tokens, in a few requests of long prompts.
+func (q *quartet) exhaust(t *testing.T, key tenantKey, burst int) {
+	t.Helper()
+	const pieces = 30 // or the last of them would leave a large debt
+	long := question(modelOf(simulator.StarMagic), words(burst/pieces))
+	for n := range 2 * pieces {
+		r := q.clients[n%len(q.clients)].send(t.Context(), wish{secret: key.Secret, body: long})
+		if r.status == http.StatusTooManyRequests {
+			return
+		}
+		if r.status != http.StatusOK {
+			t.Fatalf("a long prompt is answered %s", r)
+		}
+	}
+	t.Fatal("a key is never refused for its tokens")
+}
+
+// TestLimitOfTokensIsPaid has one request cost more than there is in the bucket: until all of that is paid nobody is
+// admitted at any replica, and then somebody is.
+func TestLimitOfTokensIsPaid(t *testing.T) {
+	t.Parallel()
+	const (
+		perSecond = 1000
+		debt      = 3000
+		taken     = 100 // tokens at most, that the next request is taken for
+	)
+	env := environment{}
+	providers := simulated(t, env, 4096)
+	providers.Behave(simulator.Behaviour{Keys: []string{providerKey}, Tokens: 1})
+	q := newQuartet(t, redistest.Start(t), env, "max_completion_tokens: 40")
+	key := q.issue(t, "acme", fmt.Sprintf(`"tokens_per_minute":%d`, 60*perSecond))
+	model := modelOf(simulator.StarMagic)
+
+	asked := time.Now()
+	r := q.clients[0].send(t.Context(), wish{secret: key.Secret, body: question(model, words(60*perSecond+debt))})
+	if answered := time.Now(); r.status != http.StatusOK || answered.Sub(asked) > debt/perSecond*time.Second {
+		t.Fatalf("a long prompt is answered %s after %s", r, answered.Sub(asked))
+	}
+	q.repaid(t, wish{secret: key.Secret, body: question(model, "Is it paid?")}, asked.Add(debt/perSecond*time.Second), (debt+taken)/perSecond*time.Second)
+	if cost, answers := costBetween(q.settled(t, providers), asked, time.Now()); answers != 2 || cost < 60*perSecond+debt {
+		t.Errorf("%d answers cost %d tokens, which proves nothing", answers, cost)
+	}
+}
+
+// repaid asks every replica in turn until one admits the request: not before then, and not much later.
+func (q *quartet) repaid(t *testing.T, w wish, then time.Time, wait time.Duration) {
+	t.Helper()
+	refusals := 0
+	for n := 0; ; n++ {
+		r := q.clients[n%len(q.clients)].send(t.Context(), w)
+		now := time.Now()
+		if r.status == http.StatusOK {
+			t.Logf("%d requests were refused before one was admitted, %s after the debt was paid", refusals, now.Sub(then).Round(time.Millisecond))
+			if early := then.Sub(now); early > 0 || refusals == 0 {
+				t.Errorf("a request was admitted %s before the debt is paid, after %d refusals", early, refusals)
+			}
+			return
+		}
+		refusals++
+		told, err := time.ParseDuration(r.header.Get("Retry-After-Ms") + "ms")
+		if r.status != http.StatusTooManyRequests || r.code() != "rate_limit_exceeded" || err != nil {
+			t.Fatalf("a request is answered %s with retry-after-ms %q", r, r.header.Get("Retry-After-Ms"))
+		}
+		if late := now.Sub(then); late > 10*time.Second {
+			t.Fatalf("nobody is admitted %s after the debt is paid: %s", late, r)
+		}
+		// What the client was told is when it may come, from the first refusal on that knows of the debt.
+		if due := now.Add(told); n >= len(q.clients) && math.Abs(due.Sub(then).Seconds()) > wait.Seconds() {
+			t.Errorf("refusal %d asks to wait %s, until %s after the debt is paid", n, told, due.Sub(then))
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
