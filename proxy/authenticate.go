@@ -2,11 +2,6 @@ package proxy
 
 import (
 	"bytes"
-	"fmt"
-	"time"
-
-	"tollgate/keys"
-	"tollgate/ratelimit"
 
 	"github.com/valyala/fasthttp"
 )
@@ -26,18 +21,7 @@ func (x *exchange) authenticate(ctx *fasthttp.RequestCtx) error {
 	if !key.MayComeFrom(x.from) {
 		return &addressError{client: x.from}
 	}
-	x.showLimit(x.gateway.Limiter.Peek(x.accounts()))
 	return nil
-}
-
-// accounts are whose rates a request spends of.
-func (x *exchange) accounts() (key, tenant ratelimit.Account) {
-	return ratelimit.Account{ID: x.key.ID, Rate: rateOf(x.key.Limits)},
-		ratelimit.Account{ID: x.key.Tenant, Rate: rateOf(x.gateway.Keys.TenantLimits(x.key.Tenant))}
-}
-
-func rateOf(l keys.Limits) ratelimit.Rate {
-	return ratelimit.Rate{PerMinute: l.RequestsPerMinute, Burst: l.Burst}
 }
 
 // bearer returns the secret of an Authorization header. RFC 9110, section
@@ -64,62 +48,4 @@ func (x *exchange) authorize() error {
 		return errOldStream
 	}
 	return nil
-}
-
-// admit spends one request of the key's rate, and of its tenant's. From here on a
-// usage record is owed, whatever happens.
-func (x *exchange) admit() error {
-	if err := x.take(); err != nil {
-		return err
-	}
-	x.admitted = true
-	x.openRecord()
-	return nil
-}
-
-// take spends one request, or refuses and spends nothing.
-func (x *exchange) take() error {
-	answer := x.gateway.Limiter.Take(x.accounts())
-	x.showLimit(answer)
-	x.countDecision("requests", answer.Key, answer)
-	x.countDecision("tenant_requests", answer.Tenant, answer)
-	return refusedBy(answer)
-}
-
-// countDecision counts what one limit has decided. One that would have let the request
-// pass, which another refuses, has decided nothing.
-func (x *exchange) countDecision(limit string, d ratelimit.Decision, answer ratelimit.Answer) {
-	switch {
-	case d.Limit == 0:
-	case answer.Allowed():
-		x.gateway.Metrics.Limit(limit, "allowed")
-	case !d.Allowed:
-		x.gateway.Metrics.Limit(limit, "refused")
-	}
-}
-
-func (x *exchange) showLimit(a ratelimit.Answer) { x.limit, x.limited = a, true }
-
-// rateError is a refusal by a limit of requests per minute.
-type rateError struct {
-	ofTenant   bool // it is the tenant's limit, over all its keys
-	limit      int
-	retryAfter time.Duration
-}
-
-// refusedBy is nil where the request may pass.
-func refusedBy(a ratelimit.Answer) error {
-	if a.Allowed() {
-		return nil
-	}
-	stricter, ofTenant := a.Stricter()
-	return &rateError{ofTenant: ofTenant, limit: stricter.Limit, retryAfter: stricter.RetryAfter}
-}
-
-func (e *rateError) Error() string {
-	whose := "the key's"
-	if e.ofTenant {
-		whose = "the tenant's"
-	}
-	return fmt.Sprintf("rate limit reached: %s limit is %d requests per minute; try again in %s", whose, e.limit, e.retryAfter.Round(time.Millisecond))
 }

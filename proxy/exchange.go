@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"net/netip"
-	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -35,8 +34,9 @@ type exchange struct {
 	from     netip.Addr // the client
 	key      *keys.Key
 	watch    keys.Watch // over the key; one goroutine at a time asks it
-	limit    ratelimit.Answer
-	limited  bool        // limit holds figures
+	permit   ratelimit.Permit
+	taken    bool        // permit was asked for
+	returned bool        // and is ended
 	framed   bool        // the head is beyond doubt, and says where the body ends
 	reading  bool        // some of the request's body may have been read
 	bodyRead bool        // the request's body was read to its end
@@ -104,11 +104,7 @@ func (x *exchange) send(ctx *fasthttp.RequestCtx, length int) {
 	x.status = ctx.Response.StatusCode()
 	header := &ctx.Response.Header
 	header.Set("X-Request-Id", x.id)
-	if limit, _ := x.limit.Stricter(); x.limited && limit.Limit > 0 {
-		header.Set("X-Ratelimit-Limit-Requests", strconv.Itoa(limit.Limit))
-		header.Set("X-Ratelimit-Remaining-Requests", strconv.Itoa(limit.Remaining))
-		header.Set("X-Ratelimit-Reset-Requests", limit.Reset.Round(time.Millisecond).String())
-	}
+	x.showLimits(header)
 	if x.gateway.retiring.Load() {
 		ctx.SetConnectionClose() // the connection has no future here
 	}
@@ -221,6 +217,7 @@ func (x *exchange) finish() {
 		defer x.endAttempt()
 		defer x.serving.close()
 	}
+	defer x.endPermit() // of what was not settled
 	if x.admitted && !x.settled {
 		// Nobody took the answer: not even its head could be sent.
 		_ = x.end(usage.EndClientGone) // settle has logged what went wrong

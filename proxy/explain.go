@@ -10,7 +10,6 @@ import (
 
 	"tollgate/keys"
 	"tollgate/proxy/scan"
-	"tollgate/ratelimit"
 	"tollgate/upstream"
 	"tollgate/usage"
 )
@@ -158,35 +157,6 @@ func (w *walk) route() (string, error) {
 		return "", err
 	}
 	return fmt.Sprintf("%d of %d candidates", able, len(w.outlooks)), nil
-}
-
-func (w *walk) admit() (string, error) {
-	a := w.x.gateway.Limiter.Peek(w.x.accounts())
-	w.limitLeft("requests_per_minute", a.Key)
-	w.limitLeft("tenant_requests_per_minute", a.Tenant)
-	d, ofTenant := a.Stricter()
-	if err := refusedBy(a); err != nil {
-		return "", err
-	}
-	if d.Limit == 0 {
-		return "no limit", nil
-	}
-	whose := ""
-	if ofTenant {
-		whose = " to the tenant"
-	}
-	if d.Remaining > d.Limit { // of a burst
-		return fmt.Sprintf("%d requests are left%s, and %d per minute come back", d.Remaining, whose, d.Limit), nil
-	}
-	return fmt.Sprintf("%d of %d requests per minute are left%s", d.Remaining, d.Limit, whose), nil
-}
-
-func (w *walk) limitLeft(name string, d ratelimit.Decision) {
-	if d.Limit > 0 {
-		w.e.Limits = append(w.e.Limits, LimitLeft{
-			Name: name, Limit: d.Limit, Remaining: d.Remaining, ResetMS: roundUp(d.Reset, time.Millisecond),
-		})
-	}
 }
 
 func (w *walk) attempt() (string, error) {

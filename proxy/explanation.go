@@ -48,18 +48,23 @@ type RequestSummary struct {
 	PromptTokens int64 `json:"prompt_tokens"`
 	// MaxCompletionTokens is the most that the request allows over all its choices; 0: it names no limit.
 	MaxCompletionTokens int64 `json:"max_completion_tokens,omitempty"`
+	// ReservedTokens is what the limits of tokens would be asked for, until the provider has counted.
+	ReservedTokens int64 `json:"reserved_tokens,omitempty"`
 	// Needs are the fields, roles and media that decide who can serve it.
 	Needs []string `json:"needs,omitempty"`
 }
 
 // LimitLeft is what is left of one of the key's limits, or of its tenant's.
 type LimitLeft struct {
-	// Name is requests_per_minute or tenant_requests_per_minute.
+	// Name is requests_per_minute, tokens_per_minute or concurrent, with "tenant_" before those of the tenant.
 	Name      string `json:"name"`
-	Limit     int    `json:"limit"`
-	Remaining int    `json:"remaining"`
-	// ResetMS is when all of it is there again.
+	Limit     int64  `json:"limit"`
+	Remaining int64  `json:"remaining"`
+	// ResetMS is when all of it is there again; 0 for concurrent, of which nobody knows.
 	ResetMS int64 `json:"reset_ms"`
+	// Refuses says that it has not what the request needs. In shadow, it would refuse if it were enforced.
+	Refuses bool `json:"refuses,omitempty"`
+	Shadow  bool `json:"shadow,omitempty"`
 }
 
 // CandidateOutlook is one way to have the request answered.

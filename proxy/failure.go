@@ -72,7 +72,7 @@ func failureOf(err error) Failure {
 		headError   *head.Error
 		scanError   *scan.Error
 		method      *methodError
-		rate        *rateError
+		limit       *limitError
 		address     *addressError
 		day         *dayError
 		unsupported *unsupportedError
@@ -91,8 +91,8 @@ func failureOf(err error) Failure {
 		return Failure{Status: 403, Type: typeInvalid, Code: "address_not_allowed", Message: err.Error()}
 	case errors.As(err, &day):
 		return Failure{Status: 400, Type: typeInvalid, Code: "invalid_value", Param: day.param, Message: err.Error()}
-	case errors.As(err, &rate):
-		return Failure{Status: 429, Type: typeRateLimit, Code: "rate_limit_exceeded", Message: err.Error(), RetryAfter: rate.retryAfter}
+	case errors.As(err, &limit):
+		return Failure{Status: 429, Type: typeRateLimit, Code: limit.code(), Message: err.Error(), RetryAfter: limit.decision.RetryAfter}
 	case errors.As(err, &unsupported):
 		return unsupported.failure()
 	case errors.As(err, &unavailable):

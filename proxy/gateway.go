@@ -43,6 +43,8 @@ type Spending interface {
 type Plan struct {
 	Table  *upstream.Table
 	Prices *usage.PriceBook
+	// MaxCompletionTokens bounds what an answer is taken for when its tokens are reserved.
+	MaxCompletionTokens int64
 }
 
 // Options are the parts that a Gateway joins. All are required, but for Traces
@@ -51,6 +53,7 @@ type Options struct {
 	Config    Config
 	Keys      *keys.Directory
 	Limiter   *ratelimit.Limiter
+	Forecast  *ratelimit.Forecast
 	Plan      Plan
 	Leg       Leg
 	Recorder  Recorder

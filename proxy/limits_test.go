@@ -88,7 +88,7 @@ func TestExplainKeys(t *testing.T) {
 	if got, want := e.Stages[4].Detail, "7 requests are left to the tenant, and 1 per minute come back"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	if len(e.Limits) != 2 || e.Limits[0] != (LimitLeft{"requests_per_minute", 60, 60, 0}) || e.Limits[1] != (LimitLeft{"tenant_requests_per_minute", 1, 7, 0}) {
+	if len(e.Limits) != 2 || e.Limits[0] != (LimitLeft{Name: "requests_per_minute", Limit: 60, Remaining: 60}) || e.Limits[1] != (LimitLeft{Name: "tenant_requests_per_minute", Limit: 1, Remaining: 7}) {
 		t.Errorf("limits %+v", e.Limits)
 	}
 	for range 7 {

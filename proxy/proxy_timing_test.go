@@ -75,8 +75,11 @@ func benchGateway(b *testing.B, leg Leg) (*Gateway, string) {
 	must(b, err)
 	prices, err := usage.NewPriceBook(rigPrices())
 	must(b, err)
+	limiter := ratelimit.New(ratelimit.Options{Config: ratelimit.Config{}, Replica: "bench"})
+	b.Cleanup(func() { must(b, limiter.Close(context.Background())) })
 	g := New(Options{
-		Config: DefaultConfig(), Keys: directory, Limiter: ratelimit.New(ratelimit.Config{}), Plan: Plan{Table: table, Prices: prices}, Leg: leg,
+		Config: DefaultConfig(), Keys: directory, Limiter: limiter, Forecast: ratelimit.NewForecast(),
+		Plan: Plan{Table: table, Prices: prices, MaxCompletionTokens: 65536}, Leg: leg,
 		Recorder: discardRecorder{}, Estimator: usage.NewEstimator(), Log: slog.New(slog.NewJSONHandler(logSink{}, nil)),
 	})
 	b.Cleanup(func() {

@@ -69,6 +69,7 @@ type rigOptions struct {
 	spec      keys.Spec
 	recorder  func(Recorder) Recorder
 	perMinute int
+	limits    func(*ratelimit.Config)
 	traces    telemetry.TraceOptions
 	memory    bool // records in memory: thousands of fsyncs prove nothing more than one
 }
@@ -130,8 +131,8 @@ func newRig(t *testing.T, leg Leg, o rigOptions) *rig {
 	r.gateway = New(Options{
 		Traces:  telemetry.NewTraces(sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(r.spans)), o.traces),
 		Metrics: metrics,
-		Config:  config, Keys: r.keys, Limiter: ratelimit.New(ratelimit.Config{Default: ratelimit.Limits{RequestsPerMinute: o.perMinute}}),
-		Plan: Plan{Table: table, Prices: prices}, Leg: leg, Recorder: recorder, Spending: r.ledger, Estimator: usage.NewEstimator(), Log: log,
+		Config:  config, Keys: r.keys, Limiter: rigLimiter(t, o), Forecast: ratelimit.NewForecast(),
+		Plan: Plan{Table: table, Prices: prices, MaxCompletionTokens: 65536}, Leg: leg, Recorder: recorder, Spending: r.ledger, Estimator: usage.NewEstimator(), Log: log,
 	})
 	r.serve()
 	t.Cleanup(func() {
@@ -141,6 +142,23 @@ func newRig(t *testing.T, leg Leg, o rigOptions) *rig {
 		must(t, db.Close())
 	})
 	return r
+}
+
+// rigLimiter is a limiter of one replica, at which nothing is held in the end.
+func rigLimiter(t *testing.T, o rigOptions) *ratelimit.Limiter {
+	config := ratelimit.DefaultConfig()
+	config.Default = ratelimit.Limits{RequestsPerMinute: o.perMinute}
+	if o.limits != nil {
+		o.limits(&config)
+	}
+	l := ratelimit.New(ratelimit.Options{Config: config, Replica: "rig"})
+	t.Cleanup(func() {
+		if held := l.Stats().Held; held != 0 {
+			t.Errorf("%d slots are held after all requests have ended", held)
+		}
+		must(t, l.Close(context.Background()))
+	})
+	return l
 }
 
 func (r *rig) serve() {

@@ -83,12 +83,26 @@ type ownKey struct {
 	Requests  *ownRequest `json:"requests_per_minute"` // null: no limit
 	// OfTenant is what all keys of the tenant may use together; left out where there is no such limit.
 	OfTenant *ownRequest `json:"tenant_requests_per_minute,omitempty"`
+	// Limits are all that are in force, those two among them.
+	Limits []ownLimit `json:"limits"`
 }
 
 type ownRequest struct {
-	Limit     int    `json:"limit"`
-	Remaining int    `json:"remaining"`
+	Limit     int64  `json:"limit"`
+	Remaining int64  `json:"remaining"`
 	Reset     string `json:"reset"`
+}
+
+// ownLimit is one limit of the key, or of its tenant over all keys.
+type ownLimit struct {
+	// Limit is the name, such as "tokens" or "tenant_tokens".
+	Limit string `json:"limit"`
+	Max   int64  `json:"max"`
+	Left  int64  `json:"left"`
+	// Reset is when all of it is there again. Nobody knows it of requests that are in progress.
+	Reset string `json:"reset,omitempty"`
+	// Shadow says that it is not enforced.
+	Shadow bool `json:"shadow,omitempty"`
 }
 
 // showUsage shows the key's own spend by day and model, of the present month
@@ -101,7 +115,7 @@ func (x *exchange) showUsage(ctx *fasthttp.RequestCtx) error {
 	if err := x.enter(); err != nil {
 		return err
 	}
-	if err := x.take(); err != nil { // a look into the ledger costs more than many a request
+	if err := x.take(0); err != nil { // a look into the ledger costs more than many a request
 		return err
 	}
 	rows, err := x.gateway.Spending.Sum(x.gateway.running, usage.Query{
@@ -117,7 +131,9 @@ func (x *exchange) showUsage(ctx *fasthttp.RequestCtx) error {
 	if !x.key.ExpiresAt.IsZero() {
 		answer.Key.ExpiresAt = &x.key.ExpiresAt
 	}
-	answer.Key.Requests, answer.Key.OfTenant = ownRequests(x.limit.Key), ownRequests(x.limit.Tenant)
+	standing := x.gateway.Standing(x.gateway.running, x.key)
+	answer.Key.Requests, answer.Key.OfTenant = ownRequests(standing[ratelimit.KeyRequests]), ownRequests(standing[ratelimit.TenantRequests])
+	answer.Key.Limits = ownLimits(&standing)
 	return x.replyJSON(ctx, answer)
 }
 
@@ -126,7 +142,23 @@ func ownRequests(d ratelimit.Decision) *ownRequest {
 	if d.Limit == 0 {
 		return nil
 	}
-	return &ownRequest{d.Limit, d.Remaining, d.Reset.Round(time.Millisecond).String()}
+	return &ownRequest{d.Limit, d.Remaining, d.Reset.String()}
+}
+
+func ownLimits(a *ratelimit.Answer) []ownLimit {
+	own := []ownLimit{}
+	for i := range a {
+		limit, d := ratelimit.Limit(i), a[i] //nolint:gosec // of six
+		if d.Limit == 0 {
+			continue
+		}
+		l := ownLimit{Limit: limit.String(), Max: d.Limit, Left: d.Remaining, Shadow: d.Shadow}
+		if limit.Dimension() != ratelimit.Concurrent {
+			l.Reset = d.Reset.String()
+		}
+		own = append(own, l)
+	}
+	return own
 }
 
 func ownRows(rows []usage.Row) []ownRow {

@@ -79,6 +79,7 @@ func (x *exchange) settle(answer usage.Answer) error {
 	defer cancel()
 	err = x.gateway.Recorder.Record(ctx, *r)
 	x.settled = true
+	x.endPermit() // before the last byte is released: whoever has read it finds the place free
 	if err != nil {
 		x.log().Error("usage record lost", telemetry.FieldError, err, telemetry.FieldEndReason, string(r.EndReason))
 		return errLedger

@@ -76,7 +76,8 @@ func newStorm(t *testing.T, change func(*upstream.Config), providers []*scripted
 	must(t, err)
 	s.head = "POST /v1/chat/completions HTTP/1.1\r\nHost: gateway\r\nAuthorization: Bearer " + secret.Reveal() + "\r\nContent-Length: %d\r\n\r\n"
 	s.gateway = New(Options{
-		Config: DefaultConfig(), Keys: directory, Limiter: ratelimit.New(ratelimit.Config{}), Plan: Plan{Table: s.table, Prices: prices},
+		Config: DefaultConfig(), Keys: directory, Plan: Plan{Table: s.table, Prices: prices, MaxCompletionTokens: 65536},
+		Limiter: ratelimit.New(ratelimit.Options{Replica: "storm"}), Forecast: ratelimit.NewForecast(),
 		Leg: s, Recorder: s.records, Estimator: usage.NewEstimator(), Log: slog.New(slog.DiscardHandler),
 	})
 	return s
@@ -97,6 +98,10 @@ func (s *storm) end() {
 	s.t.Helper()
 	synctest.Wait()
 	must(s.t, s.gateway.Close(s.t.Context()))
+	if held := s.gateway.Limiter.Stats().Held; held != 0 {
+		s.t.Errorf("%d slots are held after all requests have ended", held)
+	}
+	must(s.t, s.gateway.Limiter.Close(s.t.Context()))
 	if n := s.gateway.bodyMemory.Load(); n != 0 {
 		s.t.Errorf("%d bytes of bodies held after all requests have ended", n)
 	}
