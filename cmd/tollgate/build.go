@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"net"
 	"time"
@@ -136,13 +137,14 @@ func (p *process) newGateway() (*proxy.Gateway, error) {
 		return nil, err
 	}
 	p.table.Store(plan.Table)
-	p.limiter = ratelimit.New(p.config.Limits)
+	p.limiter = p.newLimiter()
 	estimator := usage.NewEstimator()
 	estimator.Load() // now, so that no request waits for the vocabulary
 	return proxy.New(proxy.Options{
 		Config:    p.config.Server,
 		Keys:      p.keys,
 		Limiter:   p.limiter,
+		Forecast:  ratelimit.NewForecast(),
 		Plan:      plan,
 		Leg:       p.transport,
 		Recorder:  p.ledger,
@@ -152,6 +154,16 @@ func (p *process) newGateway() (*proxy.Gateway, error) {
 		Metrics:   p.telemetry.Metrics(),
 		Log:       p.log,
 	}), nil
+}
+
+// newLimiter makes the limiter: one of a fleet's where there is a Redis, else the only one.
+func (p *process) newLimiter() *ratelimit.Limiter {
+	const nameLength = 12 // of 32 characters: 60 bits
+	o := ratelimit.Options{Config: p.config.Limits, Replica: rand.Text()[:nameLength]}
+	if p.redis != nil {
+		o.Bank = &tellingBank{Bank: ratelimit.NewRedisBank(p.redis), log: p.log}
+	}
+	return ratelimit.New(o)
 }
 
 // newPlan builds what a configuration answers requests by. The table comes last:
@@ -165,7 +177,7 @@ func (p *process) newPlan(c *config.Config) (proxy.Plan, error) {
 	if err != nil {
 		return proxy.Plan{}, err
 	}
-	return proxy.Plan{Table: table, Prices: prices}, nil
+	return proxy.Plan{Table: table, Prices: prices, MaxCompletionTokens: c.Limits.MaxCompletionTokens}, nil
 }
 
 // observe adds to the metrics what is read when somebody scrapes.
@@ -183,8 +195,22 @@ func (p *process) observe() error {
 	if err := metrics.ObserveReloads(p.reloads.sum); err != nil {
 		return err
 	}
+	if err := metrics.ObserveSlots(func() int64 { return p.limiter.Stats().Held }); err != nil {
+		return err
+	}
 	if p.redis == nil {
 		return nil
+	}
+	return p.observeShared(metrics)
+}
+
+// observeShared adds what there is to see of the fleet's Redis.
+func (p *process) observeShared(metrics *telemetry.Metrics) error {
+	if err := metrics.ObserveSharedLimits(func() telemetry.SharedLimits {
+		s := p.limiter.Stats()
+		return telemetry.SharedLimits{Answered: s.Answered, Failed: s.Failed, Alone: s.Alone, Live: s.Live}
+	}); err != nil {
+		return err
 	}
 	if err := metrics.ObserveStoreUp(p.redis.Up); err != nil {
 		return err
@@ -209,6 +235,7 @@ func (p *process) listen() (err error) {
 	p.operators = admin.New(admin.Options{
 		Keys:      p.keys,
 		Usage:     p.ledger,
+		Limits:    p.gateway,
 		Upstreams: &p.table,
 		Explainer: p.gateway,
 		Metrics:   p.telemetry.MetricsHandler(),

@@ -25,6 +25,8 @@ import (
 const (
 	// adminGrace is how long the operators' API may take to finish what it is doing.
 	adminGrace = 5 * time.Second
+	// limitsGrace is how long Redis may take to be told what is given back.
+	limitsGrace = 2 * time.Second
 	// checksGrace is how long a look at a file may take to return.
 	checksGrace = 5 * time.Second
 	// flushGrace is how long a collector may take to accept the last traces.
@@ -132,6 +134,7 @@ func (p *process) close() error {
 	if p.public != nil {
 		errs = append(errs, p.public.Close())
 	}
+	p.closeLimiter() // when no request holds anything any more
 	if p.transport != nil {
 		p.transport.Close()
 	}
@@ -156,6 +159,19 @@ func (p *process) close() error {
 		return err
 	}
 	return nil
+}
+
+// closeLimiter gives back what was drawn on the limits and not spent, and the slots. A Redis that is away is no
+// reason to fail: what is drawn is lost to nobody for longer than a slot's time.
+func (p *process) closeLimiter() {
+	if p.limiter == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), limitsGrace)
+	defer cancel()
+	if err := p.limiter.Close(ctx); err != nil {
+		p.log.Warn("what this replica holds of the limits is not given back: others have it again within half a minute", telemetry.FieldError, err)
+	}
 }
 
 // awaitChecks waits for what goes on after the start, but not for a file system

@@ -54,7 +54,7 @@ func (p *process) follow(c *config.Config) error {
 	}
 	p.table.Store(plan.Table)
 	p.public.Follow(plan)
-	p.limiter.SetDefault(c.Limits.Default)
+	p.limiter.Follow(c.Limits)
 	return nil
 }
 
