@@ -194,7 +194,11 @@ func (g *group) drawDue() *trade {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := g.limiter.micros()
-	if g.trading || g.alone && !g.back && now < g.returnAt {
+	switch {
+	case g.trading:
+		g.missed = true
+		return nil
+	case g.alone && !g.back && now < g.returnAt, !g.alone && !g.due(now):
 		return nil
 	}
 	t := g.newTrade(now)
@@ -206,6 +210,14 @@ func (g *group) drawDue() *trade {
 	}
 	g.trading = true
 	return t
+}
+
+// due tells whether the bank must hear of something.
+func (g *group) due(now int64) bool {
+	return slices.ContainsFunc(g.busy, func(c *account) bool {
+		requests, tokens := c.buckets[Requests].due(now), c.buckets[Tokens].due(now) // both: leases end there
+		return requests || tokens || c.slots.due(now)
+	})
 }
 
 func (l *Limiter) carryOut(ctx context.Context, trades []*trade, orders []*Order) {

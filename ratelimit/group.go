@@ -2,6 +2,7 @@ package ratelimit
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -19,6 +20,7 @@ type group struct {
 	urgent   bool       // and on the list of those that cannot wait
 	waiting  []*waiter
 	trading  bool // an order is under way, or one of the waiting is about to make one
+	missed   bool // the flusher came meanwhile
 	alone    bool // the bank did not answer: this replica decides by its share
 	back     bool // it answers again, and is about to be told what was drawn meanwhile
 	spell    uint64
@@ -30,8 +32,9 @@ type account struct {
 	id      string
 	buckets [2]bucket // by Dimension: Requests and Tokens
 	slots   slots
-	open    int  // requests that hold something of it, or wait
-	busy    bool // the flusher looks after it
+	open    int         // requests that hold something of it, or wait
+	busy    bool        // the flusher looks after it
+	spared  atomic.Bool // room is being made for it
 }
 
 // purpose is what a group is asked for.
@@ -55,6 +58,7 @@ const (
 type ask struct {
 	needs   [LimitCount]need
 	count   int
+	key     *account
 	purpose purpose
 }
 
@@ -75,9 +79,9 @@ func (n *need) ofSlots() bool { return n.limit.Dimension() == Concurrent }
 
 // ask finds what the request needs, and puts the limits that it came with into force.
 func (g *group) ask(r *Request, p purpose) ask {
-	a := ask{purpose: p}
 	in := g.limiter.policy.Load()
 	key, tenant := g.key(r.Key.ID), &g.own
+	a := ask{key: key, purpose: p}
 	own := r.Key.Limits.orElse(in.byDefault)
 	for d := Requests; d <= Concurrent; d++ {
 		a.add(need{limit: Limit(2 * d), account: key, shadow: r.Key.Shadow || in.shadow}, own, r.Tokens)

@@ -14,9 +14,10 @@ const shardCount = 64
 type groups struct {
 	seed   maphash.Seed
 	shards [shardCount]shard
-	most   int64        // accounts
-	count  atomic.Int64 // of accounts: tenants and keys
-	hand   atomic.Uint64
+	most   int64 // keys, and as many tenants
+	keys   atomic.Int64
+	count  atomic.Int64  // of groups
+	hand   atomic.Uint64 // the shard that is swept next
 }
 
 type shard struct {
@@ -55,6 +56,7 @@ func (s *groups) add(sh *shard, l *Limiter, tenant string) *group {
 	}
 	g := &group{limiter: l, tenant: tenant, keys: make(map[string]*account)}
 	sh.groups[tenant] = g
+	s.count.Add(1)
 	return g
 }
 
@@ -64,7 +66,7 @@ func (g *group) key(id string) *account {
 	if c == nil {
 		c = &account{id: id}
 		g.keys[id] = c
-		g.limiter.groups.count.Add(1)
+		g.limiter.groups.keys.Add(1)
 	}
 	return c
 }
@@ -76,7 +78,7 @@ const sample = 64
 // that would be full the soonest. Accounts that requests hold something of stay.
 func (l *Limiter) makeRoom() {
 	s := &l.groups
-	for tries := 0; s.count.Load() > s.most && tries < shardCount; tries++ {
+	for tries := 0; s.full() && tries < shardCount; tries++ {
 		sh := &s.shards[s.hand.Add(1)&(shardCount-1)]
 		sh.mu.Lock()
 		s.sweep(sh, l.micros())
@@ -84,63 +86,92 @@ func (l *Limiter) makeRoom() {
 	}
 }
 
+func (s *groups) full() bool { return s.keys.Load() > s.most || s.count.Load() > s.most }
+
 // sweep drops what it can of a sample of one shard, which is locked.
 func (s *groups) sweep(sh *shard, now int64) {
-	var soonest *group
-	var victim *account
-	least, seen := int64(maxSpan), 0
+	soonest := victim{fullIn: maxSpan + 1}
+	seen := 0
 	for _, g := range sh.groups {
 		if !g.mu.TryLock() {
 			continue // a request is being decided
 		}
-		for _, c := range g.keys {
-			if seen++; seen > sample {
-				break
-			}
-			if fullIn, idle := c.restsIn(now); idle && fullIn == 0 {
-				g.forget(c)
-			} else if idle && fullIn < least {
-				soonest, victim, least = g, c, fullIn
-			}
-		}
-		if s.bury(sh, g, now); seen >= sample {
-			g.mu.Unlock()
-			break
+		seen += g.sweep(now, sample-seen, &soonest)
+		if fullIn, idle := g.ownRestsIn(now); idle && fullIn == 0 {
+			s.bury(sh, g)
+		} else if idle && fullIn < soonest.fullIn {
+			soonest = victim{g, &g.own, fullIn}
 		}
 		g.mu.Unlock()
+		if seen++; seen >= sample {
+			break
+		}
 	}
-	if victim != nil && s.count.Load() > s.most {
-		s.drop(soonest, victim, now)
+	if soonest.account != nil && s.full() {
+		s.drop(sh, soonest, now)
 	}
 }
 
+// victim is the account that would be full the soonest.
+type victim struct {
+	group   *group
+	account *account
+	fullIn  int64
+}
+
+// sweep drops the keys that rest among so many, and returns how many it has seen.
+func (g *group) sweep(now int64, most int, soonest *victim) (seen int) {
+	for _, c := range g.keys {
+		if seen++; seen > most {
+			break
+		}
+		if fullIn, idle := c.restsIn(now); idle && fullIn == 0 {
+			g.forget(c)
+		} else if idle && fullIn < soonest.fullIn {
+			*soonest = victim{g, c, fullIn}
+		}
+	}
+	return seen
+}
+
 // drop forgets an account that was not full, unless it is used again.
-func (s *groups) drop(g *group, c *account, now int64) {
+func (s *groups) drop(sh *shard, v victim, now int64) {
+	g := v.group
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if _, idle := c.restsIn(now); idle && g.keys[c.id] == c {
-		g.forget(c)
+	if v.account == &g.own {
+		if _, idle := g.ownRestsIn(now); idle && !g.dead {
+			s.bury(sh, g)
+		}
+	} else if _, idle := v.account.restsIn(now); idle && g.keys[v.account.id] == v.account {
+		g.forget(v.account)
 	}
 }
 
 func (g *group) forget(c *account) {
 	delete(g.keys, c.id)
-	g.limiter.groups.count.Add(-1)
+	g.limiter.groups.keys.Add(-1)
 }
 
-// bury drops a group that has no keys, and a tenant that rests. Both are locked.
-func (s *groups) bury(sh *shard, g *group, now int64) {
-	if fullIn, idle := g.own.restsIn(now); len(g.keys) > 0 || !idle || fullIn > 0 || g.trading || len(g.busy) > 0 {
-		return
-	}
+// bury drops a group that has no keys. Its shard and it are locked.
+func (s *groups) bury(sh *shard, g *group) {
 	g.dead = true
 	delete(sh.groups, g.tenant)
+	s.count.Add(-1)
+}
+
+// ownRestsIn is restsIn of a tenant; false, too, as long as it has keys here.
+func (g *group) ownRestsIn(now int64) (fullIn int64, idle bool) {
+	if len(g.keys) > 0 || g.trading || len(g.waiting) > 0 || len(g.busy) > 0 || g.dead {
+		return 0, false
+	}
+	return g.own.restsIn(now)
 }
 
 // restsIn returns how long it takes until nothing is lost when the account is forgotten, in nanoseconds; false where
 // something of it is in use.
 func (c *account) restsIn(now int64) (fullIn int64, idle bool) {
-	if c.open > 0 || c.busy || !c.slots.rests() {
+	if c.open > 0 || c.busy || c.spared.Load() || !c.slots.rests() {
 		return 0, false
 	}
 	for d := range c.buckets {

@@ -107,7 +107,7 @@ func (l *Limiter) Follow(c Config) {
 
 // Take decides on a request, and takes what it needs from all limits, or nothing of any when one refuses it. It fills p,
 // which must be ended whatever the answer is. Where replicas share their limits it may ask the bank, for a fraction of
-// a second at most; when ctx ends before, this replica decides alone.
+// a second at most. A request that found no slot waits for a moment and looks once more, unless ctx ends.
 func (l *Limiter) Take(ctx context.Context, p *Permit, r Request) {
 	l.take(ctx, p, r)
 	if !p.wantsSlotAlone() {
@@ -130,14 +130,23 @@ func (l *Limiter) take(ctx context.Context, p *Permit, r Request) {
 	g := l.groups.open(l, r.Tenant.ID)
 	now := l.micros()
 	a := g.ask(&r, spend)
-	v := g.try(&a, now)
-	if v != lacking {
+	if v := g.try(&a, now); v == lacking {
+		g.await(ctx, p, &a)
+	} else {
 		g.finish(p, &a, v, now)
 		g.mu.Unlock()
-	} else {
-		g.await(ctx, p, &a)
 	}
+	l.spareFor(a.key)
+}
+
+// spareFor makes room for an account that may be new, at the cost of others.
+func (l *Limiter) spareFor(c *account) {
+	if !l.groups.full() {
+		return
+	}
+	c.spared.Store(true)
 	l.makeRoom()
+	c.spared.Store(false)
 }
 
 // Peek writes the figures at this moment, as far as this replica knows them, and spends nothing: Allowed and RetryAfter
@@ -149,7 +158,7 @@ func (l *Limiter) Peek(answer *Answer, r Request) {
 	g.foresee(&a, now)
 	g.write(answer, &a, now)
 	g.mu.Unlock()
-	l.makeRoom()
+	l.spareFor(a.key)
 }
 
 // Standing is Peek, after a look at what all replicas together have spent. Where the bank does not answer, the figures

@@ -49,7 +49,8 @@ func (g *group) await(ctx context.Context, p *Permit, a *ask) {
 	g.trading = true
 	t := g.draw(g.limiter.micros())
 	g.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, tradeTimeout)
+	// The order is for others, too, who still wait when the client of this request has gone.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tradeTimeout)
 	g.limiter.bank.Trade(ctx, &t.order)
 	cancel()
 	g.mu.Lock()
@@ -305,6 +306,9 @@ func (g *group) handOver() {
 	}
 	if len(g.waiting) > 0 {
 		g.trading = true
-		g.waiting[0].done <- yourTurn
+		g.waiting[0].done <- yourTurn // what the flusher wanted goes with it
+	} else if g.missed {
+		g.hurry()
 	}
+	g.missed = false
 }
