@@ -79,13 +79,17 @@ func (n *need) ofSlots() bool { return n.limit.Dimension() == Concurrent }
 
 // ask finds what the request needs, and puts the limits that it came with into force.
 func (g *group) ask(r *Request, p purpose) ask {
+	a := ask{key: &g.own, purpose: p}
 	in := g.limiter.policy.Load()
-	key, tenant := g.key(r.Key.ID), &g.own
-	a := ask{key: key, purpose: p}
 	own := r.Key.Limits.orElse(in.byDefault)
+	if r.Key.ID != "" {
+		a.key = g.key(r.Key.ID)
+	}
 	for d := Requests; d <= Concurrent; d++ {
-		a.add(need{limit: Limit(2 * d), account: key, shadow: r.Key.Shadow || in.shadow}, own, r.Tokens)
-		a.add(need{limit: Limit(2*d + 1), account: tenant, shadow: r.Tenant.Shadow || in.shadow}, r.Tenant.Limits, r.Tokens)
+		if r.Key.ID != "" {
+			a.add(need{limit: Limit(2 * d), account: a.key, shadow: r.Key.Shadow || in.shadow}, own, r.Tokens)
+		}
+		a.add(need{limit: Limit(2*d + 1), account: &g.own, shadow: r.Tenant.Shadow || in.shadow}, r.Tenant.Limits, r.Tokens)
 	}
 	return a
 }

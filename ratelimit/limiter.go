@@ -18,7 +18,7 @@ type Account struct {
 
 // Request is what somebody wants to spend.
 type Request struct {
-	// Key is whose secret was sent, Tenant who pays for it.
+	// Key is whose secret was sent, Tenant who pays for it. Without an ID of the key, the tenant's limits alone are asked.
 	Key, Tenant Account
 	// Tokens is how many the request will cost, prompt and completion, as far as one can tell: so many are reserved,
 	// but no more than a bucket holds. 0: it asks no model, and needs no tokens and no slot.
