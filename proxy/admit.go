@@ -74,15 +74,14 @@ func (x *exchange) endPermit() {
 	x.returned = true
 	used := x.record.Tokens
 	x.permit.End(used.Prompt + used.Completion)
-	if x.record.EndReason == usage.EndCompleted && x.isCounted() {
+	if x.record.EndReason == usage.EndCompleted && isCounted(&x.permit.Answer) {
 		x.gateway.Forecast.Learn(x.key.ID, x.record.Model, used.Completion/int64(max(1, x.serving.choices)))
 	}
 }
 
-// isCounted tells whether a limit of tokens is in force for the request.
-func (x *exchange) isCounted() bool {
-	answer := &x.permit.Answer
-	return answer[ratelimit.KeyTokens].Limit > 0 || answer[ratelimit.TenantTokens].Limit > 0
+// isCounted tells whether a limit of tokens is in force.
+func isCounted(a *ratelimit.Answer) bool {
+	return a[ratelimit.KeyTokens].Limit > 0 || a[ratelimit.TenantTokens].Limit > 0
 }
 
 // limitError is a refusal by a limit.

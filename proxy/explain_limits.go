@@ -12,9 +12,11 @@ import (
 func (w *walk) admit() (string, error) {
 	x := w.x
 	tokens := x.reservation()
-	w.e.Request.ReservedTokens = tokens
 	var a ratelimit.Answer
 	x.gateway.Limiter.Peek(&a, x.gateway.spending(x.key, tokens))
+	if isCounted(&a) {
+		w.e.Request.ReservedTokens = tokens
+	}
 	for i := range a {
 		if d := a[i]; d.Limit > 0 {
 			w.e.Limits = append(w.e.Limits, newLimitLeft(ratelimit.Limit(i), d)) //nolint:gosec // of six

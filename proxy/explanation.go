@@ -48,7 +48,7 @@ type RequestSummary struct {
 	PromptTokens int64 `json:"prompt_tokens"`
 	// MaxCompletionTokens is the most that the request allows over all its choices; 0: it names no limit.
 	MaxCompletionTokens int64 `json:"max_completion_tokens,omitempty"`
-	// ReservedTokens is what the limits of tokens would be asked for, until the provider has counted.
+	// ReservedTokens is what would be reserved of limits of tokens, until the provider has counted; 0: there are none.
 	ReservedTokens int64 `json:"reserved_tokens,omitempty"`
 	// Needs are the fields, roles and media that decide who can serve it.
 	Needs []string `json:"needs,omitempty"`

@@ -95,7 +95,7 @@ func TestExplainKeys(t *testing.T) {
 		r.ask(plainAlias)
 	}
 	e = r.gateway.Explain(t.Context(), bound, []byte(plainAlias))
-	if !strings.HasPrefix(e.Stages[4].Detail, "rate limit reached: the tenant's limit is 1 requests per minute; try again in ") || e.Refusal.RetryAfterMS < time.Minute.Milliseconds()/2 {
+	if !strings.HasPrefix(e.Stages[4].Detail, "rate limit reached: the tenant's limit is 1 request per minute; try again in ") || e.Refusal.RetryAfterMS < time.Minute.Milliseconds()/2 {
 		t.Errorf("%+v, %+v", e.Stages, e.Refusal)
 	}
 	e = r.gateway.Explain(t.Context(), disabled, []byte(plainAlias))
