@@ -139,10 +139,10 @@ for i, line in ipairs(lines) do
   line.ttl = string.format('%.0f', line.held and hold / 1000 or math.ceil(missing / 1000000) + grace)
 end
 
-redis.call('PEXPIRE', KEYS[1], lines[1].ttl)
 for _, line in ipairs(lines) do
   if not line.late then
     for _, name in ipairs(line.gone) do redis.call('HDEL', line.key, name) end
+    line.fresh = redis.call('PEXPIRE', line.key, line.ttl) == 0
   end
 end
 for i, line in ipairs(lines) do
@@ -154,7 +154,7 @@ for i, line in ipairs(lines) do
     redis.call('HSET', key, replica, string.format('%.0f %.0f %.0f', line.held + line.drawn, now + hold, order))
     for _, early in ipairs(line.early) do redis.call('HSET', key, early[1], early[2]) end
   end
-  if not line.late then redis.call('PEXPIRE', key, line.ttl) end
+  if line.fresh then redis.call('PEXPIRE', key, line.ttl) end
 end
 return table.concat(answer, ' ')`
 
