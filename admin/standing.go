@@ -23,7 +23,7 @@ type Standing struct {
 	Limit string `json:"limit"`
 	// Per is what Max and Left are counted in.
 	Per Per `json:"per"`
-	// Max is what the limit allows in a minute or at once, Left what of it can be had now.
+	// Max is what the limit allows in a minute or at once, Left what can be had now: as much as the burst, which may be more.
 	Max  int64 `json:"max"`
 	Left int64 `json:"left"`
 	// ResetMS is in how many milliseconds all of the burst is there again; 0: it is, or nobody knows, as of requests at once.

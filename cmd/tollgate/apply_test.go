@@ -108,6 +108,26 @@ done    key.update  acme    batch  key_AAAAAAAAAAAA  concurrent - -> 2; shadow t
 	d.applies("tenants: []\nkeys: []\n", nothing, "--prune")
 }
 
+// TestApplyIssuesWhatTheFileSays issues a key with a value in every field: the second run finds nothing to change.
+func TestApplyIssuesWhatTheFileSays(t *testing.T) {
+	d := newDesk(t)
+	secrets := filepath.Join(t.TempDir(), "secrets.jsonl")
+	const file = `
+tenants:
+- {name: acme, requests_per_minute: 10, burst: 11, tokens_per_minute: 12, concurrent: 13, shadow: true, budget_usd: 14, budget_period: total}
+keys:
+- {tenant: acme, name: ci, models: [a], cidrs: [10.0.0.0/8], requests_per_minute: 1, burst: 2, tokens_per_minute: 3, concurrent: 4, shadow: true,
+   budget_usd: 5, budget_period: day, expires: 2035-01-31T00:00:00Z, disabled: true}
+`
+	d.applies(file, `
+RESULT  ACTION      TENANT  NAME  ID                CHANGES
+done    tenant.set  acme    -     -                 requests_per_minute - -> 10; burst - -> 11; tokens_per_minute - -> 12; concurrent - -> 13; shadow - -> true; budget_usd - -> 14; budget_period - -> total
+done    key.create  acme    ci    key_AAAAAAAAAAAA  models - -> a; cidrs - -> 10.0.0.0/8; requests_per_minute - -> 1; burst - -> 2; tokens_per_minute - -> 3; concurrent - -> 4; shadow - -> true; budget_usd - -> 5; budget_period - -> day; expires - -> 2026-01-02T00:00:00Z; disabled - -> true
+2 of 2 changed, 0 unchanged
+`, "--secrets", secrets)
+	d.applies(file, nothing, "--secrets", secrets)
+}
+
 // TestApplyPrunesWithinItsTenants leaves the keys of others alone, and with them what nobody asked to take away.
 func TestApplyPrunesWithinItsTenants(t *testing.T) {
 	d := newDesk(t)

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"encoding/json"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -54,4 +56,42 @@ tenant_concurrent (shadow)  at once  1 request      0 requests     -
 	if got := d.run("", "keys", "list", "-o", "json"); got.code != exitDone || strings.Contains(got.stdout, "standing") {
 		t.Errorf("a list has what only one key has: %+v", got)
 	}
+}
+
+// TestStandingOfAGateway asks a gateway that has served a request: what the tenant has in shadow is gone, and refuses nobody.
+func TestStandingOfAGateway(t *testing.T) {
+	g := operated(t)
+	run := func(args ...string) string {
+		t.Helper()
+		got := tollgate(t, g.args(args...)...)
+		if got.code != exitDone || got.stderr != "" {
+			t.Fatalf("tollgate %s: %+v", strings.Join(args, " "), got)
+		}
+		return got.stdout
+	}
+	run("tenants", "set", "acme", "--requests-per-minute", "1", "--shadow")
+	var key struct{ ID, Secret string }
+	issued := run("keys", "create", "--tenant", "acme", "--name", "ci", "--requests-per-minute", "1", "--burst", "3", "-o", "json")
+	if err := json.Unmarshal([]byte(issued), &key); err != nil {
+		t.Fatal(err)
+	}
+	g.complete(t, key.Secret)
+	g.complete(t, key.Secret)
+	f := func(want string, args ...string) {
+		t.Helper()
+		_, got, _ := strings.Cut(run(args...), "\n\n")
+		got = regexp.MustCompile(`([0-9]m|)[0-9.]+s`).ReplaceAllString(got, "time")
+		if want = strings.TrimPrefix(want, "\n"); got != want {
+			t.Errorf("tollgate %s ends\n%s\nwant\n%s", strings.Join(args, " "), got, want)
+		}
+	}
+	f(`
+LIMIT                     PER     MAX        LEFT        RESETS IN
+requests                  minute  1 request  1 request   time
+tenant_requests (shadow)  minute  1 request  0 requests  time
+`, "keys", "show", key.ID)
+	f(`
+LIMIT                     PER     MAX        LEFT        RESETS IN
+tenant_requests (shadow)  minute  1 request  0 requests  time
+`, "tenants", "show", "acme")
 }
