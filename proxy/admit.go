@@ -158,13 +158,8 @@ func (g *Gateway) Standing(ctx context.Context, key *keys.Key) (a ratelimit.Answ
 	return a
 }
 
-// TenantStanding is the same of a tenant alone: what stands at the key's limits is of no use.
+// TenantStanding is the same of a tenant alone: of no key, there are no decisions.
 func (g *Gateway) TenantStanding(ctx context.Context, tenant string) (a ratelimit.Answer) {
 	g.Limiter.Standing(ctx, &a, ratelimit.Request{Tenant: g.tenant(tenant)})
-	for i := range a {
-		if !ratelimit.Limit(i).OfTenant() { //nolint:gosec // of six
-			a[i] = ratelimit.Decision{}
-		}
-	}
 	return a
 }

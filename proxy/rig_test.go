@@ -148,8 +148,11 @@ func newRig(t *testing.T, leg Leg, o rigOptions) *rig {
 func rigLimiter(t *testing.T, o rigOptions) *ratelimit.Limiter {
 	config := ratelimit.DefaultConfig()
 	config.Default = ratelimit.Limits{RequestsPerMinute: o.perMinute}
-	if o.limits != nil {
+	switch {
+	case o.limits != nil:
 		o.limits(&config)
+	case o.perMinute == 0:
+		config.Default.Concurrent = 100_000 // so that a slot is held that must be given back
 	}
 	l := ratelimit.New(ratelimit.Options{Config: config, Replica: "rig"})
 	t.Cleanup(func() {

@@ -77,7 +77,7 @@ func newStorm(t *testing.T, change func(*upstream.Config), providers []*scripted
 	s.head = "POST /v1/chat/completions HTTP/1.1\r\nHost: gateway\r\nAuthorization: Bearer " + secret.Reveal() + "\r\nContent-Length: %d\r\n\r\n"
 	s.gateway = New(Options{
 		Config: DefaultConfig(), Keys: directory, Plan: Plan{Table: s.table, Prices: prices, MaxCompletionTokens: 65536},
-		Limiter: ratelimit.New(ratelimit.Options{Replica: "storm"}), Forecast: ratelimit.NewForecast(),
+		Limiter: ratelimit.New(ratelimit.Options{Config: ratelimit.Config{Default: ratelimit.Limits{Concurrent: 100_000}}}), Forecast: ratelimit.NewForecast(),
 		Leg: s, Recorder: s.records, Estimator: usage.NewEstimator(), Log: slog.New(slog.DiscardHandler),
 	})
 	return s
