@@ -10,11 +10,6 @@ import (
 const (
 	// flushEvery is how often the bank hears of what is owed and of what has ended.
 	flushEvery = 100 * time.Millisecond
-	// beatEvery is how often a replica says that it lives, and firstBeats how often in its first seconds.
-	beatEvery  = beatTTL / beats
-	firstBeats = 500 * time.Millisecond
-	// beats is how many of them a replica that has fallen silent is still counted for.
-	beats = 3
 	// maxOrders bounds those that are sent together.
 	maxOrders = 64
 )
@@ -100,37 +95,6 @@ func (l *Limiter) flushUntil(ctx context.Context) {
 			l.flushUrgent(ctx)
 		}
 	}
-}
-
-// heartbeat is how this replica says that it lives, and what it has heard of others.
-type heartbeat struct {
-	next  time.Time
-	heard [beats]int // how many live, as of the last times; 0: not heard
-	count int
-}
-
-// beat says that this replica lives, when it is time to. Others that have fallen silent for less than beatTTL are
-// counted even where the bank has forgotten them: were it lost again, each would grant too large a share.
-func (l *Limiter) beat(ctx context.Context, h *heartbeat) {
-	now := time.Now()
-	if now.Before(h.next) {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, tradeTimeout)
-	defer cancel()
-	live, err := l.bank.Beat(ctx, l.replica)
-	if err != nil {
-		h.next = now.Add(flushEvery)
-		return
-	}
-	h.next = now.Add(beatEvery)
-	if h.count < beats {
-		h.next = now.Add(firstBeats)
-	}
-	h.heard[h.count%beats] = live
-	h.count++
-	l.counted.Store(true)
-	l.live.Store(int64(max(1, slices.Max(h.heard[:]))))
 }
 
 // flushUrgent gives slots back.
@@ -253,46 +217,4 @@ func (c *account) settled() bool {
 		}
 	}
 	return c.slots.held == 0 && c.slots.renewAt == 0
-}
-
-// giveUp ends all leases, and tells whether an order is under way, whose answer must be waited for.
-func (g *group) giveUp() (open bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.returnAt = g.limiter.micros()
-	for _, c := range g.busy {
-		for d := range c.buckets {
-			c.buckets[d].endLease()
-		}
-		if c.slots.held > c.slots.used {
-			c.slots.spareUntil = g.returnAt
-		}
-	}
-	return g.trading
-}
-
-// Close gives back to the bank what this replica has drawn and not spent, and the slots that it holds, until ctx ends.
-// Requests that are decided later are so by this replica alone.
-func (l *Limiter) Close(ctx context.Context) error {
-	l.stop()
-	<-l.ended
-	if l.bank == nil || l.closed.Swap(true) {
-		return nil
-	}
-	for {
-		all := l.agenda.takeAll()
-		open := false
-		for _, g := range all {
-			open = g.giveUp() || open
-		}
-		l.flush(ctx, all)
-		if !open || ctx.Err() != nil {
-			break
-		}
-		time.Sleep(time.Millisecond) // an order is under way
-	}
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	return l.bank.Leave(ctx, l.replica)
 }

@@ -3,7 +3,6 @@ package ratelimit
 import (
 	"sync"
 	"sync/atomic"
-	"time"
 )
 
 // group is a tenant with its keys: what one order can be about. Lock a group before an agenda, and never two groups.
@@ -35,115 +34,6 @@ type account struct {
 	open    int         // requests that hold something of it, or wait
 	busy    bool        // the flusher looks after it
 	spared  atomic.Bool // room is being made for it
-}
-
-// purpose is what a group is asked for.
-type purpose uint8
-
-const (
-	spend purpose = iota
-	look
-)
-
-// verdict is how it stands with a request.
-type verdict uint8
-
-const (
-	granted verdict = iota
-	refused
-	lacking // the bank must be asked
-)
-
-// ask is what one request needs.
-type ask struct {
-	needs   [LimitCount]need
-	count   int
-	key     *account
-	purpose purpose
-}
-
-// need is what it needs of one limit that is in force.
-type need struct {
-	limit   Limit
-	account *account
-	max     int64 // the limit's figure
-	cost    int64 // nanoseconds of the bucket's refill at the full rate, or slots; 0: nothing
-	shadow  bool
-	lacks   bool // there is not enough
-	asked   bool // the bank is asked for it
-}
-
-func (n *need) bucket() *bucket { return &n.account.buckets[n.limit.Dimension()] }
-
-func (n *need) ofSlots() bool { return n.limit.Dimension() == Concurrent }
-
-// ask finds what the request needs, and puts the limits that it came with into force.
-func (g *group) ask(r *Request, p purpose) ask {
-	a := ask{key: &g.own, purpose: p}
-	in := g.limiter.policy.Load()
-	own := r.Key.Limits.orElse(in.byDefault)
-	if r.Key.ID != "" {
-		a.key = g.key(r.Key.ID)
-	}
-	for d := Requests; d <= Concurrent; d++ {
-		if r.Key.ID != "" {
-			a.add(need{limit: Limit(2 * d), account: a.key, shadow: r.Key.Shadow || in.shadow}, own, r.Tokens)
-		}
-		a.add(need{limit: Limit(2*d + 1), account: &g.own, shadow: r.Tenant.Shadow || in.shadow}, r.Tenant.Limits, r.Tokens)
-	}
-	return a
-}
-
-// orElse is l, and byDefault where l says nothing.
-func (l Limits) orElse(byDefault Limits) Limits {
-	if l.RequestsPerMinute <= 0 {
-		l.RequestsPerMinute, l.Burst = byDefault.RequestsPerMinute, byDefault.Burst
-	}
-	if l.TokensPerMinute <= 0 {
-		l.TokensPerMinute = byDefault.TokensPerMinute
-	}
-	if l.Concurrent <= 0 {
-		l.Concurrent = byDefault.Concurrent
-	}
-	return l
-}
-
-// add completes a need, and leaves it out where there is no limit.
-func (a *ask) add(n need, l Limits, tokens int64) {
-	var perMinute, burst, amount int64
-	switch n.limit.Dimension() {
-	case Requests:
-		perMinute, burst, amount = int64(l.RequestsPerMinute), int64(l.Burst), 1
-	case Tokens:
-		perMinute, amount = int64(l.TokensPerMinute), tokens
-	case Concurrent:
-		a.addSlots(n, int64(l.Concurrent), min(tokens, 1))
-		return
-	}
-	b := n.bucket()
-	if burst <= 0 {
-		burst = perMinute
-	}
-	b.rate = tokenRate{max(0, perMinute), max(0, burst)}
-	if perMinute <= 0 {
-		return
-	}
-	n.max = perMinute
-	n.cost = min(b.rate.cost(amount), b.rate.capacity())
-	a.put(n)
-}
-
-func (a *ask) addSlots(n need, capacity, amount int64) {
-	n.account.slots.capacity = max(0, capacity)
-	if capacity > 0 {
-		n.max, n.cost = capacity, amount
-		a.put(n)
-	}
-}
-
-func (a *ask) put(n need) {
-	a.needs[a.count] = n
-	a.count++
 }
 
 // sharing tells whether the bank is asked, as opposed to this replica alone.
@@ -265,54 +155,4 @@ func (g *group) finish(p *Permit, a *ask, v verdict, now int64) {
 			h.tokens, h.reserved = true, n.cost
 		}
 	}
-}
-
-// write tells what the limits have decided, and how they stand now.
-func (g *group) write(answer *Answer, a *ask, now int64) {
-	for i := range answer {
-		answer[i] = Decision{Allowed: true}
-	}
-	for i := range a.needs[:a.count] {
-		n := &a.needs[i]
-		d := Decision{Allowed: !n.lacks, Shadow: n.shadow, Limit: n.max}
-		switch {
-		case n.ofSlots():
-			g.figureSlots(&d, n)
-		case g.sharing():
-			g.figureBucket(&d, n, now)
-		default:
-			g.figureShare(&d, n, now)
-		}
-		answer[n.limit] = d
-	}
-}
-
-func (g *group) figureSlots(d *Decision, n *need) {
-	s := &n.account.slots
-	switch {
-	case n.lacks:
-		d.RetryAfter = slotWait
-	case g.sharing():
-		d.Remaining = s.free()
-	default:
-		d.Remaining = max(0, s.share(g.limiter.live.Load())-s.used)
-	}
-}
-
-func (g *group) figureBucket(d *Decision, n *need, now int64) {
-	b := n.bucket()
-	missing := b.missing(now)
-	d.Remaining = b.rate.worth(min(b.rate.capacity(), b.rate.capacity()-missing+b.left()))
-	d.Reset = wholeMillis(missing)
-	if n.lacks {
-		d.RetryAfter = max(time.Millisecond, wholeMillis(b.wait(n.cost, g.limiter.live.Load(), now)))
-		if n.limit.Dimension() == Requests {
-			d.Remaining = 0
-		}
-	}
-}
-
-// wholeMillis rounds nanoseconds up; what is negative is none.
-func wholeMillis(span int64) time.Duration {
-	return (time.Duration(max(0, span)) + time.Millisecond - 1).Truncate(time.Millisecond)
 }
