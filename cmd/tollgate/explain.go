@@ -31,10 +31,11 @@ No provider is asked, nothing is charged, and no limit is used up. What is shown
 the view of one replica, and holds for the moment. The exit code is 0 whether the
 request would be sent or refused: both are an explanation.
 
-SHARE is the chance to be asked first; those without one come when others fail.
-DROPPED are the fields that a provider would not be sent, and ADAPTED those that it
-would be sent in another form. COST is what the provider would charge, in US dollars,
-and the last line says what the tenant would be charged.`,
+ENOUGH says whether a limit has what the request needs; one in shadow is decided and
+counted, and refuses nobody. SHARE is the chance to be asked first; those without one
+come when others fail. DROPPED are the fields that a provider would not be sent, and
+ADAPTED those that it would be sent in another form. COST is what the provider would
+charge, in US dollars, and the last line says what the tenant would be charged.`,
 		Example: `  tollgate explain -f request.json --key key_Xy12Zab34Cde
   tollgate explain -f request.json --key key_Xy12Zab34Cde -o json
   tollgate explain -f - --key key_Xy12Zab34Cde  < request.json`,

@@ -27,10 +27,7 @@ func explanation(w io.Writer, e proxy.Explanation) {
 	}
 	if len(e.Limits) > 0 {
 		line(w, "")
-		row(w, "LIMIT", "OF", "LEFT", "ALL BACK")
-		for _, l := range e.Limits {
-			row(w, l.Name, l.Limit, l.Remaining, ahead(l.ResetMS))
-		}
+		limitLeftRows(w, e.Limits)
 	}
 	if len(e.Candidates) > 0 {
 		line(w, "")
@@ -97,7 +94,29 @@ func requestRows(w io.Writer, r proxy.RequestSummary) {
 	} else {
 		row(w, "answer", "any length: the request names no max_tokens")
 	}
+	if r.ReservedTokens > 0 {
+		row(w, "reserve", fmt.Sprintf("%d tokens of each limit of tokens", r.ReservedTokens))
+	}
 	row(w, "needs", list(r.Needs))
+}
+
+func limitLeftRows(w io.Writer, limits []proxy.LimitLeft) {
+	row(w, "LIMIT", "OF", "LEFT", "ALL BACK", "ENOUGH")
+	for _, l := range limits {
+		back := ahead(l.ResetMS)
+		if strings.HasSuffix(l.Name, "concurrent") {
+			back = "" // nobody knows when requests in progress end
+		}
+		row(w, markShadow(l.Name, l.Shadow), l.Limit, l.Remaining, back, yesNo(!l.Refuses))
+	}
+}
+
+// markShadow marks the name of a limit that is not enforced.
+func markShadow(name string, shadow bool) string {
+	if shadow {
+		return name + " (shadow)"
+	}
+	return name
 }
 
 func plural(n int64) string {

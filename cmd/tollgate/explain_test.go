@@ -92,9 +92,14 @@ func foreseen() proxy.Explanation {
 			{Name: "attempt", Result: "not_reached"},
 		},
 		Request: &proxy.RequestSummary{
-			Model: "gemini-flash", Stream: true, Bytes: 1234, PromptTokens: 13, MaxCompletionTokens: 500, Needs: []string{"tools", "role developer"},
+			Model: "gemini-flash", Stream: true, Bytes: 1234, PromptTokens: 13, MaxCompletionTokens: 500, ReservedTokens: 513, Needs: []string{"tools", "role developer"},
 		},
-		Limits: []proxy.LimitLeft{{Name: "requests_per_minute", Limit: 60, Remaining: 59, ResetMS: 1000}, {Name: "requests_per_day", Limit: 9, Remaining: 9}},
+		Limits: []proxy.LimitLeft{
+			{Name: "requests_per_minute", Limit: 60, Remaining: 59, ResetMS: 1000},
+			{Name: "tenant_requests_per_minute", Limit: 9, Remaining: 9},
+			{Name: "tokens_per_minute", Limit: 600, Remaining: 512, ResetMS: 8800, Refuses: true, Shadow: true},
+			{Name: "tenant_concurrent", Limit: 5, Remaining: 1},
+		},
 		Candidates: []proxy.CandidateOutlook{
 			{
 				Provider: "starmagic", Model: "gemini-2.5-flash-lite", URL: "https://api.starmagic.ai/v1", Credential: "#1 ...wxyz", Weight: 3, State: "ready", Share: 0.744,
@@ -127,16 +132,19 @@ authenticate  passed       key_Xy12Zab34Cde of acme
 route         passed       2 of 4
 attempt       not reached  -
 
-model   gemini-flash
-stream  yes
-body    1234 bytes
-prompt  about 13 tokens of text
-answer  at most 500 tokens
-needs   tools, role developer
+model    gemini-flash
+stream   yes
+body     1234 bytes
+prompt   about 13 tokens of text
+answer   at most 500 tokens
+reserve  513 tokens of each limit of tokens
+needs    tools, role developer
 
-LIMIT                OF  LEFT  ALL BACK
-requests_per_minute  60  59    in 1s
-requests_per_day     9   9     now
+LIMIT                       OF   LEFT  ALL BACK  ENOUGH
+requests_per_minute         60   59    in 1s     yes
+tenant_requests_per_minute  9    9     now       yes
+tokens_per_minute (shadow)  600  512   in 8.8s   no
+tenant_concurrent           5    1     -         yes
 
 PROVIDER   MODEL                  URL                          CREDENTIAL  TIER  SHARE  STATE      DROPPED     ADAPTED                              COST $                EXCLUDED BECAUSE
 starmagic  gemini-2.5-flash-lite  https://api.starmagic.ai/v1  #1 ...wxyz  0     74%    ready      user, seed  max_completion_tokens as max_tokens  0.000009 to 0.000336  -

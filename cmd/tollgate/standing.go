@@ -17,12 +17,8 @@ func standingRows(w io.Writer, standing []admin.Standing) {
 	line(w, "")
 	row(w, "LIMIT", "PER", "MAX", "LEFT", "RESETS IN")
 	for _, s := range standing {
-		name := s.Limit
-		if s.Shadow {
-			name += " (shadow)"
-		}
 		unit := unitOf(s)
-		row(w, name, strings.ReplaceAll(string(s.Per), "_", " "), counted(s.Max, unit), counted(s.Left, unit), resetsIn(s))
+		row(w, markShadow(s.Limit, s.Shadow), strings.ReplaceAll(string(s.Per), "_", " "), counted(s.Max, unit), counted(s.Left, unit), resetsIn(s))
 	}
 }
 
