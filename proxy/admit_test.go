@@ -77,27 +77,45 @@ func TestEachLimitRefuses(t *testing.T) {
 		figures     string
 	}{
 		{
-			"requests", keys.Limits{RequestsPerMinute: 6, Burst: 1}, keys.Limits{RequestsPerMinute: 600}, "limit-requests=6 remaining-requests=0",
+			"requests",
+			keys.Limits{RequestsPerMinute: 6, Burst: 1},
+			keys.Limits{RequestsPerMinute: 600},
+			"limit-requests=6 remaining-requests=0",
 			"rate limit reached: the key's limit is 6 requests per minute; try again in ", 7 * time.Second, "limit-requests=6 remaining-requests=0",
 		},
 		{
-			"tenant_requests", keys.Limits{RequestsPerMinute: 60}, keys.Limits{RequestsPerMinute: 6, Burst: 1}, "limit-requests=6 remaining-requests=0",
+			"tenant_requests",
+			keys.Limits{RequestsPerMinute: 60},
+			keys.Limits{RequestsPerMinute: 6, Burst: 1},
+			"limit-requests=6 remaining-requests=0",
 			"rate limit reached: the tenant's limit is 6 requests per minute; try again in ", 7 * time.Second, "limit-requests=6 remaining-requests=0",
 		},
 		{ // 71 bytes are 24 tokens, and answers have 1,024 as long as none was seen: 1,048. Of 1,050, 2 are left, and 1,046 come in 59.7 s.
-			"tokens", keys.Limits{TokensPerMinute: 1050}, keys.Limits{}, "limit-tokens=1050 remaining-tokens=2",
+			"tokens",
+			keys.Limits{TokensPerMinute: 1050},
+			keys.Limits{},
+			"limit-tokens=1050 remaining-tokens=2",
 			"rate limit reached: the key's limit is 1050 tokens per minute, and this request was taken for 1048; try again in 5", 50 * time.Second, "limit-tokens=1050 remaining-tokens=2",
 		},
 		{
-			"tenant_tokens", keys.Limits{TokensPerMinute: 100_000}, keys.Limits{TokensPerMinute: 1050}, "limit-tokens=1050 remaining-tokens=2",
+			"tenant_tokens",
+			keys.Limits{TokensPerMinute: 100_000},
+			keys.Limits{TokensPerMinute: 1050},
+			"limit-tokens=1050 remaining-tokens=2",
 			"rate limit reached: the tenant's limit is 1050 tokens per minute, and this request was taken for 1048; try again in 5", 50 * time.Second, "limit-tokens=1050 remaining-tokens=2",
 		},
 		{
-			"concurrent", keys.Limits{Concurrent: 1}, keys.Limits{Concurrent: 2}, "",
+			"concurrent",
+			keys.Limits{Concurrent: 1},
+			keys.Limits{Concurrent: 2},
+			"",
 			"concurrency limit reached: the key's limit is 1 request at once; try again in 1s", time.Second, "",
 		},
 		{
-			"tenant_concurrent", keys.Limits{Concurrent: 2}, keys.Limits{Concurrent: 1}, "",
+			"tenant_concurrent",
+			keys.Limits{Concurrent: 2},
+			keys.Limits{Concurrent: 1},
+			"",
 			"concurrency limit reached: the tenant's limit is 1 request at once; try again in 1s", time.Second, "",
 		},
 	} {
