@@ -100,6 +100,15 @@ func (q *quartet) restrict(t *testing.T, tenant, fields string) {
 	q.operator.obeyed(t, http.MethodPatch, "/tenants/"+tenant, "{"+fields+"}", &ignored)
 }
 
+// heard waits until every replica knows that so many limits are the key's and its tenant's.
+func (q *quartet) heard(t *testing.T, key tenantKey, limits int) {
+	t.Helper()
+	for _, f := range q.replicas {
+		o := f.operators(t)
+		until(t, "a replica to hear of limits", patience, func() bool { return len(o.standing(t, key.ID)) == limits })
+	}
+}
+
 // sum is what a series counts over all replicas; one that is not there counts nothing.
 func (q *quartet) sum(t *testing.T, series string) (sum float64) {
 	t.Helper()

@@ -14,7 +14,7 @@ func TestLimitOfRequests(t *testing.T) {
 	alone(t)
 	q := newQuartet(t, redistest.Start(t), environment{"SIMULATOR": startSimulator(t)})
 	figures := newTable("a second", "spread", "asked", "a second", "admitted", "of ideal", "worst second", "bound",
-		"orders per request", "scripts per request", "alone")
+		"orders per request", "scripts per request", "alone", "longest answer")
 	lasts, rates := 3*time.Second, []int{100}
 	if proving() {
 		lasts, rates = 40*time.Second, []int{20, 100, 1000}
@@ -54,7 +54,7 @@ func (r rateTrial) run(t *testing.T, lasts time.Duration) {
 	orders, byShare, scripts = r.sum(t, ordersAnswered)-orders, r.sum(t, decidedAlone)-byShare, r.scripts(t)-scripts
 	ideal := float64(r.rate) * (1 + o.seconds())
 	r.figures.add(r.rate, r.spread, o.asked, float64(o.asked)/o.seconds(), len(o.admitted), fmt.Sprintf("%+.2f %%", 100*(float64(len(o.admitted))/ideal-1)),
-		o.worst(), r.rate*5/2, fmt.Sprintf("%.3f", orders/float64(o.asked)), fmt.Sprintf("%.3f", float64(scripts)/float64(o.asked)), byShare)
+		o.worst(), r.rate*5/2, fmt.Sprintf("%.3f", orders/float64(o.asked)), fmt.Sprintf("%.3f", float64(scripts)/float64(o.asked)), byShare, o.longest)
 	r.judge(t, o, ideal, orders/float64(o.asked), byShare)
 }
 

@@ -19,12 +19,15 @@ func TestLimitInShadow(t *testing.T) {
 	f := func(whose string, limits []string, key, tenant string, options ...string) {
 		t.Run(whose, func(t *testing.T) {
 			t.Parallel()
+			count := len(limits)
 			s := newTurnstile(t)
 			q := newQuartet(t, redistest.Start(t), environment{"FOURTH": s.url}, options...)
 			if tenant != "" {
 				q.restrict(t, "acme", tenant)
+				count++ // the key has one of its own
 			}
 			k := q.issue(t, "acme", key)
+			q.heard(t, k, count)
 			// The first takes all that there is, and stays.
 			first := q.clients[0].lodge(t.Context(), k.Secret)
 			if first.leave == nil {

@@ -43,6 +43,7 @@ type besieger struct {
 	in       *bufio.Reader
 	admitted []time.Time // when the answer was there
 	refused  int
+	longest  time.Duration // that an answer took
 }
 
 // press has so many requests a second sent, spread over the replicas by these shares, until the siege is lifted.
@@ -79,10 +80,12 @@ func (b *besieger) run(ctx context.Context) {
 		if late := time.Since(next); late > time.Second {
 			next = next.Add(late) // what a slow machine has left out is not made up for
 		}
+		asked := time.Now()
 		if err := b.ask(ctx, b.texts[n%len(b.texts)]); err != nil {
 			b.siege.wrong.add("%v", err)
 			b.conn = nil
 		}
+		b.longest = max(b.longest, time.Since(asked))
 	}
 }
 
@@ -147,6 +150,7 @@ type outcome struct {
 	began, ended time.Time
 	admitted     []time.Time // in order
 	asked        int
+	longest      time.Duration // that an answer took
 }
 
 // lift ends the siege. No answer may have been another than it should be.
@@ -159,6 +163,7 @@ func (s *siege) lift(t *testing.T) outcome {
 	for _, b := range s.besiegers {
 		o.asked += len(b.admitted) + b.refused
 		o.admitted = append(o.admitted, b.admitted...)
+		o.longest = max(o.longest, b.longest)
 	}
 	slices.SortFunc(o.admitted, time.Time.Compare)
 	return o
