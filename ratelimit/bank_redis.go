@@ -56,7 +56,7 @@ func (b *RedisBank) Trade(ctx context.Context, orders ...*Order) {
 		}
 	}
 	b.send(ctx, letters)
-	unknown := make([]*letter, 0, len(letters))
+	var unknown []*letter
 	for _, l := range letters {
 		if redis.HasErrorPrefix(l.cmd.Err(), noScript) {
 			l.args[0], l.args[1] = "eval", tradeScript
@@ -77,7 +77,10 @@ func (b *RedisBank) send(ctx context.Context, letters []*letter) {
 	for _, l := range letters {
 		l.cmd = redis.NewCmd(ctx, l.args...)
 	}
-	if len(letters) == 1 {
+	switch len(letters) {
+	case 0:
+		return
+	case 1:
 		_ = b.client.Process(ctx, letters[0].cmd)
 		return
 	}
@@ -186,19 +189,19 @@ func (o *Order) read(answer string) error {
 		}
 		return n
 	}
-	unreadable := errors.New("what the script has answered fits no such order")
+	unreadable := func() error { return errors.New("what the script has answered fits no such order") }
 	for i := range o.Lines {
 		l := &o.Lines[i]
 		l.Missing, l.Left = next(maxSpan), next(l.Capacity)
 		if l.Missing < 0 || l.Left < 0 {
-			return unreadable
+			return unreadable()
 		}
 	}
 	for i := range o.Claims {
 		c := &o.Claims[i]
 		lacking := next(1<<len(c.Parts) - 1)
 		if lacking < 0 {
-			return unreadable
+			return unreadable()
 		}
 		c.Lacking, c.Refused = uint8(lacking), false
 		for n, p := range c.Parts {
@@ -206,7 +209,7 @@ func (o *Order) read(answer string) error {
 		}
 	}
 	if answer != "" {
-		return unreadable
+		return unreadable()
 	}
 	return nil
 }

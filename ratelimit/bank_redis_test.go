@@ -2,6 +2,7 @@ package ratelimit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -33,11 +34,16 @@ func TestBanks(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			testBank(t, func(t *testing.T) contractBank {
 				empty(t, client)
-				b := NewRedisBank(client)
-				return contractBank{Bank: b, pass: time.Sleep, live: func(d time.Duration) { b.slotTTL, b.beatTTL = d, d }}
+				return realBank(client)
 			})
 		})
 	}
+}
+
+// realBank is one on servers whose clock cannot be set.
+func realBank(client redis.UniversalClient) contractBank {
+	b := NewRedisBank(client)
+	return contractBank{Bank: b, pass: time.Sleep, live: func(d time.Duration) { b.slotTTL, b.beatTTL = d, d }}
 }
 
 // aTime is one at which a test may begin.
@@ -208,5 +214,26 @@ func TestOddStatesInRedis(t *testing.T) {
 	g("4 "+now+" 1", "tenant_concurrent 1/10, granted") // its time is over
 	for _, odd := range []string{"", "4", "4 " + later, "-4 " + later + " 1", "4 " + later + " x", "4 99999999999999999999 1", "4.5 " + later + " 1"} {
 		g(odd, "tenant_concurrent 1/10, granted")
+	}
+}
+
+// The model can fail, forget and count, which is what other tests have it for.
+func TestModelBankFails(t *testing.T) {
+	b := newModelBank(aTime.UnixMicro)
+	lines := []Line{line(KeyRequests, 2), line(KeyConcurrent, 2)}
+	wantAnswer(t, b, order("a", 1, lines, "2 2"), "requests 2/2, concurrent 2/2, granted")
+	gone := errors.New("gone")
+	b.fail(gone)
+	wantAnswer(t, b, order("a", 2, lines), "error")
+	_, err := b.Beat(t.Context(), "a")
+	if left := b.Leave(t.Context(), "a"); !errors.Is(err, gone) || !errors.Is(left, gone) {
+		t.Errorf("Beat: %v, Leave: %v", err, left)
+	}
+	b.fail(nil)
+	wantAnswer(t, b, order("b", 1, lines), "requests 2/2, concurrent 2/2")
+	b.forget()
+	wantAnswer(t, b, order("b", 2, lines), "requests 0/2, concurrent 0/2")
+	if got := b.calls(); got != 4 {
+		t.Errorf("%d calls, want 4", got)
 	}
 }

@@ -135,13 +135,14 @@ func TestRedisClockIsSetBack(t *testing.T) {
 		t.Errorf("%d replicas live, %v, want 2", live, err)
 	}
 	mini.pass(beatTTL)
+	wantAnswer(t, b, order("a", 2, lines[1:]), "concurrent 4/10")
 	if live, err := b.Beat(t.Context(), "a"); live != 1 || err != nil {
 		t.Errorf("%d replicas live, %v, want 1", live, err)
 	}
 	mini.pass(slotTTL - beatTTL)
-	wantAnswer(t, b, order("a", 2, lines, "0 1"), "requests 10/10, concurrent 1/10, granted")
+	wantAnswer(t, b, order("a", 3, lines, "0 1"), "requests 10/10, concurrent 1/10, granted")
 	mini.pass(2 * time.Hour)
-	wantAnswer(t, b, order("a", 3, lines, "2 1"), "requests 10/10, concurrent 1/10, granted")
+	wantAnswer(t, b, order("a", 4, lines, "2 1"), "requests 10/10, concurrent 1/10, granted")
 }
 
 // A bucket remembers the postings of many replicas, and not of any number.

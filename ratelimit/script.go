@@ -166,10 +166,11 @@ return table.concat(answer, ' ')`
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local latest = string.format('%.0f', now + ARGV[2])
+local early = redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. latest, '+inf')
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now))
 redis.call('ZADD', KEYS[1], latest, ARGV[1])
-for _, early in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. latest, '+inf')) do redis.call('ZADD', KEYS[1], latest, early) end
+for _, member in ipairs(early) do redis.call('ZADD', KEYS[1], latest, member) end
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return redis.call('ZCARD', KEYS[1])`
 )
