@@ -125,7 +125,7 @@ func cure(err error) string {
 		return "give the user of store.redis.username the right +cluster|slots"
 	case refusedRights(err):
 		return "give the user of store.redis.username the rights ~tollgate:* &tollgate:* " +
-			"+@connection +@hash +@sortedset +eval +evalsha +get +set +del +time +publish +subscribe +info, and +wait behind Sentinels"
+			"+@connection +@hash +@sortedset +eval +evalsha +get +set +del +pexpire +time +publish +subscribe +info, and +wait behind Sentinels"
 	case strings.HasPrefix(text, clusterDisabled):
 		return "give one address and no store.redis.cluster, or master_name where the addresses are Sentinels"
 	case redis.IsReadOnlyError(err):

@@ -192,6 +192,10 @@ func TestRedisWarnsOfWhatWillGoWrong(t *testing.T) {
 	f(narrow("~tollgate:* "+all+" -@sortedset"), rights)
 	f(narrow("~tollgate:* "+all+" -time"), rights)
 	f(narrow("~other:* "+all), rights)
+	const limits = "redis does not let its user do what limits need: each replica grants its share of them by itself"
+	f(narrow("~tollgate:* "+all), limits)
+	f(narrow("~tollgate:{keys}:* "+all+" +pexpire"), limits)
+	f(narrow("~tollgate:* "+all+" +pexpire -hgetall"), limits)
 	f(configOf(redistest.StartCluster(t).Nodes[0]), "redis is a node of a Cluster")
 }
 

@@ -36,11 +36,11 @@ func TestRightsOfAnACLUser(t *testing.T) {
 	with := func(rights string) []redistest.Option {
 		return []redistest.Option{redistest.WithAppendOnly(), redistest.WithConfig("user narrow on >p ~tollgate:* &tollgate:* " + rights)}
 	}
-	const commands = " +hget +hset +hdel +hlen +hscan +zadd +zcard +zcount +zrem +zrangebyscore +zrevrangebyscore +zremrangebyrank" +
-		" +eval +evalsha +get +set +del +time +publish +subscribe +info"
+	const commands = " +hget +hmget +hgetall +hset +hdel +hlen +hscan +zadd +zcard +zcount +zrem +zrangebyscore +zrevrangebyscore" +
+		" +zremrangebyrank +zremrangebyscore +eval +evalsha +get +set +del +pexpire +time +publish +subscribe +info"
 	f([]*redistest.Server{redistest.Start(t, with("+client|setname +client|id"+commands)...)})
 	f(redistest.StartCluster(t, with("+client|setname +client|id +cluster|slots +command"+commands)...).Nodes)
-	const groups = "+@connection +@hash +@sortedset +eval +evalsha +get +set +del +time +publish +subscribe +info"
+	const groups = "+@connection +@hash +@sortedset +eval +evalsha +get +set +del +pexpire +time +publish +subscribe +info"
 	f([]*redistest.Server{redistest.Start(t, with(groups)...)})
 	f(redistest.StartCluster(t, with(groups+" +cluster|slots")...).Nodes)
 }

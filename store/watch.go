@@ -128,17 +128,28 @@ redis.call('ZRANGEBYSCORE', key, 1, 1) redis.call('ZREVRANGEBYSCORE', key, 1, 1)
 redis.call('ZREM', key, 'member') redis.call('ZREMRANGEBYRANK', key, 0, 0)
 return 1`
 
+// limitsProbeKey is a key that nobody writes, where those of limits are.
+const limitsProbeKey = "tollgate:limits:{probe}"
+
+// limitsScript does what the scripts of limits do besides.
+const limitsScript = `
+local key = KEYS[1]
+redis.call('PEXPIRE', key, 1)
+redis.call('HMGET', key, 'field') redis.call('HGETALL', key)
+redis.call('ZREMRANGEBYSCORE', key, 1, 1)
+return 1`
+
 // newsChannel is what replicas wake each other on. A word on it that means nothing makes them ask for changes, as they do
 // four times a second.
 const newsChannel = "tollgate:{keys}:news"
 
-// inspectRights tries what keys need, as a user with too few rights is kept from that alone.
+// inspectRights tries what keys and limits need, as a user with too few rights is kept from that alone.
 func (r *Redis) inspectRights(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, longestCall)
 	defer cancel()
 	pipe := r.Pipeline()
 	tries := []*redis.Cmd{pipe.Eval(ctx, rightsScript, []string{probeKey}), pipe.EvalSha(ctx, redis.NewScript(rightsScript).Hash(), []string{probeKey})}
-	publish := pipe.Publish(ctx, newsChannel, "")
+	publish, limits := pipe.Publish(ctx, newsChannel, ""), pipe.Eval(ctx, limitsScript, []string{limitsProbeKey})
 	_, _ = pipe.Exec(ctx)
 	if redis.IsPermissionError(publish.Err()) {
 		r.log.Warn("redis does not let its user publish on the channel "+newsChannel+
@@ -149,6 +160,9 @@ func (r *Redis) inspectRights(ctx context.Context) {
 			r.log.Error("redis does not let its user do what API keys need", telemetry.FieldError, advise(err))
 			return
 		}
+	}
+	if err := limits.Err(); refusedRights(err) {
+		r.log.Error("redis does not let its user do what limits need: each replica grants its share of them by itself", telemetry.FieldError, advise(err))
 	}
 }
 
