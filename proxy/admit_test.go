@@ -322,6 +322,9 @@ func TestOwnLimits(t *testing.T) {
 	if limits = wholeSeconds(limits); got.status != 200 || limits != want {
 		t.Errorf("got  %d %s\nwant %s", got.status, limits, want)
 	}
+	r.wantDecisions("allowed", "requests", 1)
+	r.wantDecisions("allowed", "tokens", 0) // it needs none, and no slot
+	r.wantDecisions("allowed", "concurrent", 0)
 	r.idle()
 }
 
@@ -356,4 +359,60 @@ func TestStandings(t *testing.T) {
 			t.Errorf("a key's limit beside the tenant's: %+v", d)
 		}
 	}
+}
+
+// TestExplainLimits foretells what each limit would decide, and takes nothing.
+func TestExplainLimits(t *testing.T) {
+	r := newRig(t, answering(large(1000, 500)), rigOptions{memory: true, limits: func(*ratelimit.Config) {}})
+	const body = `{"model":"any","messages":[{"role":"user","content":"hello"}],"max_tokens":1000}` // 80 bytes: 27 tokens
+	f := func(key, tenant keys.Limits, detail string, limits ...LimitLeft) {
+		t.Helper()
+		k, _ := r.issue(keys.Spec{Limits: key})
+		r.limitTenant(tenant)
+		for range 3 {
+			e := r.gateway.Explain(t.Context(), k, []byte(body))
+			if got := e.Stages[4].Detail; !strings.HasPrefix(got, detail) {
+				t.Errorf("got  %s\nwant %s", got, detail)
+			}
+			for i := range e.Limits {
+				e.Limits[i].ResetMS = 0
+			}
+			if diff := cmp.Diff(limits, e.Limits); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		}
+	}
+	f(keys.Limits{}, keys.Limits{}, "no limit")
+	f(keys.Limits{RequestsPerMinute: 60, TokensPerMinute: 9000, Concurrent: 4}, keys.Limits{Concurrent: 2},
+		"60 of 60 requests per minute are left; 9000 of 9000 tokens per minute are left, and the request would reserve 1027; 2 of 2 requests at once are left to the tenant",
+		LimitLeft{Name: "requests_per_minute", Limit: 60, Remaining: 60},
+		LimitLeft{Name: "tokens_per_minute", Limit: 9000, Remaining: 9000},
+		LimitLeft{Name: "concurrent", Limit: 4, Remaining: 4},
+		LimitLeft{Name: "tenant_concurrent", Limit: 2, Remaining: 2},
+	)
+	f(keys.Limits{TokensPerMinute: 500}, keys.Limits{}, "500 of 500 tokens per minute are left, and the request would reserve 500",
+		LimitLeft{Name: "tokens_per_minute", Limit: 500, Remaining: 500})
+	// And now the tenant has had 1,500 of its tokens, and more.
+	r.limitTenant(keys.Limits{TokensPerMinute: 1600})
+	if got := r.ask(body); got.status != 200 {
+		t.Fatal(got.body)
+	}
+	spent := func(shadow bool) LimitLeft {
+		d := r.standing()[ratelimit.TenantTokens]
+		return LimitLeft{Name: "tenant_tokens_per_minute", Limit: 1600, Remaining: d.Remaining / 100, Refuses: true, Shadow: shadow}
+	}
+	for _, shadow := range []bool{false, true} {
+		r.limitTenant(keys.Limits{TokensPerMinute: 1600, Shadow: shadow})
+		e := r.gateway.Explain(t.Context(), r.key, []byte(body))
+		want := "rate limit reached: the tenant's limit is 1600 tokens per minute, and this request was taken for 1027; try again in "
+		if shadow {
+			want = "in shadow, and so not refused by: tenant_tokens"
+		}
+		e.Limits[0].Remaining /= 100
+		e.Limits[0].ResetMS = 0
+		if diff := cmp.Diff([]LimitLeft{spent(shadow)}, e.Limits); diff != "" || !strings.Contains(e.Stages[4].Detail, want) || e.Sent != shadow || e.Request.ReservedTokens != 1027 {
+			t.Errorf("sent: %v, %s, limits (-want +got):\n%s", e.Sent, e.Stages[4].Detail, diff)
+		}
+	}
+	r.idle()
 }
