@@ -49,7 +49,7 @@ func (b *tellingBank) tell(err error) {
 	}
 	b.mu.Unlock()
 	if due {
-		b.log.Error("Redis refuses what limits need, so this replica grants its share of them alone: look whether its user has the rights in docs/keys.md",
+		b.log.Error("Redis refuses what limits need: this replica grants its share of them alone",
 			telemetry.FieldError, err, telemetry.FieldCount, count)
 	}
 }

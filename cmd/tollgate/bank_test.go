@@ -54,7 +54,7 @@ func TestWhatRedisObjectsToIsLogged(t *testing.T) {
 			}
 		})
 	}
-	const line = `level=ERROR msg="Redis refuses what limits need, so this replica grants its share of them alone: look whether its user has the rights in docs/keys.md" ` +
+	const line = `level=ERROR msg="Redis refuses what limits need: this replica grants its share of them alone" ` +
 		`error="limits: Redis has not answered an order: NOPERM this user has no permissions to run the 'pexpire' command" count=`
 	f(refusal("NOPERM this user has no permissions to run the 'pexpire' command"), line+"1\n", line+"120\n")
 	f(store.ErrRedisDown)
