@@ -237,3 +237,33 @@ func TestModelBankFails(t *testing.T) {
 		t.Errorf("%d calls, want 4", got)
 	}
 }
+
+// A tenant whose slot moves to another node of a Cluster keeps its limits. While some of its keys are here and some there, the
+// nodes refuse its orders, and carry nothing out.
+func TestTenantMovesInACluster(t *testing.T) {
+	cluster := redistest.StartCluster(t)
+	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: cluster.Addresses(), DisableIdentity: true})
+	t.Cleanup(func() { _ = client.Close() })
+	b := NewRedisBank(client)
+	lines := []Line{line(KeyRequests, 100), line(TenantRequests, 200), line(KeyConcurrent, 5).holding(1)}
+	wantAnswer(t, b, order("a", 1, lines, "3 3 0"), "requests 3/100, tenant_requests 3/200, concurrent 1/5, granted")
+	granted, number := 3, uint64(1)
+	ask := func() bool {
+		number++
+		o := order("a", number, lines, "1 1 0")
+		if b.Trade(t.Context(), o); o.Err != nil {
+			return false
+		}
+		granted++
+		if got, want := answer(o), fmt.Sprintf("requests %d/100, tenant_requests %d/200, concurrent 1/5, granted", granted, granted); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+		return true
+	}
+	for range 3 {
+		cluster.MoveSlotOf("tollgate:limits:{acme}:tenant_requests", func() { _ = ask() })
+		if known := ask(); !known && !ask() { // the first may only learn where the slot is now
+			t.Error("there is no answer after the move")
+		}
+	}
+}
