@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"tollgate/keys"
 	"tollgate/upstream"
 	"tollgate/usage"
 
@@ -391,6 +392,24 @@ func TestDrainsHoldNoBodies(t *testing.T) {
 	must(t, writer.Close())
 	if record := r.only(); record.Prompt == 0 {
 		t.Errorf("recorded %+v", record)
+	}
+}
+
+// TestDrainsHoldSlots reads an answer on without its client: its provider is busy with it, and so is its key's slot.
+func TestDrainsHoldSlots(t *testing.T) {
+	p, writer := pipedProvider()
+	r := newSocketRig(t, p, rigOptions{upstream: draining(nil), spec: keys.Spec{Limits: keys.Limits{Concurrent: 1}}})
+	conn := r.start(streamOne)
+	<-p.asked
+	must(t, conn.Close())
+	eventually(t, "a drain", func() bool { return r.gateway.Drains() == 1 })
+	if got := r.ask(plainAlias); got.status != 429 {
+		t.Errorf("another request got %d %s while the key's only slot is taken", got.status, got.body)
+	}
+	must(t, writer.Close())
+	r.settled()
+	if held := r.gateway.Limiter.Stats().Held; held != 0 {
+		t.Errorf("%d slots are held when all is over", held)
 	}
 }
 
