@@ -7,7 +7,7 @@ FUZZTIME         ?= 10s
 GOLANGCI := bin/golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint fuzz chart generate check prove bench microbench FORCE
+.PHONY: help build demo test lint fuzz chart generate check prove limits bench microbench FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,10 +55,13 @@ check: ## all that must hold before a change is merged
 	go test -run Alloc ./... # once more without the race detector, which allocates itself
 	$(MAKE) fuzz FUZZTIME=3s
 
-prove: ## what takes longer: every test five times over, outages and floods in full (once over the real binary), every fuzz target for a minute
+prove: ## what takes longer: every test five times over, outages, floods and limits in full (once over the real binary), every fuzz target for a minute
 	TOLLGATE_PROVE=1 go test -race -count=5 -timeout=60m $$(go list ./... | grep -v '/e2e$$')
-	TOLLGATE_PROVE=1 go test -race -timeout=60m ./e2e
+	TOLLGATE_PROVE=1 go test -race -timeout=120m ./e2e
 	$(MAKE) fuzz FUZZTIME=1m
+
+limits: ## what limits admit with four replicas and one Redis, in full and with figures: on a quiet machine
+	TOLLGATE_PROVE=1 go test -v -count=1 -timeout=90m -run '^TestLimit' ./e2e
 
 bench: ## what a request costs, beside nginx: under 10 minutes, on a quiet machine
 	scripts/bench-deps
