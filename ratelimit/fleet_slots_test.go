@@ -24,7 +24,7 @@ func (g *gauge) enter() {
 // hold has a request in progress for a while.
 func (f *fleet) hold(g *gauge, replica int, key Account, lasts time.Duration) bool {
 	var p Permit
-	f.replicas[replica].Take(f.t.Context(), &p, Request{Key: key, Tenant: Account{ID: "acme"}, Tokens: 1})
+	f.replica(replica).Take(f.t.Context(), &p, Request{Key: key, Tenant: Account{ID: "acme"}, Tokens: 1})
 	if !p.Answer.Allowed() {
 		p.End(0)
 		return false

@@ -24,7 +24,7 @@ type fleet struct {
 	began    time.Time
 	open     sync.WaitGroup // requests
 
-	mu       sync.Mutex
+	mu       sync.Mutex // over the replicas, too, where they are replaced
 	admitted []time.Duration // when, since the fleet began
 	asked    int
 }
@@ -165,10 +165,16 @@ func (f *fleet) become(state int32) {
 	}
 }
 
+func (f *fleet) replica(place int) *Limiter {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.replicas[place]
+}
+
 // call makes one request at a replica, and lets it last a while.
 func (f *fleet) call(replica int, r Request, lasts time.Duration, used int64) bool {
 	var p Permit
-	f.replicas[replica].Take(f.t.Context(), &p, r)
+	f.replica(replica).Take(f.t.Context(), &p, r)
 	allowed := p.Answer.Allowed()
 	f.mu.Lock()
 	f.asked++
@@ -260,6 +266,17 @@ func worst(sorted []time.Duration) int {
 	return most
 }
 
+// deepest replays what was admitted into a bucket that is refilled evenly, and returns how many it would have had to
+// hold: more than the burst by what the replicas had drawn for a while and spent later.
+func deepest(sorted []time.Duration, perSecond float64) float64 {
+	level, most, last := 0.0, 0.0, time.Duration(0)
+	for _, at := range sorted {
+		level = max(0, level-perSecond*(at-last).Seconds()) + 1
+		most, last = max(most, level), at
+	}
+	return most
+}
+
 // perSecond is a key with a rate and a burst as large.
 func perSecond(n int) Account {
 	return Account{ID: "key", Limits: Limits{RequestsPerMinute: n * 60, Burst: n}}
@@ -285,6 +302,9 @@ func TestFleetKeepsRequests(t *testing.T) {
 						}
 						if most := rate + rate*3/2; got.worst > most {
 							t.Errorf("%d were admitted in one second, want %d at most", got.worst, most)
+						}
+						if depth := deepest(f.admitted, float64(rate)); depth > 1.5*float64(rate)+1 {
+							t.Errorf("a bucket of %.1f would have done as well", depth)
 						}
 						if most := map[int]float64{20: 1.2, 100: 0.25, 1000: 0.05}[rate]; got.calls > most {
 							t.Errorf("%.3f calls for each request, want %.2f at most", got.calls, most)

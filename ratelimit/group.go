@@ -121,6 +121,7 @@ func (g *group) restore(a *ask) {
 		case n.lacks, n.asked, n.cost == 0:
 		case n.ofSlots():
 			n.account.slots.used -= n.cost
+			g.spare(n.account, g.limiter.micros())
 		default:
 			n.bucket().owed = clamp(n.bucket().owed-n.cost, maxSpan)
 			g.list(n.account)
