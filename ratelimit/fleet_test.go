@@ -24,7 +24,7 @@ type fleet struct {
 	began    time.Time
 	open     sync.WaitGroup // requests
 
-	mu       sync.Mutex // over the replicas, too, where they are replaced
+	mu       sync.Mutex      // over the replicas, too, where they are replaced
 	admitted []time.Duration // when, since the fleet began
 	asked    int
 }
