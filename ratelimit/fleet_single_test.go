@@ -92,7 +92,7 @@ func admit(t *testing.T, replicas []*Limiter, keys [3]Account, tenant Account, l
 
 // Whatever the limits and the load are: a fleet admits what a single replica would.
 func TestFleetIsLikeOneReplica(t *testing.T) {
-	count := uint64(24)
+	count := uint64(12)
 	if proving() {
 		count = 200
 	}

@@ -27,14 +27,17 @@ func (r tokenRate) cost(n int64) int64 {
 // capacity is what a full bucket holds.
 func (r tokenRate) capacity() int64 { return r.cost(r.burst) }
 
-// worth is how many whole requests or tokens come back in span nanoseconds; none where it is negative.
+// worth is how many requests or tokens cost span nanoseconds at most, together; none where it is negative, and no more
+// than the burst.
 func (r tokenRate) worth(span int64) int64 {
 	if span <= 0 {
 		return 0
 	}
-	high, low := bits.Mul64(uint64(span), uint64(r.perMinute))
-	count, _ := bits.Div64(high, low, uint64(time.Minute)) // span <= maxSpan and perMinute <= 1e12: high is below a minute
-	return int64(count)
+	// As cost is rounded down, n of them cost no more where n * minute < (span + 1) * perMinute.
+	high, low := bits.Mul64(uint64(span)+1, uint64(r.perMinute))
+	low, borrow := bits.Sub64(low, 1, 0)
+	count, _ := bits.Div64(high-borrow, low, uint64(time.Minute)) // span <= maxSpan and perMinute <= 1e12: high is below a minute
+	return min(int64(count), r.burst)
 }
 
 // scale is n * by / over, rounded down, and maxSpan at most. None is negative, and over is not 0.

@@ -69,12 +69,17 @@ func TestCostIsExact(t *testing.T) {
 	})
 }
 
+// What a span is worth is the most that it pays for.
 func TestWorthIsExact(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := drawRate(t)
-		span := rapid.OneOf(rapid.Int64Range(-maxSpan, maxSpan), rapid.Int64Range(0, int64(time.Minute))).Draw(t, "span")
-		if got, want := r.worth(span), exactly(max(span, 0), r.perMinute, int64(time.Minute)); want.Cmp(big.NewInt(got)) != 0 {
-			t.Fatalf("%+v: %d ns are worth %d, want %s", r, span, got, want)
+		span := rapid.OneOf(rapid.Int64Range(-maxSpan, maxSpan-1), rapid.Int64Range(0, int64(time.Minute))).Draw(t, "span")
+		worth := r.worth(span)
+		if worth < 0 || worth > r.burst || worth > 0 && r.cost(worth) > span {
+			t.Fatalf("%+v: %d ns are told to be worth %d, which cost %d", r, span, worth, r.cost(worth))
+		}
+		if more := worth + 1; more <= r.burst && r.cost(more) <= span {
+			t.Fatalf("%+v: %d ns are told to be worth %d, and one more costs %d", r, span, worth, r.cost(more))
 		}
 	})
 }
@@ -97,7 +102,7 @@ func TestBurstFits(t *testing.T) {
 		if together := r.cost(r.burst); together != r.capacity() {
 			t.Fatalf("%+v: the burst costs %d ns at once, and the bucket holds %d", r, together, r.capacity())
 		}
-		if left := r.worth(r.capacity()); left > r.burst || left < r.burst-1 {
+		if left := r.worth(r.capacity()); left != r.burst {
 			t.Fatalf("%+v: a full bucket is told to hold %d", r, left)
 		}
 	})

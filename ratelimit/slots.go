@@ -43,10 +43,13 @@ func (s *slots) share(replicas int64) int64 { return max(1, s.capacity/replicas)
 // free is how many are left, as far as this replica knows.
 func (s *slots) free() int64 { return max(0, s.capacity-max(s.taken, s.held)+s.held-s.used) }
 
-// due tells whether the bank must hear of them.
+// due tells whether the bank must hear of them: to give some back, or to keep what is held.
 func (s *slots) due(now int64) bool {
 	if s.renewAt != 0 && now >= s.renewAt {
-		return true
+		if s.held > 0 {
+			return true
+		}
+		s.renewAt = 0 // those that it knows of are others'
 	}
 	return s.held > s.used && s.spareUntil != 0 && now >= s.spareUntil
 }
