@@ -31,7 +31,9 @@ func TestLimitOfSlots(t *testing.T) {
 				l.fill(t)
 			}
 			l.hurry(t, lasts)
-			if most := s.most.Load(); most != l.slots {
+			byShare := l.sum(t, decidedAlone)
+			t.Logf("%d at most were in progress at once; %.0f were decided by shares", s.most.Load(), byShare)
+			if most := s.most.Load(); most < l.slots || most > l.slots && byShare == 0 {
 				t.Errorf("%d requests were in progress at once, want %d", most, l.slots)
 			}
 			if err := l.free(t); err != "" {

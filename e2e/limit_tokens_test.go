@@ -119,6 +119,7 @@ func TestLimitOfTokensIsPaid(t *testing.T) {
 	if answered := time.Now(); r.status != http.StatusOK || answered.Sub(asked) > debt/perSecond*time.Second {
 		t.Fatalf("a long prompt is answered %s after %s", r, answered.Sub(asked))
 	}
+	until(t, "the others to be told", patience, func() bool { return q.operator.standing(t, key.ID)["tokens"].Left == 0 })
 	q.repaid(t, wish{secret: key.Secret, body: question(model, "Is it paid?")}, asked.Add(debt/perSecond*time.Second), (debt+taken)/perSecond*time.Second)
 	if cost, answers := costBetween(q.settled(t, providers), asked, time.Now()); answers != 2 || cost < 60*perSecond+debt {
 		t.Errorf("%d answers cost %d tokens, which proves nothing", answers, cost)
