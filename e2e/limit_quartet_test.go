@@ -126,6 +126,17 @@ func (q *quartet) sum(t *testing.T, series string) (sum float64) {
 	return sum
 }
 
+// blame fails the test, unless Redis was late on a machine that has much else to do: where a request was decided by a
+// replica's share, limits are as exact as TestLimitWithoutRedis says, and no more.
+func (q *quartet) blame(t *testing.T, format string, args ...any) {
+	t.Helper()
+	if n := q.sum(t, decidedAlone); n > 0 {
+		t.Logf("%.0f requests were decided by shares, so this is no failure: "+format, append([]any{n}, args...)...)
+		return
+	}
+	t.Errorf(format, args...)
+}
+
 // The series of the limiter.
 const (
 	ordersAnswered = `tollgate_limit_orders_total{tollgate_result="answered"}`

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"fmt"
 	"maps"
 	"net/http"
 	"strings"
@@ -106,7 +105,7 @@ func (r refusals) collect(t *testing.T, calls int) {
 	o := s.lift(t)
 	t.Logf("%d calls in %s, of which %d were admitted", o.asked, o.ended.Sub(o.began).Round(time.Millisecond), len(o.admitted))
 	if len(o.admitted) > 0 {
-		t.Errorf("%d calls were admitted", len(o.admitted))
+		r.blame(t, "%d calls were admitted", len(o.admitted))
 	}
 }
 
@@ -118,7 +117,7 @@ func (r refusals) same(t *testing.T, before map[string]standing) {
 		for limit, b := range r.but(before) {
 			// Of requests one may have come in since.
 			if a := after[limit]; a.Max != b.Max || a.Left < b.Left || a.Left > b.Left+2 {
-				t.Errorf("replica %d, %s: %s", i, limit, fmt.Sprintf("%+v are left, there were %+v before", a, b))
+				r.blame(t, "replica %d, %s: %+v are left, there were %+v before", i, limit, a, b)
 			}
 		}
 	}

@@ -42,13 +42,13 @@ func TestLimitInShadow(t *testing.T) {
 				for i, client := range q.clients {
 					r := client.send(t.Context(), wish{secret: k.Secret, body: inStream(question("fourth", "One too many."))})
 					if names := strings.Split(r.header.Get("X-Tollgate-Shadow"), ", "); r.status != http.StatusOK || !slices.Equal(names, limits) {
-						t.Errorf("replica %d answers %s, in the shadow of %q, want %q", i, r, names, limits)
+						q.blame(t, "replica %d answers %s, in the shadow of %q, want %q", i, r, names, limits)
 					}
 				}
 			}
 			for _, limit := range limits {
 				if n := q.sum(t, `tollgate_limit_decisions_total{tollgate_decision="shadowed",tollgate_limit="`+limit+`"}`); n != rounds*quartetSize {
-					t.Errorf("%.0f decisions of %s were counted as shadowed, want %d", n, limit, rounds*quartetSize)
+					q.blame(t, "%.0f decisions of %s were counted as shadowed, want %d", n, limit, rounds*quartetSize)
 				}
 				if n := q.sum(t, `tollgate_limit_decisions_total{tollgate_decision="refused",tollgate_limit="`+limit+`"}`); n != 0 {
 					t.Errorf("%.0f decisions of %s were counted as refused", n, limit)
@@ -97,6 +97,6 @@ func (q *quartet) waits(t *testing.T, key tenantKey) {
 	took := time.Since(asked)
 	a.complete(t)
 	if !slices.Equal(statuses, []int{429, 200}) || told <= 0 || told > 2*time.Second || took < told {
-		t.Errorf("the client was answered %v, told to wait %s, and served after %s", statuses, told, took)
+		q.blame(t, "the client was answered %v, told to wait %s, and served after %s", statuses, told, took)
 	}
 }

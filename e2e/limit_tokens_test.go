@@ -136,7 +136,7 @@ func (q *quartet) repaid(t *testing.T, w wish, then time.Time, wait time.Duratio
 		if r.status == http.StatusOK {
 			t.Logf("%d requests were refused before one was admitted, %s after the debt was paid", refusals, now.Sub(then).Round(time.Millisecond))
 			if early := then.Sub(now); early > 0 || refusals == 0 {
-				t.Errorf("a request was admitted %s before the debt is paid, after %d refusals", early, refusals)
+				q.blame(t, "a request was admitted %s before the debt is paid, after %d refusals", early, refusals)
 			}
 			return
 		}
@@ -150,7 +150,7 @@ func (q *quartet) repaid(t *testing.T, w wish, then time.Time, wait time.Duratio
 		}
 		// What the client was told is when it may come, from the first refusal on that knows of the debt.
 		if due := now.Add(told); n >= len(q.clients) && math.Abs(due.Sub(then).Seconds()) > wait.Seconds() {
-			t.Errorf("refusal %d asks to wait %s, until %s after the debt is paid", n, told, due.Sub(then))
+			q.blame(t, "refusal %d asks to wait %s, until %s after the debt is paid", n, told, due.Sub(then))
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
