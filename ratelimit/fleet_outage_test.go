@@ -38,6 +38,9 @@ func TestFleetWithoutBank(t *testing.T) {
 					if got.worst > 250 {
 						t.Errorf("%d were admitted in one second", got.worst)
 					}
+					if got.longest > tradeTimeout+5*time.Millisecond {
+						t.Errorf("a request has waited for %s", got.longest)
+					}
 					if n := f.between(80*time.Second, 81*time.Second); n > 130 {
 						t.Errorf("%d were admitted in the second after its return: they have caught up", n)
 					}
@@ -59,6 +62,27 @@ func TestFleetWithoutBank(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// A bank that takes long, but answers: nobody turns to its share, and what may pass does.
+func TestSlowBank(t *testing.T) {
+	for _, load := range []float64{0.8, 4} {
+		t.Run(fmt.Sprintf("load %.1f", load), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFleet(t, 4, Config{})
+				defer f.close()
+				for _, w := range f.wires {
+					w.slow.Store(int64(40 * time.Millisecond))
+				}
+				f.ask(skewed(100*load), time.Minute)
+				got := f.result()
+				t.Logf("%+v", got)
+				if n, least := float64(got.admitted), min(0.95*6100, float64(got.asked)); n > 1.01*6100 || n < least {
+					t.Errorf("%d of %d were admitted, want %.0f to 6161", got.admitted, got.asked, least)
+				}
+			})
+		})
 	}
 }
 

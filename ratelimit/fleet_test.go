@@ -27,6 +27,7 @@ type fleet struct {
 	mu       sync.Mutex      // over the replicas, too, where they are replaced
 	admitted []time.Duration // when, since the fleet began
 	asked    int
+	longest  time.Duration // that a request has waited for its answer
 }
 
 // newFleet starts so many replicas, and waits until they have heard of each other.
@@ -52,7 +53,7 @@ func newFleet(t *testing.T, size int, c Config) *fleet {
 func (f *fleet) begin() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.began, f.admitted, f.asked = time.Now(), nil, 0
+	f.began, f.admitted, f.asked, f.longest = time.Now(), nil, 0, 0
 	for _, w := range f.wires {
 		w.calls.Store(0)
 	}
@@ -106,6 +107,7 @@ type wire struct {
 	state atomic.Int32
 	cut   atomic.Bool  // it was not up all the time
 	calls atomic.Int64 // orders
+	slow  atomic.Int64 // nanoseconds that a way takes besides
 }
 
 func (w *wire) become(state int32) {
@@ -154,7 +156,7 @@ func (w *wire) travel(ctx context.Context) error {
 		time.Sleep(time.Until(end) - time.Microsecond)
 		return context.DeadlineExceeded
 	}
-	time.Sleep(150*time.Microsecond + rand.N(350*time.Microsecond))
+	time.Sleep(time.Duration(w.slow.Load()) + 150*time.Microsecond + rand.N(350*time.Microsecond))
 	return ctx.Err()
 }
 
@@ -174,9 +176,11 @@ func (f *fleet) replica(place int) *Limiter {
 // call makes one request at a replica, and lets it last a while.
 func (f *fleet) call(replica int, r Request, lasts time.Duration, used int64) bool {
 	var p Permit
+	began := time.Now()
 	f.replica(replica).Take(f.t.Context(), &p, r)
 	allowed := p.Answer.Allowed()
 	f.mu.Lock()
+	f.longest = max(f.longest, time.Since(began))
 	f.asked++
 	if allowed {
 		f.admitted = append(f.admitted, f.now())
@@ -226,6 +230,7 @@ type result struct {
 	asked, admitted int
 	worst           int // admitted within one second
 	calls           float64
+	longest         time.Duration
 }
 
 func (f *fleet) result() result {
@@ -233,7 +238,7 @@ func (f *fleet) result() result {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	slices.Sort(f.admitted)
-	r := result{asked: f.asked, admitted: len(f.admitted), worst: worst(f.admitted)}
+	r := result{asked: f.asked, admitted: len(f.admitted), worst: worst(f.admitted), longest: f.longest}
 	for _, w := range f.wires {
 		r.calls += float64(w.calls.Load())
 	}
@@ -305,6 +310,9 @@ func TestFleetKeepsRequests(t *testing.T) {
 						}
 						if depth := deepest(f.admitted, float64(rate)); depth > 1.5*float64(rate)+1 {
 							t.Errorf("a bucket of %.1f would have done as well", depth)
+						}
+						if got.longest > 5*time.Millisecond { // of which an order takes one at most
+							t.Errorf("a request has waited for %s", got.longest)
 						}
 						if most := map[int]float64{20: 1.2, 100: 0.25, 1000: 0.05}[rate]; got.calls > most {
 							t.Errorf("%.3f calls for each request, want %.2f at most", got.calls, most)

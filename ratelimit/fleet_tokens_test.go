@@ -76,3 +76,33 @@ func TestRefundIsSharedAtOnce(t *testing.T) {
 		}
 	})
 }
+
+// Tokens that were reserved with the bank and settled without it, or the other way round, count once.
+func TestFleetKeepsTokensWithoutBank(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, 4, Config{})
+		defer f.close()
+		key := tokensOf("key", 60_000)
+		go func() {
+			for range 4 {
+				time.Sleep(time.Minute)
+				f.become(silent)
+				time.Sleep(time.Minute)
+				f.become(up)
+			}
+		}()
+		var spent atomic.Int64
+		f.offer(even(25), 10*time.Minute, func(replica int) {
+			used := int64(100 * (0.2 + 2.8*rand.Float64()))
+			if f.call(replica, Request{Key: key, Tenant: Account{ID: "acme"}, Tokens: 100}, rand.N(5*time.Second), used) {
+				spent.Add(used)
+			}
+		})
+		f.open.Wait()
+		ideal := 11 * 60_000.0
+		t.Logf("%d tokens: %+.2f %%", spent.Load(), 100*float64(spent.Load())/ideal-100)
+		if n := float64(spent.Load()); n > 1.05*ideal || n < 0.95*ideal {
+			t.Errorf("%d tokens were spent, want %.0f", spent.Load(), ideal)
+		}
+	})
+}
