@@ -14,7 +14,7 @@ func (g *group) turnAlone(now int64) {
 	if g.alone {
 		return
 	}
-	g.alone = true
+	g.alone, g.parts = true, g.limiter.live.Load()
 	g.spell++
 	g.limiter.agenda.add(g)
 }
@@ -22,7 +22,7 @@ func (g *group) turnAlone(now int64) {
 // prepareShare makes a bucket's share ready. When the bank was lost since it was last looked at, the share begins with
 // what was left of the whole, as far as this replica knows.
 func (g *group) prepareShare(b *bucket, now int64) {
-	n := g.limiter.live.Load()
+	n := g.shares()
 	capacity := max(b.rate.capacity(), times(b.rate.cost(1), n))
 	b.share.fill(now, capacity)
 	if b.spell == g.spell {
@@ -39,12 +39,12 @@ func (g *group) prepareShare(b *bucket, now int64) {
 
 // shareCost is what a cost takes out of a share: N times as much, but no more than it holds.
 func (g *group) shareCost(b *bucket, cost int64) int64 {
-	return min(times(cost, g.limiter.live.Load()), b.share.capacity)
+	return min(times(cost, g.shares()), b.share.capacity)
 }
 
 func (g *group) lacksAlone(n *need, now int64) bool {
 	if n.ofSlots() {
-		return n.account.slots.used+n.cost > n.account.slots.share(g.limiter.live.Load())
+		return n.account.slots.used+n.cost > n.account.slots.share(g.shares())
 	}
 	b := n.bucket()
 	g.prepareShare(b, now)
@@ -87,7 +87,7 @@ func (g *group) decideAlone(a *ask, now int64) verdict {
 func (g *group) lineAlone(n *need, now int64) Line {
 	if n.ofSlots() {
 		s := &n.account.slots
-		return Line{Limit: n.limit, Capacity: s.share(g.limiter.live.Load()), Missing: s.used}
+		return Line{Limit: n.limit, Capacity: s.share(g.shares()), Missing: s.used}
 	}
 	b := n.bucket()
 	g.prepareShare(b, now)
@@ -100,7 +100,7 @@ func (g *group) lineAlone(n *need, now int64) Line {
 func (g *group) figureShare(d *Decision, n *need, now int64) {
 	b := n.bucket()
 	g.prepareShare(b, now)
-	live := g.limiter.live.Load()
+	live := g.shares()
 	d.Remaining = b.rate.worth(b.share.room() / live)
 	d.Reset = wholeMillis(b.share.missing)
 	if n.lacks {
@@ -120,7 +120,16 @@ func (g *group) confess(c *account, now int64) {
 			continue
 		}
 		g.prepareShare(b, now)
-		b.owed = clamp(b.owed+(b.share.missing-b.began.missing)/g.limiter.live.Load(), maxSpan)
+		b.owed = clamp(b.owed+(b.share.missing-b.began.missing)/g.shares(), maxSpan)
 		b.began = b.share
 	}
+}
+
+// shares is into how many parts the limits are divided: those of one spell stay the same, so that what is confessed in
+// the end is what was drawn.
+func (g *group) shares() int64 {
+	if g.alone {
+		return g.parts
+	}
+	return g.limiter.live.Load()
 }

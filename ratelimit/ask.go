@@ -21,7 +21,7 @@ const (
 type ask struct {
 	needs   [LimitCount]need
 	count   int
-	key     *account
+	isNew   *account // the key's, if it was not there before
 	purpose purpose
 }
 
@@ -29,8 +29,9 @@ type ask struct {
 type need struct {
 	limit   Limit
 	account *account
-	max     int64 // the limit's figure
-	cost    int64 // nanoseconds of the bucket's refill at the full rate, or slots; 0: nothing
+	max     int64     // the limit's figure
+	rate    tokenRate // of a bucket, as of this request
+	cost    int64     // nanoseconds of the bucket's refill at the full rate, or slots; 0: nothing
 	shadow  bool
 	lacks   bool // there is not enough
 	asked   bool // the bank is asked for it
@@ -42,15 +43,16 @@ func (n *need) ofSlots() bool { return n.limit.Dimension() == Concurrent }
 
 // ask finds what the request needs, and puts the limits that it came with into force.
 func (g *group) ask(r *Request, p purpose) ask {
-	a := ask{key: &g.own, purpose: p}
+	a := ask{purpose: p}
 	in := g.limiter.policy.Load()
 	own := r.Key.orElse(in.byDefault)
+	var key *account
 	if r.Key.ID != "" {
-		a.key = g.key(r.Key.ID)
+		key, a.isNew = g.key(r.Key.ID)
 	}
 	for d := Requests; d <= Concurrent; d++ {
-		if r.Key.ID != "" {
-			a.add(need{limit: Limit(2 * d), account: a.key, shadow: r.Key.Shadow || in.shadow}, own, r.Tokens)
+		if key != nil {
+			a.add(need{limit: Limit(2 * d), account: key, shadow: r.Key.Shadow || in.shadow}, own, r.Tokens)
 		}
 		a.add(need{limit: Limit(2*d + 1), account: &g.own, shadow: r.Tenant.Shadow || in.shadow}, r.Tenant.Limits, r.Tokens)
 	}
@@ -91,7 +93,7 @@ func (a *ask) add(n need, l Limits, tokens int64) {
 	if perMinute <= 0 {
 		return
 	}
-	n.max = perMinute
+	n.max, n.rate = perMinute, b.rate
 	n.cost = min(b.rate.cost(amount), b.rate.capacity())
 	a.put(n)
 }

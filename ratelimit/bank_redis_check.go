@@ -26,8 +26,18 @@ const (
 	maxParts = 8
 )
 
-// check tells why a bank must not be asked such a thing. It finds what is wrong in the program, and comes before the call.
+// ErrBadOrder is why an order is not sent: something is wrong in the program that made it.
+var ErrBadOrder = errors.New("limits: no bank may be asked such a thing")
+
+// check tells why a bank must not be asked such a thing, before the call.
 func (o *Order) check() error {
+	if err := o.fault(); err != nil {
+		return fmt.Errorf("%w: %w", ErrBadOrder, err)
+	}
+	return nil
+}
+
+func (o *Order) fault() error {
 	switch {
 	case o.Tenant == "" || strings.ContainsAny(o.Tenant, "{}"): // it could be no hash tag
 		return fmt.Errorf("the order is of tenant %q: must be a name without braces", o.Tenant)

@@ -108,14 +108,19 @@ func (b *bucket) needed(cost, replicas int64) int64 {
 	return max(cost, least)
 }
 
+// awaited is the room that this replica waits for: never more than a full bucket has.
+func (b *bucket) awaited(cost, replicas int64) int64 {
+	return min(b.rate.capacity(), b.needed(cost, replicas)+b.patience)
+}
+
 // refuses tells whether the bank is known to refuse a cost at this moment.
 func (b *bucket) refuses(cost, replicas, now int64) bool {
-	return cost > 0 && b.known && now-b.seenAt < freshFor && b.room(now) < b.needed(cost, replicas)+b.patience
+	return cost > 0 && b.known && now-b.seenAt < freshFor && b.room(now) < b.awaited(cost, replicas)
 }
 
 // wait is how long a cost that is refused has to wait, in nanoseconds.
 func (b *bucket) wait(cost, replicas, now int64) int64 {
-	return b.needed(cost, replicas) + b.patience - b.room(now)
+	return b.awaited(cost, replicas) - b.room(now)
 }
 
 // heed takes in what the bank has said of the bucket.

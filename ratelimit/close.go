@@ -2,6 +2,7 @@ package ratelimit
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -18,7 +19,7 @@ func (g *group) giveUp() (open bool) {
 			c.slots.spareUntil = g.returnAt
 		}
 	}
-	return g.trading
+	return g.trading || !g.alone && g.owes()
 }
 
 // Close gives back to the bank what this replica has drawn and not spent, and the slots that it holds, until ctx ends.
@@ -45,4 +46,11 @@ func (l *Limiter) Close(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	return l.bank.Leave(ctx, l.replica)
+}
+
+// owes tells whether the bank has yet to hear of something. A debt is posted a burst at a time.
+func (g *group) owes() bool {
+	return slices.ContainsFunc(g.busy, func(c *account) bool {
+		return slices.ContainsFunc(c.buckets[:], func(b bucket) bool { return b.owed != 0 || b.posting != 0 })
+	})
 }

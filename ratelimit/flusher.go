@@ -120,6 +120,7 @@ func (l *Limiter) flush(ctx context.Context, all []*group) {
 		}
 		g.mu.Unlock()
 	}
+	l.makeRoom() // for those that could not go before
 }
 
 // returning are the groups to which the bank has come back.
@@ -216,5 +217,5 @@ func (c *account) settled() bool {
 			return false
 		}
 	}
-	return c.slots.held == 0 && c.slots.renewAt == 0
+	return c.slots.rests()
 }

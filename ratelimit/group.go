@@ -15,6 +15,7 @@ type group struct {
 	own      account
 	keys     map[string]*account
 	busy     []*account // those that the flusher looks after
+	turn     int        // the one of them that was last looked at for an order
 	agendum  bool       // the flusher has the group on its list
 	urgent   bool       // and on the list of those that cannot wait
 	waiting  []*waiter
@@ -23,6 +24,7 @@ type group struct {
 	alone    bool // the bank did not answer: this replica decides by its share
 	back     bool // it answers again, and is about to be told what was drawn meanwhile
 	spell    uint64
+	parts    int64 // into which the limits are shared, as of the moment it turned alone
 	returnAt int64 // when the bank is asked again
 }
 
@@ -153,7 +155,10 @@ func (g *group) finish(p *Permit, a *ask, v verdict, now int64) {
 			h.slot = true
 			g.limiter.counts.held.Add(1)
 		} else {
-			h.tokens, h.reserved = true, n.cost
+			h.tokens, h.reserved, h.rate = true, n.cost, n.rate
+			if !g.sharing() {
+				h.reserved = g.shareCost(n.bucket(), n.cost) / g.shares()
+			}
 		}
 	}
 }

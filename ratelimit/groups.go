@@ -60,38 +60,48 @@ func (s *groups) add(sh *shard, l *Limiter, tenant string) *group {
 	return g
 }
 
-// key returns the account of a key. g is locked.
-func (g *group) key(id string) *account {
-	c := g.keys[id]
-	if c == nil {
-		c = &account{id: id}
-		g.keys[id] = c
-		g.limiter.groups.keys.Add(1)
+// key returns the account of a key, and returns it again where it is new. g is locked.
+func (g *group) key(id string) (c, isNew *account) {
+	if c = g.keys[id]; c != nil {
+		return c, nil
 	}
-	return c
+	c = &account{id: id}
+	g.keys[id] = c
+	g.limiter.groups.keys.Add(1)
+	return c, c
 }
 
 // sample bounds a search for accounts that may go: its cost is paid with each account that is new.
 const sample = 64
 
+// makeRoomFor makes room for an account that is new.
+func (l *Limiter) makeRoomFor(c *account) {
+	if c == nil || !l.groups.full() {
+		return
+	}
+	c.spared.Store(true)
+	l.makeRoom()
+	c.spared.Store(false)
+}
+
 // makeRoom drops accounts once more are held than may be: those that rest, and where none of a sample does the one
-// that would be full the soonest. Accounts that requests hold something of stay.
+// that would be full the soonest. Accounts that requests hold something of stay, and those of which the bank has
+// still to hear.
 func (l *Limiter) makeRoom() {
 	s := &l.groups
-	for tries := 0; s.full() && tries < shardCount; tries++ {
+	for tries, seen := 0, 0; s.full() && tries < 2*shardCount && seen < sample; tries++ {
 		sh := &s.shards[s.hand.Add(1)&(shardCount-1)]
 		sh.mu.Lock()
-		s.sweep(sh, l.micros())
+		seen += s.sweep(sh, l.micros())
 		sh.mu.Unlock()
 	}
 }
 
 func (s *groups) full() bool { return s.keys.Load() > s.most || s.count.Load() > s.most }
 
-// sweep drops what it can of a sample of one shard, which is locked.
-func (s *groups) sweep(sh *shard, now int64) {
+// sweep drops what it can of a sample of one shard, which is locked, and returns how many it has seen.
+func (s *groups) sweep(sh *shard, now int64) (seen int) {
 	soonest := victim{fullIn: maxSpan + 1}
-	seen := 0
 	for _, g := range sh.groups {
 		if !g.mu.TryLock() {
 			continue // a request is being decided
@@ -110,6 +120,7 @@ func (s *groups) sweep(sh *shard, now int64) {
 	if soonest.account != nil && s.full() {
 		s.drop(sh, soonest, now)
 	}
+	return seen
 }
 
 // victim is the account that would be full the soonest.

@@ -8,10 +8,11 @@ func (g *group) settle(t *trade) {
 	failed := t.order.Err != nil
 	for i, s := range t.subject {
 		if s.limit.Dimension() == Concurrent {
-			s.account.slots.line = 0
+			s.account.slots.line, s.account.slots.doubted = 0, failed
 		} else {
 			s.bucket().line = 0
 		}
+		g.list(s.account) // after a failure, too: the order may have been carried out
 		if !failed {
 			g.heed(s, &t.order.Lines[i], t.began, now)
 		}
@@ -21,6 +22,11 @@ func (g *group) settle(t *trade) {
 		g.turnAlone(now)
 	} else {
 		g.limiter.counts.answered.Add(1)
+		if g.alone && !t.probing {
+			for _, c := range g.busy {
+				g.confess(c, now) // what was drawn while the order was under way
+			}
+		}
 		g.alone, g.back = g.alone && t.probing, t.probing
 	}
 	for i, w := range t.waiters {
@@ -67,6 +73,7 @@ func (g *group) tell(w *waiter, c *Claim, now int64) {
 		case n.ofSlots():
 			n.account.slots.used += n.cost
 			n.account.slots.held += n.cost
+			n.account.slots.renewAt = now + renewAfter
 		}
 	}
 	v := granted

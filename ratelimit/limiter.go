@@ -106,8 +106,8 @@ func (l *Limiter) Follow(c Config) {
 }
 
 // Take decides on a request, and takes what it needs from all limits, or nothing of any when one refuses it. It fills p,
-// which must be ended whatever the answer is. Where replicas share their limits it may ask the bank, for a fraction of
-// a second at most. A request that found no slot waits for a moment and looks once more, unless ctx ends.
+// which must be ended whatever the answer is. Where replicas share their limits it may ask the bank, and waits for its
+// answer for 100 ms at most, and as long again for each 256 requests of the tenant that were there before. A request that found no slot waits for a moment and looks once more, unless ctx ends.
 func (l *Limiter) Take(ctx context.Context, p *Permit, r Request) {
 	l.take(ctx, p, r)
 	if !p.wantsSlotAlone() {
@@ -136,17 +136,7 @@ func (l *Limiter) take(ctx context.Context, p *Permit, r Request) {
 		g.finish(p, &a, v, now)
 		g.mu.Unlock()
 	}
-	l.spareFor(a.key)
-}
-
-// spareFor makes room for an account that may be new, at the cost of others.
-func (l *Limiter) spareFor(c *account) {
-	if !l.groups.full() {
-		return
-	}
-	c.spared.Store(true)
-	l.makeRoom()
-	c.spared.Store(false)
+	l.makeRoomFor(a.isNew)
 }
 
 // Peek writes the figures at this moment, as far as this replica knows them, and spends nothing: Allowed and RetryAfter
@@ -158,7 +148,7 @@ func (l *Limiter) Peek(answer *Answer, r Request) {
 	g.foresee(&a, now)
 	g.write(answer, &a, now)
 	g.mu.Unlock()
-	l.spareFor(a.key)
+	l.makeRoomFor(a.isNew)
 }
 
 // Standing is Peek, after a look at what all replicas together have spent. Where the bank does not answer, the figures
@@ -179,7 +169,8 @@ func (l *Limiter) Standing(ctx context.Context, answer *Answer, r Request) {
 type Stats struct {
 	// Answered and Failed count the orders that the bank has carried out, and those of which nobody knows.
 	Answered, Failed uint64
-	// Alone counts the requests that were decided by this replica's share, because the bank did not answer.
+	// Alone counts the requests that were decided by this replica's share, because the bank did not answer; one that looked
+	// for a slot twice counts twice.
 	Alone uint64
 	// Held is how many slots are in use on this replica: none when nothing is in progress.
 	Held int64

@@ -14,8 +14,9 @@ type Permit struct {
 type holding struct {
 	account  *account // nil: nothing
 	slot     bool
-	tokens   bool  // some are reserved
-	reserved int64 // nanoseconds of the bucket's refill
+	tokens   bool      // some are reserved
+	reserved int64     // nanoseconds of the bucket's refill
+	rate     tokenRate // at which they are
 }
 
 // End gives back what a request has held, and settles its tokens: so many it has cost in truth. What was reserved beyond
@@ -41,7 +42,9 @@ func (g *group) takeBack(h *holding, tokens, now int64) {
 	c := h.account
 	c.open--
 	if h.tokens {
-		g.settleTokens(c, tokens, h.reserved, now)
+		// A limit that was lowered meanwhile makes no debt of what was reserved in time.
+		cost := min(c.buckets[Tokens].rate.cost(tokens), h.rate.cost(tokens))
+		g.settleTokens(c, cost-h.reserved, now)
 	}
 	if h.slot {
 		g.limiter.counts.held.Add(-1)
@@ -49,18 +52,17 @@ func (g *group) takeBack(h *holding, tokens, now int64) {
 	}
 }
 
-// settleTokens makes a reservation what the tokens have cost in truth.
-func (g *group) settleTokens(c *account, tokens, reserved, now int64) {
+// settleTokens takes from the bucket what tokens have cost beyond their reservation, or gives back what they have not.
+func (g *group) settleTokens(c *account, excess, now int64) {
 	b := &c.buckets[Tokens]
 	if b.rate.perMinute == 0 {
 		return // the limit was taken away meanwhile
 	}
-	excess := b.rate.cost(tokens) - reserved
 	switch {
 	case excess == 0:
 	case !g.sharing():
 		g.prepareShare(b, now)
-		b.share.owe(times(excess, g.limiter.live.Load()))
+		b.share.owe(times(excess, g.shares()))
 		g.list(c)
 	default:
 		b.owed = clamp(b.owed+b.charge(excess), maxSpan)
@@ -71,8 +73,8 @@ func (g *group) settleTokens(c *account, tokens, reserved, now int64) {
 // releaseSlot gives one back.
 func (g *group) releaseSlot(c *account, now int64) {
 	c.slots.used--
-	if g.sharing() {
-		g.spare(c, now)
+	if g.limiter.bank != nil {
+		g.spare(c, now) // alone, too: the bank hears of it when it is back
 	}
 }
 

@@ -68,7 +68,7 @@ func (g *group) handOver() {
 	g.trading = false
 	now := g.limiter.micros()
 	waiting := g.waiting
-	g.waiting = g.waiting[len(waiting):]
+	g.waiting = nil
 	for _, w := range waiting {
 		g.restore(&w.ask)
 		if v := g.try(&w.ask, now); v != lacking {

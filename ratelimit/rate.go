@@ -30,7 +30,7 @@ func (r tokenRate) capacity() int64 { return r.cost(r.burst) }
 // worth is how many requests or tokens cost span nanoseconds at most, together; none where it is negative, and no more
 // than the burst.
 func (r tokenRate) worth(span int64) int64 {
-	if span <= 0 {
+	if span <= 0 || r.perMinute <= 0 {
 		return 0
 	}
 	// As cost is rounded down, n of them cost no more where n * minute < (span + 1) * perMinute.

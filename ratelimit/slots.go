@@ -23,6 +23,7 @@ type slots struct {
 	refusedUntil int64 // the bank had none, a moment ago
 	refused      bool
 	taken        int64 // by all replicas, as of the last order
+	doubted      bool  // an order about them got no answer: who knows what the bank believes
 
 	line int // their place in the order that is being made, from 1
 }
@@ -45,6 +46,9 @@ func (s *slots) free() int64 { return max(0, s.capacity-max(s.taken, s.held)+s.h
 
 // due tells whether the bank must hear of them: to give some back, or to keep what is held.
 func (s *slots) due(now int64) bool {
+	if s.doubted || s.used > s.held { // some were taken alone
+		return true
+	}
 	if s.renewAt != 0 && now >= s.renewAt {
 		if s.held > 0 {
 			return true
@@ -56,11 +60,11 @@ func (s *slots) due(now int64) bool {
 
 // heed takes in what the bank has said, but for what the order's claims have drawn.
 func (s *slots) heed(l *Line, began int64) {
-	s.held, s.taken = l.Held+l.Left, l.Missing
-	if s.renewAt = 0; l.Missing > 0 {
+	s.held, s.taken, s.doubted = l.Held+l.Left, l.Missing, false
+	if s.renewAt = 0; s.held > 0 {
 		s.renewAt = began + renewAfter
 	}
 }
 
 // rests tells whether nothing is lost when they are forgotten.
-func (s *slots) rests() bool { return s.used == 0 && s.held == 0 && s.renewAt == 0 }
+func (s *slots) rests() bool { return s.used == 0 && s.held == 0 && s.renewAt == 0 && !s.doubted }

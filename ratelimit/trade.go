@@ -2,8 +2,8 @@ package ratelimit
 
 const (
 	// maxClaims and maxLines bound one: Redis does nothing else while it is carried out.
-	maxClaims = 64
-	maxLines  = 200
+	maxClaims = 256
+	maxLines  = 256
 )
 
 // trade is an order that is under way, with what it is about.
@@ -29,6 +29,7 @@ func (g *group) draw(now int64) *trade {
 	t := g.newTrade(now)
 	for len(g.waiting) > 0 && len(t.waiters) < maxClaims && len(t.order.Lines) < maxLines {
 		t.claim(g.waiting[0])
+		g.waiting[0] = nil
 		g.waiting = g.waiting[1:]
 	}
 	t.addDue(now)
@@ -67,6 +68,9 @@ func (t *trade) place(n *need, p purpose) int {
 		return t.line(s)
 	}
 	b := s.bucket()
+	if b.rate.perMinute == 0 { // taken away while the request waits
+		b.rate = n.rate
+	}
 	b.endLease()
 	at := t.line(s)
 	t.order.Lines[at].Least, t.order.Lines[at].Most = b.bounds(t.group.limiter.live.Load())
@@ -95,7 +99,7 @@ func (t *trade) newLine(s subject) Line {
 	limiter := t.group.limiter
 	if s.limit.Dimension() == Concurrent {
 		of := &s.account.slots
-		of.held = of.used // what is spare goes back with the order
+		of.held, of.spareUntil = of.used, 0 // what is spare goes back with the order
 		l.Capacity, l.Held, l.Most = max(1, of.capacity), of.used, of.block(limiter.live.Load())
 		return l
 	}
@@ -116,11 +120,12 @@ func (t *trade) addDue(now int64) {
 			g.confess(c, now)
 		}
 	}
-	for _, c := range g.busy {
+	for range g.busy {
 		if len(t.order.Lines) >= maxLines {
-			return
+			return // the next order begins where this one ends
 		}
-		t.addDueOf(c, now)
+		g.turn = (g.turn + 1) % len(g.busy)
+		t.addDueOf(g.busy[g.turn], now)
 	}
 }
 

@@ -36,9 +36,17 @@ func (b *tellingBank) Trade(ctx context.Context, orders ...*ratelimit.Order) {
 	}
 }
 
-// tell logs what a server has answered, once a minute at most.
+// Beat is the Bank's.
+func (b *tellingBank) Beat(ctx context.Context, replica string) (live int, err error) {
+	if live, err = b.Bank.Beat(ctx, replica); err != nil {
+		b.tell(err)
+	}
+	return live, err
+}
+
+// tell logs what a server has answered, and what it was not asked because nobody may, once a minute at most.
 func (b *tellingBank) tell(err error) {
-	if answer := redis.Error(nil); !errors.As(err, &answer) {
+	if answer := redis.Error(nil); !errors.As(err, &answer) && !errors.Is(err, ratelimit.ErrBadOrder) {
 		return
 	}
 	b.mu.Lock()
