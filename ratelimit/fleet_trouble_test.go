@@ -22,6 +22,27 @@ func (f *fleet) take(replica int, r Request) *Permit {
 	return &p
 }
 
+// unrest tells what of a replica is not at rest, where nothing is in progress and nobody moves.
+func unrest(l *Limiter) (found []string) {
+	for i := range l.groups.shards {
+		for _, g := range l.groups.shards[i].groups {
+			if len(g.busy) > 0 || g.agendum || g.trading || g.alone || len(g.waiting) > 0 {
+				found = append(found, fmt.Sprintf("tenant %s: %d accounts are looked after; alone: %v, an order is under way: %v, %d wait",
+					g.tenant, len(g.busy), g.alone, g.trading, len(g.waiting)))
+			}
+			for _, c := range g.keys {
+				if _, idle := c.restsIn(l.micros()); !idle {
+					found = append(found, fmt.Sprintf("key %s: %d hold something, slots %+v", c.id, c.open, c.slots))
+				}
+			}
+			if g.own.open != 0 || !g.own.slots.rests() {
+				found = append(found, fmt.Sprintf("tenant %s: %d hold something, slots %+v", g.tenant, g.own.open, g.own.slots))
+			}
+		}
+	}
+	return found
+}
+
 // A limit may be removed while a request that came with it waits: that one is still decided by it, and nobody takes the
 // bank for lost.
 func TestLimitIsRemovedWhileARequestWaits(t *testing.T) {
@@ -51,157 +72,6 @@ func TestLimitIsRemovedWhileARequestWaits(t *testing.T) {
 			})
 		})
 	}
-}
-
-// Without the bank, too, requests that reserve much and use little are bounded by what they use, and no more of them
-// pass than the share has tokens for.
-func TestMuchIsReservedAlone(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := newFleet(t, 4, Config{})
-		defer f.close()
-		f.wires[0].become(down)
-		r := Request{Key: tokensOf("key", 100_000), Tenant: Account{ID: "acme"}, Tokens: 65_536}
-		for f.now() < 59*time.Second {
-			if !f.call(0, r, 100*time.Millisecond, 5000) {
-				time.Sleep(100 * time.Millisecond)
-			}
-		}
-		// The share is 25,000, and each of them needs all of it. It is full again 12 s after 5,000 were used.
-		if got := f.result(); got.admitted != 5 {
-			t.Errorf("%d requests of 5000 tokens were admitted in a minute, want 5", got.admitted)
-		}
-	})
-}
-
-// Whatever was reserved without the bank, and whenever the request ends: the bank hears of what it has cost.
-func TestBankHearsOfTokensSpentAlone(t *testing.T) {
-	for _, c := range []struct {
-		name           string
-		reserved, used int64
-		late           bool // it ends when the bank is back
-		missing        time.Duration
-	}{
-		{"more than the share is reserved", 65_536, 5000, false, 3 * time.Second},
-		{"more than the share is reserved, and it ends late", 65_536, 5000, true, 3 * time.Second},
-		{"more than the share is used", 1000, 50_000, false, 30 * time.Second},
-		{"more than the share is used, and it ends late", 1000, 50_000, true, 30 * time.Second},
-		{"as much as is reserved", 20_000, 20_000, false, 12 * time.Second},
-		{"nothing", 65_536, 0, false, 0},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				f := newFleet(t, 4, Config{})
-				defer f.close()
-				f.wires[0].become(down)
-				r := Request{Key: tokensOf("key", 100_000), Tenant: Account{ID: "acme"}, Tokens: c.reserved}
-				p := f.take(0, r)
-				if !p.Answer.Allowed() {
-					t.Fatal("a full share has refused")
-				}
-				if !c.late {
-					p.End(c.used)
-				}
-				f.wires[0].become(up)
-				time.Sleep(400 * time.Millisecond)
-				if c.late {
-					p.End(c.used)
-					time.Sleep(150 * time.Millisecond)
-				}
-				if got := f.standing(1, r)[KeyTokens].Reset; got > c.missing || got < c.missing-600*time.Millisecond {
-					t.Errorf("%s are missing, want %s, less what came back", got, c.missing)
-				}
-			})
-		})
-	}
-}
-
-// A replica that starts without the bank decides by the share of one of many. When it turns out to be the only one, what
-// it has to tell is what was drawn.
-func TestReplicasAreCountedOnReturn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := &wire{bank: newModelBank(func() int64 { return time.Now().UnixMicro() })}
-		w.become(down)
-		f := &fleet{t: t, bank: w.bank, wires: []*wire{w}}
-		f.replicas = append(f.replicas, New(Options{Config: Config{MaxReplicas: 10}, Bank: w, Replica: "only"}))
-		defer f.close()
-		r := Request{Key: Account{ID: "key", Limits: Limits{RequestsPerMinute: 1, Burst: 600}}, Tenant: Account{ID: "acme"}}
-		for range 100 {
-			f.call(0, r, 0, 0)
-		}
-		if got := f.result(); got.admitted != 60 {
-			t.Errorf("%d were admitted, want a tenth of 600", got.admitted)
-		}
-		w.become(up)
-		time.Sleep(3 * time.Second)
-		if got, live := f.standing(0, r)[KeyRequests].Remaining, f.replicas[0].Stats().Live; got != 540 || live != 1 {
-			t.Errorf("of %d replicas: %d remain of 600, want 540", live, got)
-		}
-	})
-}
-
-// Requests come all the time while the bank comes back, those that are admitted while it is being told included.
-func TestNothingIsMissedOnReturn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := newFleet(t, 2, Config{})
-		defer f.close()
-		f.wires[0].slow.Store(int64(40 * time.Millisecond))
-		f.wires[0].become(down)
-		r := Request{Key: Account{ID: "key", Limits: Limits{RequestsPerMinute: 1, Burst: 600, Concurrent: 1000}}, Tenant: Account{ID: "acme"}, Tokens: 1}
-		var open []*Permit
-		for n := range 100 { // the probe goes after 250 ms, and takes 80, as what was drawn does then
-			if n == 10 {
-				f.wires[0].become(up)
-			}
-			p := f.take(0, r)
-			if !p.Answer.Allowed() {
-				t.Fatalf("request %d: %+v", n, p.Answer)
-			}
-			open = append(open, p)
-			time.Sleep(5 * time.Millisecond)
-		}
-		time.Sleep(2 * time.Second)
-		a := f.standing(1, r)
-		if got := a[KeyRequests].Remaining; got != 500 {
-			t.Errorf("%d requests remain of 600, want 500", got)
-		}
-		if got := a[KeyConcurrent].Remaining; got > 900 || got < 900-15 { // a block of 1000/64 may be at hand
-			t.Errorf("%d slots remain of 1000, want 900", got)
-		}
-		for _, p := range open {
-			p.End(1)
-		}
-	})
-}
-
-// After an outage the bank knows of all slots in use, be they of more keys than one order is about.
-func TestSlotsOfManyKeysOnReturn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := newFleet(t, 2, Config{})
-		defer f.close()
-		f.wires[0].become(down)
-		request := func(n int) Request {
-			limits := Limits{RequestsPerMinute: 60, Concurrent: 2}
-			return Request{Key: Account{ID: fmt.Sprint("key ", n), Limits: limits}, Tenant: Account{ID: "acme"}, Tokens: 1}
-		}
-		open := make([]*Permit, 400)
-		for n := range open {
-			if open[n] = f.take(0, request(n)); !open[n].Answer.Allowed() {
-				t.Fatalf("key %d, alone: %+v", n, open[n].Answer)
-			}
-		}
-		f.wires[0].become(up)
-		time.Sleep(2 * time.Second)
-		for n := range open {
-			first, second := f.take(1, request(n)), f.take(1, request(n))
-			if !first.Answer.Allowed() || second.Answer.Allowed() {
-				t.Errorf("key %d, of which one of two slots is free: one more is admitted: %v, and another: %v",
-					n, first.Answer.Allowed(), second.Answer.Allowed())
-			}
-			first.End(1)
-			second.End(1)
-			open[n].End(1)
-		}
-	})
 }
 
 // An order was carried out, its answer was lost, and the request was refused alone: the slot that the bank believes it
@@ -288,4 +158,36 @@ func TestSmallBursts(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A replica has no work with slots of which others hold some.
+func TestOthersSlotsAreTheirs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, 2, Config{})
+		defer f.close()
+		r := Request{Key: slotsOf("key", 5), Tenant: Account{ID: "acme"}, Tokens: 1}
+		p := f.take(0, r)
+		f.call(1, r, 0, 1)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		for _, found := range unrest(f.replicas[1]) {
+			t.Error(found)
+		}
+		p.End(1)
+	})
+}
+
+// Slots are drawn in blocks, and kept at hand for a moment: the bank is seldom asked.
+func TestSlotsAreKeptAtHand(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, 1, Config{})
+		defer f.close()
+		r := Request{Key: slotsOf("key", 6400), Tenant: Account{ID: "acme"}, Tokens: 1}
+		f.offer([]float64{2000}, 10*time.Second, func(replica int) { f.call(replica, r, 100*time.Millisecond, 1) })
+		got := f.result()
+		t.Logf("%+v", got)
+		if got.admitted != got.asked || got.calls > 0.0023 {
+			t.Errorf("%d of %d were admitted, with %.4f calls for each, want 0.0017", got.admitted, got.asked, got.calls)
+		}
+	})
 }
