@@ -4,8 +4,9 @@ package ratelimit
 type purpose uint8
 
 const (
-	spend purpose = iota
-	look
+	spend  purpose = iota
+	insist         // to spend, and to ask the bank even where it has refused a moment ago
+	look           // to spend nothing
 )
 
 // verdict is how it stands with a request.

@@ -66,7 +66,7 @@ func (b *RedisBank) Trade(ctx context.Context, orders ...*Order) {
 	b.send(ctx, unknown)
 	for _, l := range letters {
 		if err := l.read(); err != nil {
-			l.order.Err = fmt.Errorf("limits: Redis has not answered an order: %w", err)
+			l.order.Err = fmt.Errorf("limits: Redis has not carried out an order: %w", err)
 		}
 		l.order, l.cmd = nil, nil
 		b.letters.Put(l)

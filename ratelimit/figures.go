@@ -38,7 +38,7 @@ func (g *group) figureBucket(d *Decision, n *need, now int64) {
 	b := n.bucket()
 	missing := b.missing(now)
 	d.Remaining = b.rate.worth(min(b.rate.capacity(), b.rate.capacity()-missing+b.left()))
-	d.Reset = wholeMillis(missing)
+	d.Reset = wholeMillis(missing - b.left())
 	if n.lacks {
 		d.RetryAfter = max(time.Millisecond, wholeMillis(b.wait(n.cost, g.limiter.live.Load(), now)))
 		if n.limit.Dimension() == Requests {

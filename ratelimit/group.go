@@ -82,6 +82,8 @@ func (g *group) foresee(a *ask, now int64) {
 			n.lacks = g.lacksAlone(n, now)
 		case n.ofSlots():
 			n.lacks = n.account.slots.refuses(now)
+		case a.purpose == insist:
+			n.lacks = false
 		default:
 			n.lacks = n.bucket().left() < n.cost && n.bucket().refuses(n.cost, replicas, now)
 		}

@@ -40,7 +40,6 @@ func (g *group) settle(t *trade) {
 
 // heed takes one line's answer in.
 func (g *group) heed(s subject, l *Line, began, now int64) {
-	g.list(s.account)
 	if s.limit.Dimension() == Concurrent {
 		s.account.slots.heed(l, began)
 		g.spare(s.account, now)
@@ -78,7 +77,7 @@ func (g *group) tell(w *waiter, c *Claim, now int64) {
 	}
 	v := granted
 	if c.Refused {
-		v = refused
+		v, w.permit.asked = refused, true
 		g.restore(a)
 	}
 	g.release(w, v, now)

@@ -51,6 +51,7 @@ type Limiter struct {
 	live    atomic.Int64  // replicas that share the limits
 	counted atomic.Bool   // live is their count
 	number  atomic.Uint64 // of the last order, or posting
+	took    atomic.Int64  // microseconds until the last order was answered
 	counts  counts
 
 	stop   context.CancelFunc
@@ -107,29 +108,39 @@ func (l *Limiter) Follow(c Config) {
 
 // Take decides on a request, and takes what it needs from all limits, or nothing of any when one refuses it. It fills p,
 // which must be ended whatever the answer is. Where replicas share their limits it may ask the bank, and waits for its
-// answer for 100 ms at most, and as long again for each 256 requests of the tenant that were there before. A request that found no slot waits for a moment and looks once more, unless ctx ends.
+// answer for 100 ms at most, and as long again for each 256 requests of the tenant that were there before. A request that
+// found no slot, or no tokens at the bank, waits for a moment and looks once more, unless ctx ends.
 func (l *Limiter) Take(ctx context.Context, p *Permit, r Request) {
-	l.take(ctx, p, r)
-	if !p.wantsSlotAlone() {
+	l.take(ctx, p, r, spend)
+	if !p.looksAgain() {
 		return
 	}
-	// A client may know that its answer has ended a moment before the slot has been given back.
-	again := time.NewTimer(secondLook)
+	// A client may know that its answer has ended a moment before what it held has been given back.
+	again := time.NewTimer(l.secondLook())
 	defer again.Stop()
 	select {
 	case <-again.C:
-		l.take(ctx, p, r)
+		l.take(ctx, p, r, insist)
 	case <-ctx.Done():
 	}
 }
 
-// secondLook is when a request that found no slot looks once more.
-const secondLook = 5 * time.Millisecond
+const (
+	// leastPause and mostPause bound the moment after which a request looks once more.
+	leastPause = 5 * time.Millisecond
+	mostPause  = 100 * time.Millisecond
+)
 
-func (l *Limiter) take(ctx context.Context, p *Permit, r Request) {
+// secondLook is long enough for another replica to give back, if the bank is as far from it as from this one.
+func (l *Limiter) secondLook() time.Duration {
+	return min(max(leastPause, 2*time.Duration(l.took.Load())*time.Microsecond), mostPause)
+}
+
+func (l *Limiter) take(ctx context.Context, p *Permit, r Request, as purpose) {
+	p.asked = false
 	g := l.groups.open(l, r.Tenant.ID)
 	now := l.micros()
-	a := g.ask(&r, spend)
+	a := g.ask(&r, as)
 	if v := g.try(&a, now); v == lacking {
 		g.await(ctx, p, &a)
 	} else {

@@ -8,6 +8,7 @@ type Permit struct {
 
 	group    *group // nil: nothing is held
 	holdings [2]holding
+	asked    bool // the bank itself has refused
 }
 
 // holding is what a request has of the key, or of the tenant.
@@ -66,7 +67,9 @@ func (g *group) settleTokens(c *account, excess, now int64) {
 		g.list(c)
 	default:
 		b.owed = clamp(b.owed+b.charge(excess), maxSpan)
-		g.list(c)
+		if g.list(c); excess < -leaseSpan {
+			g.hurry() // the client may send its next request to another replica
+		}
 	}
 }
 
@@ -94,16 +97,18 @@ func (g *group) spare(c *account, now int64) {
 	}
 }
 
-// wantsSlotAlone tells whether all that a request lacks is a slot.
-func (p *Permit) wantsSlotAlone() bool {
-	wants := false
+// looksAgain tells whether all that a request lacks may have been given back a moment ago, before the bank heard of it: a
+// slot, or tokens that the bank has just refused.
+func (p *Permit) looksAgain() bool {
+	again := false
 	for i := range p.Answer {
-		if p.Answer[i].Refuses() {
-			if Limit(i).Dimension() != Concurrent {
-				return false
-			}
-			wants = true
+		if !p.Answer[i].Refuses() {
+			continue
 		}
+		if d := Limit(i).Dimension(); d == Requests || d == Tokens && !p.asked {
+			return false
+		}
+		again = true
 	}
-	return wants
+	return again
 }

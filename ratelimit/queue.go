@@ -46,6 +46,7 @@ func (g *group) await(ctx context.Context, p *Permit, a *ask) {
 	g.limiter.bank.Trade(ctx, &t.order)
 	cancel()
 	g.mu.Lock()
+	g.limiter.took.Store(g.limiter.micros() - t.began)
 	g.settle(t)
 	g.handOver()
 	g.mu.Unlock()
@@ -53,7 +54,7 @@ func (g *group) await(ctx context.Context, p *Permit, a *ask) {
 
 // release sends a waiter on its way.
 func (g *group) release(w *waiter, v verdict, now int64) {
-	if w.ask.purpose == spend {
+	if w.ask.purpose != look {
 		g.finish(w.permit, &w.ask, v, now)
 	}
 	for i := range w.ask.needs[:w.ask.count] {

@@ -48,7 +48,7 @@ func (t *trade) claim(w *waiter) {
 	c := Claim{Parts: make([]Part, 0, w.ask.count)}
 	for i := range w.ask.needs[:w.ask.count] {
 		n := &w.ask.needs[i]
-		if !n.asked && w.ask.purpose == spend {
+		if !n.asked && w.ask.purpose != look {
 			continue
 		}
 		at := t.place(n, w.ask.purpose)

@@ -61,12 +61,12 @@ func logged(t *testing.T, err error, call func(b *tellingBank)) string {
 func TestWhatRedisObjectsToIsLogged(t *testing.T) {
 	const (
 		line  = `level=ERROR msg="Redis refuses what limits need: this replica grants its share of them alone" error="`
-		right = "limits: Redis has not answered an order: NOPERM this user has no permissions to run the 'pexpire' command"
+		right = "limits: Redis has not carried out an order: NOPERM this user has no permissions to run the 'pexpire' command"
 		beat  = "limits: the replicas cannot be counted in Redis: NOPERM this user has no permissions to run the 'zadd' command"
 		bad   = "limits: no bank may be asked such a thing: the order is of nobody"
 		count = `" count=`
 	)
-	noPexpire := fmt.Errorf("limits: Redis has not answered an order: %w", refusal("NOPERM this user has no permissions to run the 'pexpire' command"))
+	noPexpire := fmt.Errorf("limits: Redis has not carried out an order: %w", refusal("NOPERM this user has no permissions to run the 'pexpire' command"))
 	noZadd := fmt.Errorf("limits: the replicas cannot be counted in Redis: %w", refusal("NOPERM this user has no permissions to run the 'zadd' command"))
 	trades := func(b *tellingBank) { b.Trade(t.Context(), &ratelimit.Order{}, &ratelimit.Order{}) }
 	beats := func(b *tellingBank) {
