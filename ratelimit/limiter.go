@@ -51,7 +51,6 @@ type Limiter struct {
 	live    atomic.Int64  // replicas that share the limits
 	counted atomic.Bool   // live is their count
 	number  atomic.Uint64 // of the last order, or posting
-	took    atomic.Int64  // microseconds until the last order was answered
 	counts  counts
 
 	stop   context.CancelFunc
@@ -116,7 +115,7 @@ func (l *Limiter) Take(ctx context.Context, p *Permit, r Request) {
 		return
 	}
 	// A client may know that its answer has ended a moment before what it held has been given back.
-	again := time.NewTimer(l.secondLook())
+	again := time.NewTimer(secondLook)
 	defer again.Stop()
 	select {
 	case <-again.C:
@@ -125,16 +124,9 @@ func (l *Limiter) Take(ctx context.Context, p *Permit, r Request) {
 	}
 }
 
-const (
-	// leastPause and mostPause bound the moment after which a request looks once more.
-	leastPause = 5 * time.Millisecond
-	mostPause  = 100 * time.Millisecond
-)
-
-// secondLook is long enough for another replica to give back, if the bank is as far from it as from this one.
-func (l *Limiter) secondLook() time.Duration {
-	return min(max(leastPause, 2*time.Duration(l.took.Load())*time.Microsecond), mostPause)
-}
+// secondLook is the moment after which a request looks once more: time for another replica to give back, if it is not
+// much farther from the bank than this one.
+const secondLook = 5 * time.Millisecond
 
 func (l *Limiter) take(ctx context.Context, p *Permit, r Request, as purpose) {
 	p.asked = false

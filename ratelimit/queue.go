@@ -46,7 +46,6 @@ func (g *group) await(ctx context.Context, p *Permit, a *ask) {
 	g.limiter.bank.Trade(ctx, &t.order)
 	cancel()
 	g.mu.Lock()
-	g.limiter.took.Store(g.limiter.micros() - t.began)
 	g.settle(t)
 	g.handOver()
 	g.mu.Unlock()

@@ -5,7 +5,7 @@ import "time"
 const (
 	// renewAfter is when a replica says again which slots it holds, in microseconds.
 	renewAfter = int64(slotTTL/3) / int64(time.Microsecond)
-	// slotPause is how long a replica that was refused a slot asks for none, in microseconds: shorter than leastPause.
+	// slotPause is how long a replica that was refused a slot asks for none, in microseconds: shorter than secondLook.
 	slotPause = int64(4 * time.Millisecond / time.Microsecond)
 	// slotWait is what a client that found no slot is told to wait.
 	slotWait = time.Second
