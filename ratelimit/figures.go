@@ -30,7 +30,7 @@ func (g *group) figureSlots(d *Decision, n *need) {
 	case g.sharing():
 		d.Remaining = s.free()
 	default:
-		d.Remaining = max(0, s.share(g.limiter.live.Load())-s.used)
+		d.Remaining = max(0, s.share(g.shares())-s.used)
 	}
 }
 

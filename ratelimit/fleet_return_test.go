@@ -28,31 +28,37 @@ func TestMuchIsReservedAlone(t *testing.T) {
 	})
 }
 
-// Whatever was reserved without the bank, and whenever the request ends: the bank hears of what it has cost.
+// Whatever was reserved, with the bank or without it, and whenever the request ends: the bank hears of what it has cost.
 func TestBankHearsOfTokensSpentAlone(t *testing.T) {
 	for _, c := range []struct {
 		name           string
 		reserved, used int64
-		late           bool // it ends when the bank is back
+		early, late    bool // it begins while the bank is still there, or ends when it is back
 		missing        time.Duration
 	}{
-		{"more than the share is reserved", 65_536, 5000, false, 3 * time.Second},
-		{"more than the share is reserved, and it ends late", 65_536, 5000, true, 3 * time.Second},
-		{"more than the share is used", 1000, 50_000, false, 30 * time.Second},
-		{"more than the share is used, and it ends late", 1000, 50_000, true, 30 * time.Second},
-		{"as much as is reserved", 20_000, 20_000, false, 12 * time.Second},
-		{"nothing", 65_536, 0, false, 0},
+		{"more than the share is reserved", 65_536, 5000, false, false, 3 * time.Second},
+		{"more than the share is reserved, and it ends late", 65_536, 5000, false, true, 3 * time.Second},
+		{"more than the share is used", 1000, 50_000, false, false, 30 * time.Second},
+		{"more than the share is used, and it ends late", 1000, 50_000, false, true, 30 * time.Second},
+		{"as much as is reserved", 20_000, 20_000, false, false, 12 * time.Second},
+		{"nothing", 65_536, 0, false, false, 0},
+		{"much was reserved with the bank", 65_536, 5000, true, false, 3 * time.Second},
+		{"little was reserved with the bank", 1000, 50_000, true, false, 30 * time.Second},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := newFleet(t, 4, Config{})
 				defer f.close()
-				f.wires[0].become(down)
+				if !c.early {
+					f.wires[0].become(down)
+				}
 				r := Request{Key: tokensOf("key", 100_000), Tenant: Account{ID: "acme"}, Tokens: c.reserved}
 				p := f.take(0, r)
 				if !p.Answer.Allowed() {
-					t.Fatal("a full share has refused")
+					t.Fatal("a full bucket has refused")
 				}
+				f.wires[0].become(down)
+				f.take(0, Request{Key: perMinute("another", 60), Tenant: r.Tenant}) // by which it knows
 				if !c.late {
 					p.End(c.used)
 				}
@@ -86,7 +92,14 @@ func TestReplicasAreCountedOnReturn(t *testing.T) {
 		if got := f.result(); got.admitted != 60 {
 			t.Errorf("%d were admitted, want a tenth of 600", got.admitted)
 		}
+		slot := f.take(0, Request{Key: slotsOf("another", 100), Tenant: r.Tenant, Tokens: 1})
+		want(t, slot.Answer[KeyConcurrent], "allowed limit=100 remaining=9 reset=0s retry=0s")
+		slot.End(1)
 		w.become(up)
+		time.Sleep(150 * time.Millisecond) // it has been counted, and still decides alone
+		slot = f.take(0, Request{Key: slotsOf("another", 100), Tenant: r.Tenant, Tokens: 1})
+		want(t, slot.Answer[KeyConcurrent], "allowed limit=100 remaining=9 reset=0s retry=0s")
+		slot.End(1)
 		time.Sleep(3 * time.Second)
 		if got, live := f.standing(0, r)[KeyRequests].Remaining, f.replicas[0].Stats().Live; got != 540 || live != 1 {
 			t.Errorf("of %d replicas: %d remain of 600, want 540", live, got)

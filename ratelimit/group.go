@@ -159,7 +159,7 @@ func (g *group) finish(p *Permit, a *ask, v verdict, now int64) {
 		} else {
 			h.tokens, h.reserved, h.rate = true, n.cost, n.rate
 			if !g.sharing() {
-				h.reserved = g.shareCost(n.bucket(), n.cost) / g.shares()
+				h.reserved, h.spell = g.shareCost(n.bucket(), n.cost)/g.shares(), g.spell
 			}
 		}
 	}

@@ -18,6 +18,7 @@ type holding struct {
 	tokens   bool      // some are reserved
 	reserved int64     // nanoseconds of the bucket's refill
 	rate     tokenRate // at which they are
+	spell    uint64    // without the bank, in which they were reserved; 0: with it
 }
 
 // End gives back what a request has held, and settles its tokens: so many it has cost in truth. What was reserved beyond
@@ -45,7 +46,7 @@ func (g *group) takeBack(h *holding, tokens, now int64) {
 	if h.tokens {
 		// A limit that was lowered meanwhile makes no debt of what was reserved in time.
 		cost := min(c.buckets[Tokens].rate.cost(tokens), h.rate.cost(tokens))
-		g.settleTokens(c, cost-h.reserved, now)
+		g.settleTokens(h, cost-h.reserved, now)
 	}
 	if h.slot {
 		g.limiter.counts.held.Add(-1)
@@ -54,13 +55,21 @@ func (g *group) takeBack(h *holding, tokens, now int64) {
 }
 
 // settleTokens takes from the bucket what tokens have cost beyond their reservation, or gives back what they have not.
-func (g *group) settleTokens(c *account, excess, now int64) {
+func (g *group) settleTokens(h *holding, excess, now int64) {
+	c := h.account
 	b := &c.buckets[Tokens]
 	if b.rate.perMinute == 0 {
 		return // the limit was taken away meanwhile
 	}
 	switch {
 	case excess == 0:
+	case !g.sharing() && excess < 0 && h.spell != g.spell:
+		// The bank has it, and hears of it when it is back. The share began with what the bank has believed.
+		g.prepareShare(b, now)
+		b.share.owe(excess)
+		b.began.owe(excess)
+		b.owed = clamp(b.owed+excess, maxSpan)
+		g.list(c)
 	case !g.sharing():
 		g.prepareShare(b, now)
 		b.share.owe(times(excess, g.shares()))
