@@ -139,7 +139,7 @@ func (b *breaker) tell() {
 	switch before := b.told.Swap(now); {
 	case before == now:
 	case now != nil:
-		b.log.Error("redis is down: every call is refused until it works again", telemetry.FieldError, advise(now.cause))
+		b.log.Error("redis is down: calls to it fail at once until it works again; known keys and limits go on", telemetry.FieldError, advise(now.cause))
 	default:
 		b.log.Info("redis works again", telemetry.FieldDuration, time.Since(before.since).Milliseconds())
 	}

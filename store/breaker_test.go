@@ -134,7 +134,7 @@ func TestBreakerRefusesThenProbesWithOneCall(t *testing.T) {
 		if got := calls(t, b, 10, nil); got != 10 {
 			t.Errorf("half open, and the probe succeeds: %d calls were made, want 10", got)
 		}
-		const want = `ERROR redis is down: every call is refused until it works again EOF; the server hung up: where it speaks TLS, set store.redis.tls: true
+		const want = `ERROR redis is down: calls to it fail at once until it works again; known keys and limits go on EOF; the server hung up: where it speaks TLS, set store.redis.tls: true
 INFO redis works again 1000`
 		var got []string
 		for _, l := range lines.lines(t) {
