@@ -152,6 +152,14 @@ func shadowed(a *ratelimit.Answer) string {
 	return strings.Join(names, ", ")
 }
 
+// refusing names the limit that a refused client was told of; empty: none has refused.
+func refusing(a *ratelimit.Answer) string {
+	if a.Allowed() {
+		return ""
+	}
+	return a.Strictest().String()
+}
+
 // Standing is what the key and its tenant may spend at this moment, as all replicas know it. Nothing is spent.
 func (g *Gateway) Standing(ctx context.Context, key *keys.Key) (a ratelimit.Answer) {
 	g.Limiter.Standing(ctx, &a, g.spending(key, 0))

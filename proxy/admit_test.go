@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
@@ -153,6 +154,9 @@ func TestEachLimitRefuses(t *testing.T) {
 				t.Errorf("the first was told %d %s, want %s", a.status, figures(a), c.told)
 			}
 			r.idle()
+			if logged := r.limitsLogged(); logged != "429 "+c.name+" / , 200  / " { // in the order of their ends
+				t.Errorf("the log says %q", logged)
+			}
 		})
 	}
 }
@@ -162,6 +166,23 @@ func refusalCodeOf(limit string) string {
 		return "concurrency_limit"
 	}
 	return "rate_limit_exceeded"
+}
+
+// limitsLogged is what the access lines say of limits: the one that refused, and those in shadow that would have.
+func (r *rig) limitsLogged() string {
+	var said []string
+	for line := range strings.Lines(r.log.String()) {
+		var access struct {
+			Msg, Limit string
+			Status     int
+			Shadowed   string `json:"limits_shadowed"`
+		}
+		must(r.t, json.Unmarshal([]byte(line), &access))
+		if access.Msg == "request" {
+			said = append(said, fmt.Sprintf("%d %s / %s", access.Status, access.Limit, access.Shadowed))
+		}
+	}
+	return strings.Join(said, ", ")
 }
 
 // roughly leaves the last digit of what is left of tokens out: some come back while a test runs.
@@ -207,14 +228,15 @@ func (r *rig) wantDecisions(decision, limit string, n int) {
 	}
 }
 
-// TestShadow exceeds limits that are not enforced: requests pass, and answers and metrics say what would have been.
+// TestShadow exceeds limits that are not enforced: requests pass, and answers, metrics and the log say what would have
+// been. The figures by which clients pace themselves are those of limits that are enforced.
 func TestShadow(t *testing.T) {
 	tight := keys.Limits{RequestsPerMinute: 1, TokensPerMinute: 1100}
 	inShadow := tight
 	inShadow.Shadow = true
 	everything := func(c *ratelimit.Config) { c.Shadow = true }
 	nothing := func(*ratelimit.Config) {}
-	f := func(name string, config func(*ratelimit.Config), key, tenant keys.Limits, status int, shadow string) {
+	f := func(name string, config func(*ratelimit.Config), key, tenant keys.Limits, shadow, refused string) {
 		t.Helper()
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, answering(large(900, 100)), rigOptions{memory: true, limits: config, spec: keys.Spec{Limits: key}})
@@ -223,8 +245,16 @@ func TestShadow(t *testing.T) {
 				t.Fatalf("%d %v", first.status, first.header)
 			}
 			got := r.ask(plainAlias)
+			status, enforced := 200, ""
+			if refused != "" {
+				status, enforced = 429, "limit-requests=1 limit-tokens=1100 remaining-requests=0 remaining-tokens="
+			}
 			if got.status != status || got.header.Get("X-Tollgate-Shadow") != shadow {
 				t.Errorf("got %d, shadow %q; want %d, %q: %s", got.status, got.header.Get("X-Tollgate-Shadow"), status, shadow, got.body)
+			}
+			got.header.Del("X-Tollgate-Shadow")
+			if told := figures(got); !strings.HasPrefix(told, enforced) || enforced == "" && told != "" {
+				t.Errorf("the client is told %q, want %q", told, enforced)
 			}
 			for limit := range strings.SplitSeq(shadow, ", ") {
 				if shadow != "" {
@@ -233,15 +263,18 @@ func TestShadow(t *testing.T) {
 				}
 			}
 			r.idle()
+			if logged, want := r.limitsLogged(), fmt.Sprintf("200  / , %d %s / %s", status, refused, shadow); logged != want {
+				t.Errorf("the log says %q, want %q", logged, want)
+			}
 		})
 	}
-	f("the key", nothing, inShadow, keys.Limits{}, 200, "requests, tokens")
-	f("the tenant", nothing, keys.Limits{}, inShadow, 200, "tenant_requests, tenant_tokens")
-	f("both", nothing, inShadow, inShadow, 200, "requests, tenant_requests, tokens, tenant_tokens")
-	f("all", everything, tight, tight, 200, "requests, tenant_requests, tokens, tenant_tokens")
-	f("the key, and the tenant is not", nothing, inShadow, tight, 429, "requests, tokens")
-	f("the tenant, and the key is not", nothing, tight, inShadow, 429, "tenant_requests, tenant_tokens")
-	f("none", nothing, tight, tight, 429, "")
+	f("the key", nothing, inShadow, keys.Limits{}, "requests, tokens", "")
+	f("the tenant", nothing, keys.Limits{}, inShadow, "tenant_requests, tenant_tokens", "")
+	f("both", nothing, inShadow, inShadow, "requests, tenant_requests, tokens, tenant_tokens", "")
+	f("all", everything, tight, tight, "requests, tenant_requests, tokens, tenant_tokens", "")
+	f("the key, and the tenant is not", nothing, inShadow, tight, "requests, tokens", "tenant_requests")
+	f("the tenant, and the key is not", nothing, tight, inShadow, "tenant_requests, tenant_tokens", "requests")
+	f("none", nothing, tight, tight, "", "requests")
 }
 
 // large is an answer that has cost so many tokens.

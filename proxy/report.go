@@ -155,6 +155,9 @@ func (x *exchange) report() {
 	if x.firstByte > 0 {
 		a.Overhead = max(0, x.firstByte-x.abroad+x.settling)
 	}
+	if x.taken {
+		a.Limit, a.LimitsShadowed = refusing(&x.permit.Answer), shadowed(&x.permit.Answer)
+	}
 	if x.key != nil {
 		a.Tenant, a.KeyID = x.key.Tenant, x.key.ID
 	}

@@ -23,6 +23,9 @@ type Access struct {
 	ErrorCode string // the code of the error answered, empty when none was; it may be a provider's own text
 	ErrorType string // the same from a fixed list, for metrics and spans; empty when nothing failed
 
+	Limit          string // the limit that refused the request, such as "tenant_tokens": of several, the one that its client was told of; empty: none did
+	LimitsShadowed string // the limits in shadow that would have refused it, apart by ", "; empty: none would
+
 	Tenant   string
 	KeyID    string
 	Model    string // the public model name, only once it is known to be configured
@@ -58,6 +61,8 @@ func LogAccess(ctx context.Context, log *slog.Logger, a Access) {
 	line.text(FieldRoute, a.Route)
 	line.add(slog.Int(FieldStatus, a.Status))
 	line.text(FieldErrorCode, a.ErrorCode)
+	line.text(FieldLimit, a.Limit)
+	line.text(FieldLimitsShadowed, a.LimitsShadowed)
 	line.text(FieldError, a.Cause)
 	line.text(FieldTenant, a.Tenant)
 	line.text(FieldKeyID, a.KeyID)
@@ -87,7 +92,7 @@ func LogAccess(ctx context.Context, log *slog.Logger, a Access) {
 const accessMessage = "request"
 
 // maxAccessFields is how many fields an access line has when none is empty.
-const maxAccessFields = 20
+const maxAccessFields = 22
 
 // accessLine leaves out what is empty.
 type accessLine struct {

@@ -96,7 +96,7 @@ func TestPageNamesEveryAttribute(t *testing.T) {
 	c.OTLP.Endpoint = receiver.GRPCURL()
 	tel := start(t, c)
 	twoAttempts(tel.Traces())
-	tel.Traces().Begin(chatHead()).End(Access{Status: 500}) // with an error.type
+	tel.Traces().Begin(chatHead()).End(Access{Status: 500, Limit: "tokens", LimitsShadowed: "requests"}) // with an error.type
 	if err := tel.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
 	}

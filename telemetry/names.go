@@ -23,6 +23,8 @@ const (
 	FieldStack            = "stack"
 	FieldStatus           = "status"
 	FieldErrorCode        = "error_code"
+	FieldLimit            = "limit"
+	FieldLimitsShadowed   = "limits_shadowed"
 	FieldEndReason        = "end_reason"
 	FieldUsageSource      = "usage_source"
 	FieldPromptTokens     = "prompt_tokens"

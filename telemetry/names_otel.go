@@ -55,6 +55,7 @@ const (
 	attrEndReason    attribute.Key = "tollgate.end_reason"
 	attrUsageSource  attribute.Key = "tollgate.usage.source"
 	attrLimit        attribute.Key = "tollgate.limit"
+	attrShadowed     attribute.Key = "tollgate.limits_shadowed"
 	attrDecision     attribute.Key = "tollgate.decision"
 	attrResult       attribute.Key = "tollgate.result"
 	attrState        attribute.Key = "tollgate.state"

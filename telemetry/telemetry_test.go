@@ -65,6 +65,9 @@ func TestAccessLine(t *testing.T) {
 	},
 		`{"level":"ERROR","msg":"request","request_id":"r2","method":"POST","route":"/v1/chat/completions","status":502,"error_code":"upstream_error",`+
 			`"tenant":"acme","key_id":"key_1","model":"m","provider":"p","attempts":3,"stream":true,"end_reason":"upstream_failed","usage_source":"none","first_byte_ms":5,"duration_ms":1000}`)
+	f(Access{RequestID: "r3", Status: 429, ErrorCode: "rate_limit_exceeded", Limit: "tenant_tokens", LimitsShadowed: "requests, concurrent", Tenant: "acme", KeyID: "key_1"},
+		`{"level":"INFO","msg":"request","request_id":"r3","status":429,"error_code":"rate_limit_exceeded","limit":"tenant_tokens","limits_shadowed":"requests, concurrent",`+
+			`"tenant":"acme","key_id":"key_1","duration_ms":0}`)
 }
 
 func TestConfigRefusesUnknownWords(t *testing.T) {

@@ -89,7 +89,7 @@ func requestSpanName(h RequestHead) string {
 }
 
 func requestAttributes(h RequestHead) []attribute.KeyValue {
-	const most = 18 // with those of the end
+	const most = 20 // with those of the end
 	attrs := make([]attribute.KeyValue, 0, most)
 	attrs = append(attrs, attrMethod.String(knownMethod(h.Method)))
 	attrs = appendText(attrs, attrRequestID, h.RequestID)
@@ -138,6 +138,8 @@ func appendAccess(attrs []attribute.KeyValue, a *Access) []attribute.KeyValue {
 		attrs = append(attrs, attrStatus.Int(a.Status))
 	}
 	attrs = appendText(attrs, attrErrorType, a.errorType())
+	attrs = appendText(attrs, attrLimit, a.Limit)
+	attrs = appendText(attrs, attrShadowed, a.LimitsShadowed)
 	attrs = appendText(attrs, attrKeyID, a.KeyID)
 	attrs = appendText(attrs, attrTenantID, a.Tenant)
 	attrs = appendText(attrs, attrPool, a.Model)
