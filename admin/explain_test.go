@@ -54,7 +54,7 @@ func explained() proxy.Explanation {
 		Sent:    true,
 		Stages:  []proxy.Stage{{Name: "authenticate", Result: "passed", Detail: "key_1 of acme"}, {Name: "attempt", Result: "not_reached"}},
 		Request: &proxy.RequestSummary{Model: "gemini-flash", Stream: true, Bytes: 99, PromptTokens: 12, MaxCompletionTokens: 50, ReservedTokens: 62, Needs: []string{"tools"}},
-		Limits:  []proxy.LimitLeft{{Name: "requests_per_minute", Limit: 60, Remaining: 59, ResetMS: 1000, Refuses: true, Shadow: true}},
+		Limits:  []proxy.LimitLeft{{Name: "requests", Limit: 60, Remaining: 59, ResetMS: 1000, Refuses: true, Shadow: true}},
 		Candidates: []proxy.CandidateOutlook{
 			{
 				Provider: "starmagic", URL: "https://api.starmagic.ai/v1", Credential: "#1 ...wxyz", Model: "gemini-2.5-flash-lite", Tier: 1, Weight: 3,
@@ -74,7 +74,7 @@ func TestExplain(t *testing.T) {
 	h.want(h.send("POST", "/admin/v1/explain?key="+id, `{"model":"gemini-flash"}`), 200,
 		`{"sent":true,"stages":[{"name":"authenticate","result":"passed","detail":"key_1 of acme"},{"name":"attempt","result":"not_reached"}],`+
 			`"request":{"model":"gemini-flash","stream":true,"bytes":99,"prompt_tokens":12,"max_completion_tokens":50,"reserved_tokens":62,"needs":["tools"]},`+
-			`"limits":[{"name":"requests_per_minute","limit":60,"remaining":59,"reset_ms":1000,"refuses":true,"shadow":true}],`+
+			`"limits":[{"name":"requests","limit":60,"remaining":59,"reset_ms":1000,"refuses":true,"shadow":true}],`+
 			`"candidates":[{"provider":"starmagic","url":"https://api.starmagic.ai/v1","credential":"#1 ...wxyz","model":"gemini-2.5-flash-lite",`+
 			`"tier":1,"weight":3,"state":"ready","share":0.75,"dropped":["user"],"adapted":["max_completion_tokens as max_tokens"],`+
 			`"cost":{"least_nanousd":9000,"most_nanousd":420000,"price":"starmagic/gemini-2.5-flash-lite@2026-01-01"}},`+

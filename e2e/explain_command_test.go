@@ -49,8 +49,8 @@ prompt  about 1 token of text
 answer  at most 100 tokens
 needs  max_completion_tokens=100, seed=7
 
-LIMIT  OF  LEFT  ALL BACK
-requests_per_minute  600  600  now
+LIMIT  OF  LEFT  ALL BACK  ENOUGH
+requests  600  600  now  yes
 
 PROVIDER  MODEL  URL  CREDENTIAL  TIER  SHARE  STATE  DROPPED  ADAPTED  COST $  EXCLUDED BECAUSE
 starmagic  gemini-2.5-flash-lite  http://simulator/starmagic/v1  #1 ...8035  1  100%  ready  user  -  0.00000008 to 0.00003208  -

@@ -125,7 +125,7 @@ func TestExplainSpendsNothing(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, nil)
 	key, o := f.issue(t, "--requests-per-minute", "20"), f.operators(t)
-	all := []limitLeft{{"requests_per_minute", 20, 20}}
+	all := []limitLeft{{"requests", 20, 20}}
 	for n := range 60 {
 		body := question("gemini-flash", "What would it be?")
 		if n%2 == 1 {

@@ -52,27 +52,27 @@ func leftOf(a *ratelimit.Answer, dimension ratelimit.Dimension, tokens int64) st
 	}
 	switch {
 	case dimension == ratelimit.Tokens:
-		return fmt.Sprintf("%d of %d tokens per minute are left%s, and the request would reserve %d", d.Remaining, d.Limit, whose, min(tokens, d.Limit))
+		return fmt.Sprintf("%d of %s per minute %s left%s, and the request would reserve %d",
+			d.Remaining, quantity(d.Limit, "token"), agreeing(d.Remaining, "is", "are"), whose, min(tokens, d.Limit))
 	case dimension == ratelimit.Concurrent:
-		return fmt.Sprintf("%d of %d requests at once are left%s", d.Remaining, d.Limit, whose)
+		return fmt.Sprintf("%d of %s at once %s left%s", d.Remaining, quantity(d.Limit, "request"), agreeing(d.Remaining, "is", "are"), whose)
 	case d.Remaining > d.Limit: // of a burst
-		return fmt.Sprintf("%d requests are left%s, and %d per minute come back", d.Remaining, whose, d.Limit)
+		return fmt.Sprintf("%d requests are left%s, and %d per minute %s back", d.Remaining, whose, d.Limit, agreeing(d.Limit, "comes", "come"))
 	}
-	return fmt.Sprintf("%d of %d requests per minute are left%s", d.Remaining, d.Limit, whose)
+	return fmt.Sprintf("%d of %s per minute %s left%s", d.Remaining, quantity(d.Limit, "request"), agreeing(d.Remaining, "is", "are"), whose)
+}
+
+// agreeing is the verb of so many.
+func agreeing(n int64, one, several string) string {
+	if n == 1 {
+		return one
+	}
+	return several
 }
 
 func newLimitLeft(l ratelimit.Limit, d ratelimit.Decision) LimitLeft {
 	return LimitLeft{
-		Name: optionOf(l), Limit: d.Limit, Remaining: d.Remaining, ResetMS: roundUp(d.Reset, time.Millisecond),
+		Name: l.String(), Limit: d.Limit, Remaining: d.Remaining, ResetMS: roundUp(d.Reset, time.Millisecond),
 		Refuses: !d.Allowed, Shadow: d.Shadow,
 	}
-}
-
-// optionOf is the option that sets a limit, as operators and keys see it; one of the tenant begins with "tenant_".
-func optionOf(l ratelimit.Limit) string {
-	name := [...]string{"requests_per_minute", "tokens_per_minute", "concurrent"}[l.Dimension()]
-	if l.OfTenant() {
-		return "tenant_" + name
-	}
-	return name
 }

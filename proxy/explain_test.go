@@ -49,7 +49,7 @@ func TestExplain(t *testing.T) {
 		`{"name":"admit","result":"passed","detail":"60 of 60 requests per minute are left"},` +
 		`{"name":"attempt","result":"passed","detail":"starmagic (gemini-2.5-flash-lite) first; at most 3 attempts within 15m0s"}],` +
 		`"request":{"model":"gemini-flash","stream":false,"bytes":131,"prompt_tokens":2,"max_completion_tokens":100,"needs":["max_completion_tokens=100","seed=7"]},` +
-		`"limits":[{"name":"requests_per_minute","limit":60,"remaining":60,"reset_ms":0}],"candidates":[` +
+		`"limits":[{"name":"requests","limit":60,"remaining":60,"reset_ms":0}],"candidates":[` +
 		`{"provider":"starmagic","url":"http://starmagic.invalid/v1","credential":"#1 ...agic","model":"gemini-2.5-flash-lite","tier":1,"weight":1,"state":"ready","share":1,"dropped":["user"]},` +
 		`{"provider":"theturbo","url":"http://theturbo.invalid/v1","credential":"#1 ...urbo","model":"gemini-2.0-flash","tier":2,"weight":1,"state":"ready","share":0,"dropped":["seed","user"],"adapted":["max_completion_tokens as max_tokens"]},` +
 		`{"provider":"evolink","url":"http://evolink.invalid/v1","credential":"#1 ...link","model":"gemini-3-pro-preview","tier":3,"weight":1,"state":"ready","excluded":{"param":"seed","why":"does not take \"seed\""},"share":0}],` +

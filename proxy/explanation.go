@@ -56,7 +56,7 @@ type RequestSummary struct {
 
 // LimitLeft is what is left of one of the key's limits, or of its tenant's.
 type LimitLeft struct {
-	// Name is requests_per_minute, tokens_per_minute or concurrent, with "tenant_" before those of the tenant.
+	// Name is requests, tokens or concurrent, with "tenant_" before those of the tenant, as metrics have it.
 	Name      string `json:"name"`
 	Limit     int64  `json:"limit"`
 	Remaining int64  `json:"remaining"`

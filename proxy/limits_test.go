@@ -91,10 +91,10 @@ func TestExplainKeys(t *testing.T) {
 	if got, want := e.Stages[0].Detail, "key "+bound.ID+" of tenant acme, from these networks alone: 10.0.0.0/8, 2001:db8::/32"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	if got, want := e.Stages[4].Detail, "7 requests are left to the tenant, and 1 per minute come back"; got != want {
+	if got, want := e.Stages[4].Detail, "7 requests are left to the tenant, and 1 per minute comes back"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	if len(e.Limits) != 2 || e.Limits[0] != (LimitLeft{Name: "requests_per_minute", Limit: 60, Remaining: 60}) || e.Limits[1] != (LimitLeft{Name: "tenant_requests_per_minute", Limit: 1, Remaining: 7}) {
+	if len(e.Limits) != 2 || e.Limits[0] != (LimitLeft{Name: "requests", Limit: 60, Remaining: 60}) || e.Limits[1] != (LimitLeft{Name: "tenant_requests", Limit: 1, Remaining: 7}) {
 		t.Errorf("limits %+v", e.Limits)
 	}
 	for range 7 {
@@ -243,13 +243,16 @@ func TestExplainLimits(t *testing.T) {
 	f(keys.Limits{}, keys.Limits{}, "no limit")
 	f(keys.Limits{RequestsPerMinute: 60, TokensPerMinute: 9000, Concurrent: 4}, keys.Limits{Concurrent: 2},
 		"60 of 60 requests per minute are left; 9000 of 9000 tokens per minute are left, and the request would reserve 1027; 2 of 2 requests at once are left to the tenant",
-		LimitLeft{Name: "requests_per_minute", Limit: 60, Remaining: 60},
-		LimitLeft{Name: "tokens_per_minute", Limit: 9000, Remaining: 9000},
+		LimitLeft{Name: "requests", Limit: 60, Remaining: 60},
+		LimitLeft{Name: "tokens", Limit: 9000, Remaining: 9000},
 		LimitLeft{Name: "concurrent", Limit: 4, Remaining: 4},
 		LimitLeft{Name: "tenant_concurrent", Limit: 2, Remaining: 2},
 	)
 	f(keys.Limits{TokensPerMinute: 500}, keys.Limits{}, "500 of 500 tokens per minute are left, and the request would reserve 500",
-		LimitLeft{Name: "tokens_per_minute", Limit: 500, Remaining: 500})
+		LimitLeft{Name: "tokens", Limit: 500, Remaining: 500})
+	f(keys.Limits{RequestsPerMinute: 1, TokensPerMinute: 1, Concurrent: 1}, keys.Limits{},
+		"1 of 1 request per minute is left; 1 of 1 token per minute is left, and the request would reserve 1; 1 of 1 request at once is left",
+		LimitLeft{Name: "requests", Limit: 1, Remaining: 1}, LimitLeft{Name: "tokens", Limit: 1, Remaining: 1}, LimitLeft{Name: "concurrent", Limit: 1, Remaining: 1})
 	// And now the tenant has had 1,500 of its tokens, and more.
 	r.limitTenant(keys.Limits{TokensPerMinute: 1600})
 	if got := r.ask(body); got.status != 200 {
@@ -257,7 +260,7 @@ func TestExplainLimits(t *testing.T) {
 	}
 	spent := func(shadow bool) LimitLeft {
 		d := r.standing()[ratelimit.TenantTokens]
-		return LimitLeft{Name: "tenant_tokens_per_minute", Limit: 1600, Remaining: d.Remaining / 100, Refuses: true, Shadow: shadow}
+		return LimitLeft{Name: "tenant_tokens", Limit: 1600, Remaining: d.Remaining / 100, Refuses: true, Shadow: shadow}
 	}
 	for _, shadow := range []bool{false, true} {
 		r.limitTenant(keys.Limits{TokensPerMinute: 1600, Shadow: shadow})

@@ -88,14 +88,14 @@ func requestRows(w io.Writer, r proxy.RequestSummary) {
 	row(w, "model", printable(r.Model))
 	row(w, "stream", yesNo(r.Stream))
 	row(w, "body", strconv.Itoa(r.Bytes)+" bytes")
-	row(w, "prompt", fmt.Sprintf("about %d token%s of text", r.PromptTokens, plural(r.PromptTokens)))
+	row(w, "prompt", "about "+counted(r.PromptTokens, "token")+" of text")
 	if r.MaxCompletionTokens > 0 {
-		row(w, "answer", fmt.Sprintf("at most %d tokens", r.MaxCompletionTokens))
+		row(w, "answer", "at most "+counted(r.MaxCompletionTokens, "token"))
 	} else {
 		row(w, "answer", "any length: the request names no max_tokens")
 	}
 	if r.ReservedTokens > 0 {
-		row(w, "reserve", fmt.Sprintf("%d tokens of each limit of tokens", r.ReservedTokens))
+		row(w, "reserve", counted(r.ReservedTokens, "token")+" of each limit of tokens")
 	}
 	row(w, "needs", list(r.Needs))
 }

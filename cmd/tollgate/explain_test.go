@@ -95,9 +95,9 @@ func foreseen() proxy.Explanation {
 			Model: "gemini-flash", Stream: true, Bytes: 1234, PromptTokens: 13, MaxCompletionTokens: 500, ReservedTokens: 513, Needs: []string{"tools", "role developer"},
 		},
 		Limits: []proxy.LimitLeft{
-			{Name: "requests_per_minute", Limit: 60, Remaining: 59, ResetMS: 1000},
-			{Name: "tenant_requests_per_minute", Limit: 9, Remaining: 9},
-			{Name: "tokens_per_minute", Limit: 600, Remaining: 512, ResetMS: 8800, Refuses: true, Shadow: true},
+			{Name: "requests", Limit: 60, Remaining: 59, ResetMS: 1000},
+			{Name: "tenant_requests", Limit: 9, Remaining: 9},
+			{Name: "tokens", Limit: 600, Remaining: 512, ResetMS: 8800, Refuses: true, Shadow: true},
 			{Name: "tenant_concurrent", Limit: 5, Remaining: 1},
 		},
 		Candidates: []proxy.CandidateOutlook{
@@ -140,11 +140,11 @@ answer   at most 500 tokens
 reserve  513 tokens of each limit of tokens
 needs    tools, role developer
 
-LIMIT                       OF   LEFT  ALL BACK  ENOUGH
-requests_per_minute         60   59    in 1s     yes
-tenant_requests_per_minute  9    9     now       yes
-tokens_per_minute (shadow)  600  512   in 8.8s   no
-tenant_concurrent           5    1     -         yes
+LIMIT              OF   LEFT  ALL BACK  ENOUGH
+requests           60   59    in 1s     yes
+tenant_requests    9    9     now       yes
+tokens (shadow)    600  512   in 8.8s   no
+tenant_concurrent  5    1     -         yes
 
 PROVIDER   MODEL                  URL                          CREDENTIAL  TIER  SHARE  STATE      DROPPED     ADAPTED                              COST $                EXCLUDED BECAUSE
 starmagic  gemini-2.5-flash-lite  https://api.starmagic.ai/v1  #1 ...wxyz  0     74%    ready      user, seed  max_completion_tokens as max_tokens  0.000009 to 0.000336  -

@@ -45,8 +45,8 @@ func TestLimitsFollowTheConfiguration(t *testing.T) {
 			t.Errorf("%s:\ngot  %s\nwant %s", limits, got, want)
 		}
 	}
-	f("{}", "reserves 0; 600 of 600 requests_per_minute, shadow false")
+	f("{}", "reserves 0; 600 of 600 requests, shadow false")
 	f("{default: {requests_per_minute: 6, burst: 3, tokens_per_minute: 9000, concurrent: 2}, max_completion_tokens: 100}",
-		"reserves 128; 3 of 6 requests_per_minute, shadow false; 9000 of 9000 tokens_per_minute, shadow false; 2 of 2 concurrent, shadow false")
-	f("{default: {requests_per_minute: 0, tokens_per_minute: 9000}, shadow: true}", "reserves 5028; 9000 of 9000 tokens_per_minute, shadow true")
+		"reserves 128; 3 of 6 requests, shadow false; 9000 of 9000 tokens, shadow false; 2 of 2 concurrent, shadow false")
+	f("{default: {requests_per_minute: 0, tokens_per_minute: 9000}, shadow: true}", "reserves 5028; 9000 of 9000 tokens, shadow true")
 }
