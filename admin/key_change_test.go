@@ -33,6 +33,8 @@ func TestChange(t *testing.T) {
 	f(`{"models":[],"cidrs":[]}`, activeKey("other", `"models":[],"cidrs":[],`+limited, changed+expires))
 	f(`{"expires":""}`, activeKey("other", `"models":[],"cidrs":[],`+limited, changed))
 	f(`{"requests_per_minute":0}`, activeKey("other", `"models":[],"cidrs":[],`+unlimited, changed))
+	f(`{"requests_per_minute":60,"burst":10}`, activeKey("other", `"models":[],"cidrs":[],`+strings.Replace(limited, `"burst":0`, `"burst":10`, 1), changed))
+	f(`{"requests_per_minute":0}`, activeKey("other", `"models":[],"cidrs":[],`+unlimited, changed)) // and its burst goes with it
 	f(`{"expires":"1h"}`, activeKey("other", `"models":[],"cidrs":[],`+unlimited, changed+`"expires_at":"SOON",`))
 	f(`{"expires":"2999-01-31T00:00:00Z","cidrs":["::/0"],"requests_per_minute":7,"burst":8,"tokens_per_minute":9,"concurrent":10,"shadow":true,"budget_usd":"0.000000001","budget_period":"total"}`,
 		activeKey("other", `"models":[],"cidrs":["::/0"],"requests_per_minute":7,"burst":8,"tokens_per_minute":9,"concurrent":10,"shadow":true,"budget_usd":"0.000000001","budget_period":"total"`, changed+expires))
@@ -57,6 +59,7 @@ func TestChangeRefuses(t *testing.T) {
 		fields  = `: the fields are name, models, cidrs, requests_per_minute, burst, tokens_per_minute, concurrent, shadow, budget_usd, budget_period, expires, disabled, tenant`
 		notNull = ", not null: leave out what is not to be set"
 	)
+	f(`{"requests_per_minute":0,"burst":5}`, "burst: must come with requests_per_minute, whose bucket it sizes", "burst", "invalid_value")
 	f(`{"name":null}`, "name: must be a string"+notNull, "name", "invalid_value")
 	f(`{"models":null,"disabled":null,"burst":null}`, "models: must be a list of strings"+notNull+"; disabled: must be true or false"+notNull+"; burst: must be a whole number"+notNull, "models", "invalid_value")
 	f(`{"tenant":"globex"}`, "tenant: cannot change: create a key for the other tenant, and revoke this one", "tenant", "invalid_value")

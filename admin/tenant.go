@@ -70,6 +70,9 @@ func (p *TenantPatch) fields() []field {
 // apply changes what the patch has.
 func (p *TenantPatch) apply(limits *keys.Limits, budget *keys.Budget) {
 	set(&limits.RequestsPerMinute, p.RequestsPerMinute)
+	if limits.RequestsPerMinute == 0 && p.RequestsPerMinute != nil {
+		limits.Burst = 0 // a rate that is taken away takes its burst along
+	}
 	set(&limits.Burst, p.Burst)
 	set(&limits.TokensPerMinute, p.TokensPerMinute)
 	set(&limits.Concurrent, p.Concurrent)

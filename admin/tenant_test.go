@@ -33,6 +33,8 @@ func TestTenants(t *testing.T) {
 	f("PATCH", `{"shadow":false,"budget_usd":"1","budget_period":"day"}`, `"requests_per_minute":60,"burst":10,"tokens_per_minute":1000,"concurrent":2,"shadow":false,"budget_usd":"1","budget_period":"day"`)
 	f("PATCH", `{"budget_usd":"","shadow":true}`, `"requests_per_minute":60,"burst":10,"tokens_per_minute":1000,"concurrent":2,"shadow":true,"budget_usd":"","budget_period":""`)
 	f("PUT", `{"concurrent":1}`, `"requests_per_minute":0,"burst":0,"tokens_per_minute":0,"concurrent":1,"shadow":false,"budget_usd":"","budget_period":""`)
+	f("PATCH", `{"requests_per_minute":60,"burst":10}`, `"requests_per_minute":60,"burst":10,"tokens_per_minute":0,"concurrent":1,"shadow":false,"budget_usd":"","budget_period":""`)
+	f("PATCH", `{"requests_per_minute":0}`, `"requests_per_minute":0,"burst":0,"tokens_per_minute":0,"concurrent":1,"shadow":false,"budget_usd":"","budget_period":""`)
 	f("PUT", `{}`, unlimited)
 
 	once := h.send("PUT", "/admin/v1/tenants/acme", `{"burst":10,"requests_per_minute":60}`)

@@ -61,7 +61,7 @@ each operator one of their own. No secret is ever in it.`,
 	f.StringVar(&query.KeyID, "key", "", "only changes of this key (its id)")
 	f.StringVar(&query.Tenant, "tenant", "", "only changes of this tenant and its keys")
 	f.StringVar(&query.By, "by", "", "only changes made with the token of this name")
-	f.IntVar(&query.Limit, "limit", defaultChanges, "how many changes at most; 0: all")
+	wholeNumberVar(f, &query.Limit, "limit", defaultChanges, "how many changes at most; 0: all")
 	return cmd
 }
 

@@ -121,7 +121,11 @@ func TestWrongUsage(t *testing.T) {
 	f("keys show", `accepts 1 arg(s), received 0`)
 	f("keys revoke one two", `accepts 1 arg(s), received 2`)
 	f("request", `accepts 1 arg(s), received 0`)
-	f("keys create --requests-per-minute many", `invalid argument "many" for "--requests-per-minute" flag: strconv.ParseInt: parsing "many": invalid syntax`)
+	f("keys create --requests-per-minute many", `invalid argument "many" for "--requests-per-minute" flag: must be a whole number in plain digits, got "many"`)
+	f("keys update key_Xy12Zab34Cde --burst 1.5", `invalid argument "1.5" for "--burst" flag: must be a whole number in plain digits, got "1.5"`)
+	f("tenants set acme --tokens-per-minute 99999999999999999999",
+		`invalid argument "99999999999999999999" for "--tokens-per-minute" flag: must be a smaller number, got "99999999999999999999"`)
+	f("keys list --limit all", `invalid argument "all" for "--limit" flag: must be a whole number in plain digits, got "all"`)
 	f("keys list -o yaml", `invalid argument "yaml" for "-o, --output" flag: must be table or json, got "yaml"`)
 	f("usage -o yaml", `invalid argument "yaml" for "-o, --output" flag: must be table or json, got "yaml"`)
 	f("upstreams all", `unknown command "all" for "tollgate upstreams"`)

@@ -21,10 +21,10 @@ type limitFlags struct {
 }
 
 func (l *limitFlags) add(f *pflag.FlagSet, otherwise string) {
-	f.IntVar(&l.requests, "requests-per-minute", 0, "requests per minute; 0: "+otherwise)
-	f.IntVar(&l.burst, "burst", 0, "requests that may come at once; 0: as many as requests-per-minute")
-	f.IntVar(&l.tokens, "tokens-per-minute", 0, "prompt and completion tokens per minute; 0: "+otherwise)
-	f.IntVar(&l.concurrent, "concurrent", 0, "requests in progress at once; 0: "+otherwise)
+	wholeNumberVar(f, &l.requests, "requests-per-minute", 0, "requests per minute; 0: "+otherwise)
+	wholeNumberVar(f, &l.burst, "burst", 0, "requests that may come at once; 0: as many as requests-per-minute")
+	wholeNumberVar(f, &l.tokens, "tokens-per-minute", 0, "prompt and completion tokens per minute; 0: "+otherwise)
+	wholeNumberVar(f, &l.concurrent, "concurrent", 0, "requests in progress at once; 0: "+otherwise)
 	f.BoolVar(&l.shadow, "shadow", false, "decide and count the limits, and enforce none of them; --shadow=false enforces them")
 	f.StringVar(&l.budgetUSD, "budget-usd", "", "the most to spend, in US dollars such as 25 or 0.50; 0: no budget (stored; not enforced yet)")
 	f.StringVar(&l.budgetPeriod, "budget-period", "", "when a budget begins anew: day, month (both in UTC) or total: never")

@@ -235,9 +235,9 @@ func keyRows(w io.Writer, k admin.Key) {
 // what holds for one that is not set.
 func limitRows(w io.Writer, l admin.TenantLimits, otherwise string) {
 	row(w, "requests/min", limit(l.RequestsPerMinute, otherwise, ""))
-	row(w, "burst", limit(l.Burst, "as requests/min", " requests at once"))
+	row(w, "burst", limit(l.Burst, "as requests/min", " request"+plural(int64(l.Burst))+" at once"))
 	row(w, "tokens/min", limit(l.TokensPerMinute, otherwise, ""))
-	row(w, "concurrent", limit(l.Concurrent, otherwise, " requests"))
+	row(w, "concurrent", limit(l.Concurrent, otherwise, " request"+plural(int64(l.Concurrent))))
 	shadow := yesNo(l.Shadow)
 	if l.Shadow {
 		shadow += ": these limits are decided and counted, and not enforced"

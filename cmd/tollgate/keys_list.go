@@ -61,7 +61,7 @@ as they come, however many there are.`,
 	f.StringVar(&query.Tenant, "tenant", "", "only keys of this tenant")
 	f.StringVar(&query.Name, "name", "", "only keys with this name")
 	f.StringVar(&state, "state", "", "only keys that are active, disabled, expired or revoked")
-	f.IntVar(&query.Limit, "limit", 0, "how many keys at most; 0: all")
+	wholeNumberVar(f, &query.Limit, "limit", 0, "how many keys at most; 0: all")
 	return cmd
 }
 

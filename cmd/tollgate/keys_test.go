@@ -170,6 +170,27 @@ shadow        yes: these limits are decided and counted, and not enforced
 budget        $500/month (stored; not enforced yet)
 changed       2026-01-02 03:04Z
 `, "tenants", "set", "acme", "--budget-usd", "500", "--budget-period", "month", "--shadow")
+	d.prints(`
+tenant        umbrella
+requests/min  60
+burst         1 request at once
+tokens/min    no limit
+concurrent    1 request
+shadow        no
+budget        none
+changed       2026-01-02 03:04Z
+`, "tenants", "set", "umbrella", "--requests-per-minute", "60", "--burst", "1", "--concurrent", "1")
+	d.prints(`
+tenant        umbrella
+requests/min  no limit
+burst         as requests/min
+tokens/min    no limit
+concurrent    1 request
+shadow        no
+budget        none
+changed       2026-01-02 03:04Z
+`, "tenants", "set", "umbrella", "--requests-per-minute", "0")
+	d.run("", "tenants", "delete", "umbrella")
 	if got := d.directory.TenantLimits("acme"); got != (keys.Limits{RequestsPerMinute: 3000, Burst: 200, Shadow: true}) {
 		t.Errorf("acme may use %+v", got)
 	}

@@ -86,12 +86,12 @@ func (s *simulation) addFlags(cmd *cobra.Command) {
 	flags.Uint64Var(&s.options.Seed, "seed", 1, "makes every text; the same seed gives the same answers")
 	flags.DurationVar(&s.options.Behaviour.FirstToken, "first-token", 0, "time to a stream's first event")
 	flags.DurationVar(&s.options.Behaviour.Gap, "gap", 0, "time between two tokens")
-	flags.IntVar(&s.options.Behaviour.Tokens, "tokens", 0, "length of an answer in tokens (0: 24; 50 with --fast)")
+	wholeNumberVar(flags, &s.options.Behaviour.Tokens, "tokens", 0, "length of an answer in tokens (0: 24; 50 with --fast)")
 	flags.BoolVar(&s.fast, "fast", false, "StarMagic alone, unchecked and cheap, for load generators")
-	flags.IntVar(&s.eventsPerWrite, "events-per-write", 1, "with --fast and no --gap: events that leave together")
+	wholeNumberVar(flags, &s.eventsPerWrite, "events-per-write", 1, "with --fast and no --gap: events that leave together")
 	flags.Func("fault", "a `fault` that requests meet, as above; may be given several times", s.addFault)
 	flags.Func("style", "how streams are written, in a `style` of: "+strings.Join(styleNames(), ", ")+" (default lf)", s.setStyle)
-	flags.IntVar(&s.options.Behaviour.Comments, "comments", 0, "comments before each event of a stream")
+	wholeNumberVar(flags, &s.options.Behaviour.Comments, "comments", 0, "comments before each event of a stream")
 	flags.Func("deviation", "a `deviation` of one provider from its page, or of all, as above; may be given several times", s.addDeviation)
 }
 
