@@ -2,6 +2,7 @@ package ratelimit
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -43,12 +44,25 @@ func (g *group) await(ctx context.Context, p *Permit, a *ask) {
 	g.mu.Unlock()
 	// The order is for others, too, who still wait when the client of this request has gone.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tradeTimeout)
-	g.limiter.bank.Trade(ctx, &t.order)
-	cancel()
-	g.mu.Lock()
-	g.settle(t)
-	g.handOver()
-	g.mu.Unlock()
+	defer cancel()
+	t.carryOut(ctx)
+}
+
+// errNoAnswer is what became of an order that ended in a panic: those who wait for it must not wait for ever.
+var errNoAnswer = errors.New("limits: the order was given up")
+
+// carryOut asks the bank, and tells those who wait.
+func (t *trade) carryOut(ctx context.Context) {
+	err := errNoAnswer
+	defer func() {
+		t.order.Err = err
+		t.group.mu.Lock()
+		defer t.group.mu.Unlock()
+		t.group.settle(t)
+		t.group.handOver()
+	}()
+	t.group.limiter.bank.Trade(ctx, &t.order)
+	err = t.order.Err
 }
 
 // release sends a waiter on its way.
