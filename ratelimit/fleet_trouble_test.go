@@ -58,13 +58,16 @@ func TestLimitIsRemovedWhileARequestWaits(t *testing.T) {
 				ask(perMinute("another", 60))
 				ask(perMinute("key", 60)) // waits for its turn
 				ask(perMinute("key", 0))
+				f.open.Go(func() { f.standing(0, Request{Key: perMinute("watched", 60), Tenant: Account{ID: "acme"}}) }) // waits, too
+				time.Sleep(40 * time.Microsecond)
+				ask(perMinute("watched", 0))
 				failed := uint64(0)
 				if state == down {
 					f.wires[0].become(down)
 					failed = 1
 				}
-				if got := f.result(); got.admitted != 3 {
-					t.Errorf("%d of 3 were admitted", got.admitted)
+				if got := f.result(); got.admitted != 4 {
+					t.Errorf("%d of 4 were admitted", got.admitted)
 				}
 				if got := f.replicas[0].Stats(); got.Failed != failed {
 					t.Errorf("%+v, want %d orders that failed", got, failed)

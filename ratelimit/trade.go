@@ -64,12 +64,15 @@ func (t *trade) claim(w *waiter) {
 // place finds the line of a need. What is left of a lease, which does not do, is exchanged for a new one.
 func (t *trade) place(n *need, p purpose) int {
 	s := subject{n.account, n.limit}
-	if n.ofSlots() || p == look {
+	if n.ofSlots() {
 		return t.line(s)
 	}
 	b := s.bucket()
 	if b.rate.perMinute == 0 { // taken away while the request waits
 		b.rate = n.rate
+	}
+	if p == look {
+		return t.line(s)
 	}
 	b.endLease()
 	at := t.line(s)
