@@ -1,0 +1,315 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+)
+
+// walk reads the entries that count, segment by segment, and tells a torn end from damage.
+//
+// Where the next entry cannot be read, the journal ends, unless an entry further on
+// says that the missing one was safe when it was written: then something is damaged.
+// Power loss may take any page that was not synced, and keep pages behind it; but
+// nobody was told of an entry that no other one knows to be safe.
+type walk struct {
+	segments []Segment // by number, chained
+	// visit is given each entry, damaged each damage; their errors end the walk.
+	visit   func(*Segment, Entry) error
+	damaged func(Damage) error
+
+	expected uint64   // the sequence of the next entry
+	proven   uint64   // entries up to here are known to have been safe
+	torn     int64    // bytes behind the last entry
+	leftover []string // headless segments that are not needed
+	safe     uint64   // entries up to here were safe, as the last ones that were read say
+	unproven []byte   // the entries behind it, as they stand in their segments
+	reading  window   // the segment that is read
+	seeking  window   // any segment, ahead of that
+}
+
+// run walks from the segment that holds from to the end of the journal. If no segment
+// goes back so far, it begins with the oldest.
+func (w *walk) run(from uint64) error {
+	start := w.start(from)
+	if start < 0 || from < w.segments[start].Base {
+		if err := w.leading(start); err != nil {
+			return err
+		}
+		start = w.start(from)
+	}
+	if start < 0 {
+		w.expected = 1
+		return w.cut(-1, 0)
+	}
+	for i := range w.segments[:start] {
+		if s := &w.segments[i]; s.effective() {
+			s.First, s.Last = s.Base, s.end-1
+		}
+	}
+	w.expected = w.segments[start].Base
+	for i := start; i < len(w.segments); i++ {
+		if !w.segments[i].effective() {
+			continue
+		}
+		if ended, err := w.segment(i); err != nil {
+			return err
+		} else if ended {
+			return w.cut(i, start)
+		}
+	}
+	return nil
+}
+
+// start is the last segment that counts and begins no later than from; else the first one, or -1.
+func (w *walk) start(from uint64) int {
+	start := -1
+	for i := range w.segments {
+		if s := &w.segments[i]; s.effective() && (start < 0 || s.Base <= from) {
+			start = i
+		}
+	}
+	return start
+}
+
+// leading deals with the segments before the first one that counts whose headers cannot
+// be read. Nothing says where the journal began, so they are known to be needed by what
+// is in them.
+func (w *walk) leading(first int) error {
+	limit := uint64(forever)
+	if first >= 0 {
+		limit = w.segments[first].Base
+	} else if proof, err := w.proof(-1, headerSize, 1); err != nil || !proof {
+		return err
+	}
+	// A header lies within one sector of the disk: it is there or it is not. One that is
+	// something else was damaged later.
+	var spoiled []*Segment
+	for i := range w.segments {
+		if s := &w.segments[i]; s.State == SegmentDamaged && !s.headless {
+			spoiled = append(spoiled, s)
+		}
+	}
+	if err := w.adopt(-1, 1, limit); err != nil {
+		return err
+	}
+	oldest := &w.segments[w.start(0)]
+	for _, s := range spoiled {
+		if s.Number >= oldest.Number || oldest.Base == 1 {
+			break
+		}
+		d := Damage{Path: s.Path, Sequence: oldest.Base - 1}
+		if s.Base != 0 {
+			d.resume = s.begin
+		}
+		if err := w.damaged(d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// segment reads what counts of segment i; ended says that the journal ends in it.
+func (w *walk) segment(i int) (ended bool, err error) {
+	s := &w.segments[i]
+	file, err := os.Open(s.Path)
+	if errors.Is(err, fs.ErrNotExist) { // nobody has needed it any more since the folder was listed
+		w.expected = s.end
+		return s.end == forever, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("journal: %w", err)
+	}
+	defer func() { _ = file.Close() }()
+	w.reading.look(file)
+	if s.State == SegmentDamaged { // it was adopted
+		if err := w.damaged(Damage{Path: s.Path, Sequence: s.Base, resume: s.begin}); err != nil {
+			return false, err
+		}
+	}
+	for at := s.begin; w.expected < s.end; {
+		f, ok, err := w.reading.frame(at)
+		if err != nil {
+			return false, fmt.Errorf("journal: %s: %w", s.Path, err)
+		}
+		if !ok || f.Sequence != w.expected {
+			if at, err = w.broken(i, at); err != nil || at == 0 {
+				return at == 0, err
+			}
+			continue
+		}
+		if err := w.take(s, f); err != nil {
+			return false, err
+		}
+		at += frameSize(len(f.Payload))
+	}
+	return false, nil
+}
+
+// take counts an entry and shows it.
+func (w *walk) take(s *Segment, f frame) error {
+	w.expected = min(f.next(), s.end)
+	if s.Entries == 0 {
+		s.First = f.Sequence
+	}
+	s.Entries, s.Last = s.Entries+1, w.expected-1
+	w.keepUnproven(f)
+	return w.visit(s, f.Entry)
+}
+
+// keepUnproven keeps an entry until a later one says that it was safe.
+func (w *walk) keepUnproven(f frame) {
+	if w.safe = max(w.safe, f.durable); f.Kind == Void {
+		w.safe = max(w.safe, f.next()-1) // a repair has fsynced it
+	}
+	w.unproven = f.append(w.unproven)
+	for len(w.unproven) > 0 {
+		first, _ := readFrame(w.unproven)
+		if first.next() > w.safe+1 {
+			return
+		}
+		w.unproven = w.unproven[frameSize(len(first.Payload)):]
+	}
+}
+
+// broken deals with an entry of segment i that cannot be read, and says where reading
+// goes on: 0 where the journal ends.
+func (w *walk) broken(i int, at int64) (resume int64, err error) {
+	proof, err := w.proof(i, at, w.expected)
+	if err != nil {
+		return 0, err
+	}
+	s := &w.segments[i]
+	if !proof {
+		w.torn, err = w.reading.extent(at)
+		return 0, err
+	}
+	if err := w.adopt(i, w.expected, s.end); err != nil {
+		return 0, err
+	}
+	d := Damage{Path: s.Path, Offset: at, Sequence: w.expected}
+	var f frame
+	var ok bool
+	d.resume, f, ok, err = w.seek(s.Path, at, w.expected, func(f frame) bool { return f.Sequence < s.end })
+	if err != nil {
+		return 0, err
+	}
+	if ok {
+		w.expected = f.Sequence
+	} else {
+		w.expected, d.resume = s.end, 0
+	}
+	d.Lost = w.expected - d.Sequence
+	if d.Lost == 0 && !ok { // an adopted segment goes on exactly here
+		return at, nil
+	}
+	s.State = SegmentDamaged
+	return max(d.resume, at), w.damaged(d)
+}
+
+// cut ends the journal in segment i: it counts what stands behind as torn, and knows
+// that a headless segment behind the one called start is not needed.
+func (w *walk) cut(i, start int) error {
+	for j := start; j < len(w.segments); j++ {
+		s := &w.segments[j]
+		if s.headless && s.Base == 0 {
+			w.leftover = append(w.leftover, s.Path)
+		}
+		if j <= i || !s.effective() && s.State != SegmentDamaged {
+			continue
+		}
+		s.State = SegmentAbandoned
+		extent, err := extentOf(s.Path)
+		if err != nil {
+			return err
+		}
+		w.torn += extent
+	}
+	return nil
+}
+
+// extentOf is how many bytes there are behind the header of a segment, until only zeros follow.
+func extentOf(path string) (int64, error) {
+	file, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("journal: %w", err)
+	}
+	defer func() { _ = file.Close() }()
+	var w window
+	w.look(file)
+	extent, err := w.extent(headerSize)
+	if err != nil {
+		return 0, fmt.Errorf("journal: %s: %w", path, err)
+	}
+	return extent, nil
+}
+
+// proof looks, from offset at of segment i on and in all later ones, for an entry that says
+// that the one called sequence was safe.
+func (w *walk) proof(i int, at int64, sequence uint64) (bool, error) {
+	if sequence <= w.proven {
+		return true, nil
+	}
+	for j := max(i, 0); j < len(w.segments); j++ {
+		s := &w.segments[j]
+		if s.State == SegmentBlank {
+			continue
+		}
+		if j != i {
+			at = headerSize
+		}
+		_, f, ok, err := w.seek(s.Path, at, sequence, func(f frame) bool { return f.durable >= sequence })
+		if ok {
+			w.proven = f.durable
+		}
+		if ok || err != nil {
+			return ok, err
+		}
+	}
+	return false, nil
+}
+
+// adopt makes those segments count that stand between segment i and the next one that
+// counts and whose headers cannot be read: each from its first entry on that is not
+// below sequence, nor at end or above.
+// It is only done where something is missing: an unreadable header may as well belong to
+// a segment that was never synced, and whose entries all are elsewhere.
+func (w *walk) adopt(i int, sequence, end uint64) error {
+	for j := i + 1; j < len(w.segments) && !w.segments[j].effective(); j++ {
+		s := &w.segments[j]
+		if s.Base != 0 || s.State != SegmentDamaged {
+			continue
+		}
+		at, f, ok, err := w.seek(s.Path, headerSize, sequence, func(f frame) bool { return f.Sequence < end })
+		if err != nil {
+			return err
+		}
+		if ok {
+			s.Base, s.begin = f.Sequence, at
+		}
+	}
+	chain(w.segments)
+	return nil
+}
+
+// seek finds an entry in a segment.
+func (w *walk) seek(path string, offset int64, least uint64, accept func(frame) bool) (at int64, f frame, ok bool, err error) {
+	file, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, frame{}, false, nil
+	}
+	if err != nil {
+		return 0, frame{}, false, fmt.Errorf("journal: %w", err)
+	}
+	defer func() { _ = file.Close() }()
+	w.seeking.look(file)
+	at, f, ok, err = w.seeking.find(offset, least, accept)
+	if err != nil {
+		err = fmt.Errorf("journal: %s: %w", path, err)
+	}
+	return at, f, ok, err
+}
