@@ -79,7 +79,7 @@ func NewClient(base string, token telemetry.Secret) *Client {
 }
 
 // Usage returns the totals that q asks for.
-func (c *Client) Usage(ctx context.Context, q usage.Query) ([]usage.Row, error) {
+func (c *Client) Usage(ctx context.Context, q usage.Query) (UsageRows, error) {
 	values := url.Values{}
 	set := func(name, value string) {
 		if value != "" {
@@ -95,16 +95,16 @@ func (c *Client) Usage(ctx context.Context, q usage.Query) ([]usage.Row, error) 
 	set("to", moment(q.To))
 	set("tenant", q.Tenant)
 	set("key", q.KeyID)
-	var rows usageRows
+	var rows UsageRows
 	err := c.call(ctx, http.MethodGet, "/admin/v1/usage?"+values.Encode(), nil, &rows)
-	return rows.Rows, err
+	return rows, err
 }
 
 // Request returns the usage records of the request with this x-request-id.
-func (c *Client) Request(ctx context.Context, id string) ([]usage.Record, error) {
-	var records requestRecords
+func (c *Client) Request(ctx context.Context, id string) (RequestRecords, error) {
+	var records RequestRecords
 	err := c.call(ctx, http.MethodGet, "/admin/v1/requests/"+url.PathEscape(id), nil, &records)
-	return records.Records, err
+	return records, err
 }
 
 // Upstreams returns the present state of every endpoint.

@@ -72,8 +72,9 @@ func TestClient(t *testing.T) {
 		From: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC), To: time.Date(2026, 3, 2, 0, 0, 0, 1, time.UTC),
 		By: []usage.Dimension{usage.ByTenant, usage.ByDay}, Tenant: "acme", KeyID: want.ID,
 	}
+	h.ledger.behind = 3
 	rows, err := c.Usage(ctx, query)
-	if diff := cmp.Diff(h.ledger.rows, rows); err != nil || diff != "" {
+	if diff := cmp.Diff(UsageRows{Rows: h.ledger.rows, Behind: 3}, rows); err != nil || diff != "" {
 		t.Errorf("Usage: %v (-want +got):\n%s", err, diff)
 	}
 	if diff := cmp.Diff(query, h.ledger.asked); diff != "" {
@@ -84,7 +85,7 @@ func TestClient(t *testing.T) {
 	}
 	h.ledger.records = map[string][]usage.Record{"a/b?c": {{RequestID: "a/b?c", Kind: usage.KindSettle, Tokens: usage.Tokens{Prompt: 7}, Charge: 9}}}
 	records, err := c.Request(ctx, "a/b?c")
-	if diff := cmp.Diff(h.ledger.records["a/b?c"], records); err != nil || diff != "" {
+	if diff := cmp.Diff(RequestRecords{Records: h.ledger.records["a/b?c"], Behind: 3}, records); err != nil || diff != "" {
 		t.Errorf("Request: %v (-want +got):\n%s", err, diff)
 	}
 	endpoints, err := c.Upstreams(ctx)
@@ -186,7 +187,7 @@ func TestShutdown(t *testing.T) {
 	for _, patient := range []bool{true, false} {
 		h := newHouse(t)
 		entered, release := make(chan struct{}), make(chan struct{})
-		h.server.options.Ready = func() bool { close(entered); <-release; return true }
+		h.server.options.Unready = func() Unready { close(entered); <-release; return Unready{} }
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)

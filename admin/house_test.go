@@ -37,7 +37,7 @@ type house struct {
 	ledger    *fakeLedger
 	limits    *fakeLimits
 	explainer *fakeExplainer
-	ready     atomic.Bool
+	unready   atomic.Pointer[Unready]
 	log       *bytes.Buffer
 	contract  contract
 	sent      atomic.Uint32
@@ -73,12 +73,12 @@ func newHouse(t *testing.T) *house {
 		t.Fatal(err)
 	}
 	h := &house{T: t, contract: known, keys: keys.New(keyStore, keys.Config{}), ledger: &fakeLedger{}, limits: &fakeLimits{}, explainer: &fakeExplainer{answer: proxy.Explanation{Stages: []proxy.Stage{}}}, log: &bytes.Buffer{}}
-	h.ready.Store(true)
+	h.unready.Store(&Unready{})
 	h.server = New(Options{
 		Keys: h.keys, Usage: h.ledger, Limits: h.limits, Upstreams: fakeUpstreams{}, Explainer: h.explainer,
 		Tokens:  []NamedToken{{"alice", aliceToken}, {OwnName, testToken}},
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(scraped)) }),
-		Ready:   h.ready.Load, Log: slog.New(slog.NewTextHandler(h.log, nil)),
+		Unready: func() Unready { return *h.unready.Load() }, Log: slog.New(slog.NewTextHandler(h.log, nil)),
 	})
 	for i := range h.server.operators {
 		h.server.operators[i].pace = rate.NewLimiter(rate.Inf, 0) // most tests ask as fast as they can
@@ -93,8 +93,11 @@ type fakeLedger struct {
 	asked   usage.Query
 	rows    []usage.Row
 	records map[string][]usage.Record
+	behind  uint64
 	err     error
 }
+
+func (l *fakeLedger) Behind() uint64 { return l.behind }
 
 func (l *fakeLedger) Sum(_ context.Context, q usage.Query) ([]usage.Row, error) {
 	l.asked = q

@@ -23,12 +23,14 @@ const (
 	idleTimeout       = 120 * time.Second
 )
 
-// Ledger answers what was used. *usage.Ledger is one.
+// Ledger answers what was used. *usage.Books is one.
 type Ledger interface {
 	// ByRequest returns the records of a request, none for an unknown one.
 	ByRequest(ctx context.Context, id string) ([]usage.Record, error)
 	// Sum returns totals; its error wraps usage.ErrBadQuery where the query is at fault.
 	Sum(ctx context.Context, q usage.Query) ([]usage.Row, error)
+	// Behind is how many records are written and are not in such an answer yet; 0: none is missing.
+	Behind() uint64
 }
 
 // Upstreams tells the present state of all endpoints, sorted. *upstream.Table is one.
@@ -51,8 +53,8 @@ type Options struct {
 	Tokens []NamedToken
 	// Metrics answers GET /metrics; nil: there is no such path.
 	Metrics http.Handler
-	// Ready tells whether this replica takes traffic; nil: always.
-	Ready func() bool
+	// Unready tells why this replica takes no traffic; nil: it always does. It is asked for every GET /readyz.
+	Unready func() Unready
 	// Log takes what was changed and what failed; nil discards.
 	Log *slog.Logger
 }
@@ -83,8 +85,8 @@ func New(o Options) *Server {
 	if s.options.MaxRequestBody == 0 {
 		s.options.MaxRequestBody = defaultMaxRequestBody
 	}
-	if s.options.Ready == nil {
-		s.options.Ready = func() bool { return true }
+	if s.options.Unready == nil {
+		s.options.Unready = func() Unready { return Unready{} }
 	}
 	s.http = &http.Server{
 		Handler:                      s.Handler(),

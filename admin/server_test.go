@@ -74,6 +74,26 @@ func TestRequest(t *testing.T) {
 			"tollgate explain (POST /admin/v1/explain) says what would become of one, and why", "id", "request_not_found"))
 }
 
+// TestUsageThatIsBehind: an answer that may lack something says so.
+func TestUsageThatIsBehind(t *testing.T) {
+	h := newHouse(t)
+	h.ledger.records = map[string][]usage.Record{"0195-a": {{RequestID: "0195-a", Kind: usage.KindSettle}}}
+	f := func(behind uint64, rows, records, message string) {
+		t.Helper()
+		h.ledger.behind = behind
+		h.want(h.send("GET", "/admin/v1/usage", ""), 200, rows)
+		if got := h.send("GET", "/admin/v1/requests/0195-a", ""); got.Code != 200 || !strings.HasSuffix(strings.TrimSpace(got.Body.String()), records) {
+			t.Errorf("%d behind: %d %s", behind, got.Code, got.Body)
+		}
+		h.want(h.send("GET", "/admin/v1/requests/0195-b", ""), 404, refused(message, "id", "request_not_found"))
+	}
+	const hint = " in the journal and not in the ledger yet: try again when the ledger takes them, or look there: tollgate journal inspect --request ID"
+	f(1, `{"rows":[],"behind":1}`, `],"behind":1}`, "no usage record in the ledger has this request id, but 1 record is"+hint)
+	f(70, `{"rows":[],"behind":70}`, `],"behind":70}`, "no usage record in the ledger has this request id, but 70 records are"+hint)
+	f(0, `{"rows":[]}`, `}]}`, "no usage record has this request id: it is the x-request-id of an answer, and a request that was refused here has none: "+
+		"tollgate explain (POST /admin/v1/explain) says what would become of one, and why")
+}
+
 func TestUpstreams(t *testing.T) {
 	h := newHouse(t)
 	h.want(h.send("GET", "/admin/v1/upstreams", ""), 200, `{"endpoints":[`+
@@ -88,7 +108,12 @@ func TestHealth(t *testing.T) {
 	h.server.options.Keys, h.server.options.Usage, h.server.options.Upstreams = nil, nil, nil // whoever asks them, fails
 	h.want(h.send("GET", "/healthz", "", "Authorization: "), 200, `{"status":"ok"}`)
 	h.want(h.send("GET", "/readyz", "", "Authorization: "), 200, `{"status":"ready"}`)
-	h.ready.Store(false)
+	h.unready.Store(&Unready{Status: "journal", Reason: "the journal is full"})
+	h.want(h.send("GET", "/healthz", "", "Authorization: "), 200, `{"status":"ok"}`)
+	h.want(h.send("GET", "/readyz", "", "Authorization: "), 503, `{"status":"journal","reason":"the journal is full"}`)
+	h.unready.Store(&Unready{})
+	h.want(h.send("GET", "/readyz", "", "Authorization: "), 200, `{"status":"ready"}`)
+	h.unready.Store(&Unready{Status: "draining"})
 	h.want(h.send("GET", "/healthz", "", "Authorization: "), 200, `{"status":"ok"}`)
 	h.want(h.send("GET", "/readyz", "", "Authorization: "), 503, `{"status":"draining"}`)
 	h.want(h.send("HEAD", "/readyz", "", "Authorization: "), 503, `{"status":"draining"}`) // net/http sends the head alone

@@ -62,20 +62,29 @@ func milliseconds(d time.Duration) int64 {
 	return max(0, (d + time.Millisecond - 1).Milliseconds())
 }
 
+// Unready says why a replica takes no traffic. The zero value says that it does.
+type Unready struct {
+	// Status is a word for it: "draining", or "journal" where usage cannot be put on record.
+	Status string
+	// Reason says more, in a few words that anybody may read; empty: the word says all.
+	Reason string
+}
+
 type status struct {
 	Status string `json:"status"`
+	Reason string `json:"reason,omitempty"`
 }
 
 // healthy answers /healthz: the process runs. It asks nobody, least of all a store:
 // a replica must not be killed because something beside it is slow.
 func (s *Server) healthy(*http.Request) (answer, error) {
-	return answer{http.StatusOK, status{"ok"}}, nil
+	return answer{http.StatusOK, status{Status: "ok"}}, nil
 }
 
 // ready answers /readyz: this replica takes traffic.
 func (s *Server) ready(*http.Request) (answer, error) {
-	if !s.options.Ready() {
-		return answer{http.StatusServiceUnavailable, status{"draining"}}, nil
+	if why := s.options.Unready(); why.Status != "" {
+		return answer{http.StatusServiceUnavailable, status(why)}, nil
 	}
-	return answer{http.StatusOK, status{"ready"}}, nil
+	return answer{http.StatusOK, status{Status: "ready"}}, nil
 }

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"time"
@@ -9,12 +10,18 @@ import (
 	"tollgate/usage"
 )
 
-type usageRows struct {
+// UsageRows are totals of what was used.
+type UsageRows struct {
 	Rows []usage.Row `json:"rows"`
+	// Behind is how many records are in the journal and not in the totals yet.
+	Behind uint64 `json:"behind,omitempty"`
 }
 
-type requestRecords struct {
+// RequestRecords are the usage records of a request.
+type RequestRecords struct {
 	Records []usage.Record `json:"records"`
+	// Behind is how many records are in the journal, and not among these even if they are of this request.
+	Behind uint64 `json:"behind,omitempty"`
 }
 
 // sumUsage answers GET /admin/v1/usage.
@@ -30,7 +37,7 @@ func (s *Server) sumUsage(r *http.Request) (answer, error) {
 	if rows == nil {
 		rows = []usage.Row{}
 	}
-	return answer{http.StatusOK, usageRows{rows}}, nil
+	return answer{http.StatusOK, UsageRows{rows, s.options.Usage.Behind()}}, nil
 }
 
 // showRequest answers GET /admin/v1/requests/{id}.
@@ -40,16 +47,33 @@ func (s *Server) showRequest(r *http.Request) (answer, error) {
 		return answer{}, err
 	}
 	if len(records) == 0 {
-		return answer{}, &failure{
-			status: http.StatusNotFound, kind: kindInvalid, code: "request_not_found", param: "id",
-			message: "no usage record has this request id: it is the x-request-id of an answer, and a request that was refused here has none: " +
-				"tollgate explain (POST /admin/v1/explain) says what would become of one, and why",
-		}
+		return answer{}, noRecords(s.options.Usage.Behind())
 	}
 	for i := range records {
 		records[i].Trail = proxy.CompleteTrail(records[i])
 	}
-	return answer{http.StatusOK, requestRecords{records}}, nil
+	return answer{http.StatusOK, RequestRecords{records, s.options.Usage.Behind()}}, nil
+}
+
+// noRecords says why there may be none.
+func noRecords(behind uint64) *failure {
+	f := &failure{status: http.StatusNotFound, kind: kindInvalid, code: "request_not_found", param: "id"}
+	if behind > 0 {
+		f.message = fmt.Sprintf("no usage record in the ledger has this request id, but %s in the journal and not in the ledger yet: "+
+			"try again when the ledger takes them, or look there: tollgate journal inspect --request ID", records(behind))
+		return f
+	}
+	f.message = "no usage record has this request id: it is the x-request-id of an answer, and a request that was refused here has none: " +
+		"tollgate explain (POST /admin/v1/explain) says what would become of one, and why"
+	return f
+}
+
+// records is 1 record is, and 2 records are.
+func records(n uint64) string {
+	if n == 1 {
+		return "1 record is"
+	}
+	return fmt.Sprintf("%d records are", n)
 }
 
 // readQuery reads from, to, by, tenant and key.

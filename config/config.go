@@ -29,7 +29,7 @@ type Config struct {
 	Store store.Config `yaml:"store"`
 	// Upstream holds the top-level sections providers and models.
 	Upstream upstream.Config `yaml:",inline"`
-	// Usage holds the top-level sections prices and costs.
+	// Usage holds the top-level sections usage, prices and costs.
 	Usage usage.Config `yaml:",inline"`
 	// Limits is what a key may spend unless it says otherwise.
 	Limits ratelimit.Config `yaml:"limits"`

@@ -134,6 +134,10 @@ func TestValidationNamesTheLine(t *testing.T) {
 			"config.yaml:6:9: providers.acme.contract.roles[1]: must be system, developer, user, assistant, tool, function or any, got \"narrator\"")
 	f("server: {max_body_memory: 1MiB}\n",
 		"config.yaml:1:10: server.max_body_memory: must hold twice server.max_request_body and once server.max_answer (72MiB), got 1MiB")
+	f("usage:\n  sync: lazy\n  max_journal: 8MiB\n  keep_shipped: 169h\n",
+		"config.yaml:2:3: usage.sync: must be strict or relaxed, got \"lazy\"\n"+
+			"config.yaml:3:3: usage.max_journal: must be between 16MiB and 1024GiB, got 8MiB\n"+
+			"config.yaml:4:3: usage.keep_shipped: must be between 0s and 168h0m0s, got 169h0m0s")
 	f("data_dir: ''\n",
 		"config.yaml:1:1: data_dir: must name a folder such as \"./data\"; without one no usage record would be safe")
 	f("admin:\n  listen: ':8080'\n",

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"tollgate/proxy"
+	"tollgate/size"
 	"tollgate/telemetry"
 	"tollgate/usage"
 )
@@ -23,7 +23,7 @@ type sample struct {
 	Count   int              `yaml:"count"`
 	Ratio   float64          `yaml:"ratio"`
 	On      bool             `yaml:"on"`
-	Size    proxy.Size       `yaml:"size"`
+	Size    size.Bytes       `yaml:"size"`
 	Wait    time.Duration    `yaml:"wait"`
 	Price   usage.Money      `yaml:"price"`
 	Section struct {

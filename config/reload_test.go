@@ -180,12 +180,14 @@ limits: {default: {requests_per_minute: 5}, max_keys: 10}
 	// The same in other words.
 	f(`server: {listen: ":1"}`, `server: {listen: ":1", drain_timeout: 5m}`, "")
 	f("store: {redis: {addresses: []}}", "store: {}", "")
+	f("store: ", "usage: {sync: strict, max_journal: 4096MiB, keep_shipped: 60m}\nstore: ", "")
 	// What only a start obeys.
 	f(`listen: ":1"`, `listen: ":2"`, "server")
 	f("store: ", "admin: {token: 0123456789abcdef}\nstore: ", "admin")
 	f("store: ", "data_dir: /elsewhere\nstore: ", "data_dir")
 	f("store: ", "keys: {pepper: 0123456789abcdef}\nstore: ", "keys")
 	f("addresses: []", `addresses: ["redis:6379"]`, "store")
+	f("store: ", "usage: {sync: relaxed}\nstore: ", "usage")
 	f("max_keys: 10", "max_keys: 11", "limits.max_keys")
 	f("store: ", "telemetry: {log_level: debug}\nstore: ", "telemetry")
 	f(`listen: ":1"}`, `listen: ":2"}`+"\ntelemetry: {log_level: debug}\nadmin: {token: 0123456789abcdef}", "server, admin, telemetry")

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"tollgate/crash"
 	"tollgate/telemetry"
 	"tollgate/usage"
 
@@ -26,6 +27,7 @@ func (x *exchange) answer(ctx *fasthttp.RequestCtx) error {
 		if err := x.end(end); err != nil {
 			return err
 		}
+		crash.Point("plain.before_answer")
 		s.close()
 		x.endAttempt()
 		if end == usage.EndClientGone {
@@ -92,6 +94,7 @@ func (x *exchange) WriteTo(w io.Writer) (n int64, err error) {
 		if err = x.writePlain(c); err != nil {
 			x.undelivered(c)
 		}
+		crash.Point("plain.after_answer")
 	} else {
 		r := relay{x: x, s: x.serving, client: c}
 		err = r.run()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"tollgate/crash"
 	"tollgate/upstream"
 	"tollgate/usage"
 )
@@ -111,8 +112,11 @@ func (x *exchange) attempt() error {
 		if x.attempts == 0 {
 			x.trail.passed = x.choice.PassedOver(&x.fields.needs)
 		}
-		x.goTo(s.attempt.Candidate)
+		x.attempts++
 		outcome, err := x.tryAndReport(s, deadline)
+		if errors.Is(err, errJournal) {
+			return x.unrecorded()
+		}
 		switch {
 		case x.severed():
 			return errKeyRevoked
@@ -146,29 +150,20 @@ func (x *exchange) attempt() error {
 	}
 }
 
-// goTo names a candidate as the one that is asked now.
-func (x *exchange) goTo(c *upstream.Candidate) {
-	x.attempts++
-	if x.attempts > 1 {
-		x.gateway.Metrics.Retry(x.model.Name, "made")
-	}
-	x.record.Attempt = x.attempts - 1
-	x.record.Provider = c.Provider.Name
-	x.record.Endpoint = c.Endpoint.URL
-	x.record.UpstreamModel = c.Model
-}
-
-// tryAndReport makes one attempt and counts how it went. What the attempt holds is
-// given back also when it panics.
+// tryAndReport makes one attempt, counts how it went and puts on record what it costs
+// in vain. That, and giving back what it holds, is done also when it panics.
 func (x *exchange) tryAndReport(s *serving, deadline time.Time) (outcome upstream.Outcome, err error) {
 	began := time.Now()
-	outcome = upstream.OutcomeAbandoned
+	outcome, err = upstream.OutcomeAbandoned, errPanic // should it
 	defer func() {
 		a := &s.attempt
 		if x.serving != s {
 			a.End(upstream.EndingUnknown)
+			x.noteFailure(s, outcome, err)
 		}
-		x.gateway.Metrics.Attempt(a.Provider.Name, a.Model, outcome.String(), since(began))
+		if !errors.Is(err, errJournal) {
+			x.gateway.Metrics.Attempt(a.Provider.Name, a.Model, outcome.String(), since(began))
+		}
 	}()
 	return x.try(s, deadline)
 }
@@ -199,25 +194,17 @@ func (x *exchange) try(s *serving, deadline time.Time) (outcome upstream.Outcome
 	outcome = upstream.OutcomeAbandoned // should this panic
 	c := s.attempt.Candidate
 	version := x.rewriteFor(c)
-	x.maxCompletion = version.limit * max(1, x.document.N)
+	x.allow(version.limit)
 	x.open(s, version, deadline)
 	x.attach(s)
-	x.lastLimit, x.reached = nil, false
-	defer func() {
-		s.report(outcome)
-		x.trail.add(s, outcome, x.accepted)
-		x.abroad += s.waited
-		if x.serving != s {
-			x.detach()
-			s.alarm.hush() // this goroutine looks at the key again
-			s.close()
-			s.failed(outcome)
-			x.lastLimit = s.limitOf(err)
-		}
-	}()
+	defer func() { x.decided(s, outcome, err) }()
 	if err := s.pause(); err != nil {
 		return s.outcomeOf(err), err
 	}
+	if err := x.intend(c); err != nil {
+		return upstream.OutcomeAbandoned, err
+	}
+	s.span = x.traceAttempt(c)
 	limits := x.model.Timeouts
 	if x.document.Stream {
 		s.alarm.watch(x)
@@ -234,12 +221,14 @@ func (x *exchange) try(s *serving, deadline time.Time) (outcome upstream.Outcome
 		Traceparent:    s.span.Traceparent(),
 	}
 	asked := time.Now()
+	x.reached = true // as long as nobody says otherwise: this may panic
 	s.response, err = x.gateway.Leg.Do(s.ctx, &request)
 	s.waited += since(asked)
 	x.reached = !isConnectError(err)
 	if err != nil {
 		return s.outcomeOf(err), err
 	}
+	crash.Point("attempt.after_head")
 	outcome, err = x.firstOf(s)
 	if outcome != upstream.OutcomeOK {
 		return outcome, err
@@ -254,6 +243,26 @@ func (x *exchange) try(s *serving, deadline time.Time) (outcome upstream.Outcome
 	}
 	x.serving = s // the client's time begins
 	return outcome, nil
+}
+
+// decided tells everybody how an attempt went, and closes it unless it answers.
+func (x *exchange) decided(s *serving, outcome upstream.Outcome, err error) {
+	s.report(outcome)
+	x.abroad += s.waited
+	made := !errors.Is(err, errJournal)
+	if made {
+		x.trail.add(s, outcome, x.accepted)
+	}
+	if x.serving == s {
+		return
+	}
+	x.detach()
+	s.alarm.hush() // this goroutine looks at the key again
+	s.close()
+	s.failed(outcome)
+	if made {
+		x.lastLimit = s.limitOf(err)
+	}
 }
 
 // isConnectError tells the failures before anything was sent.

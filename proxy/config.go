@@ -4,9 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strconv"
-	"strings"
 	"time"
+
+	"tollgate/size"
 )
 
 // Config is the `server` section of config.yaml: the public API and its bounds.
@@ -99,8 +99,8 @@ func (c Config) Validate() error {
 		{"max_event", c.MaxEvent},
 		{"max_answer", c.MaxAnswer},
 	} {
-		if s.value < 1<<10 || s.value > maxSize {
-			bad("server.%s: must be between 1KiB and %s, got %s", s.option, maxSize, s.value)
+		if s.value < 1<<10 || s.value > size.Most {
+			bad("server.%s: must be between 1KiB and %s, got %s", s.option, size.Most, s.value)
 		}
 	}
 	if least := bodyCopies*c.MaxRequestBody + c.MaxAnswer; c.MaxBodyMemory < least {
@@ -143,58 +143,5 @@ func (c Config) Validate() error {
 // leastKeepalive keeps a comment from becoming the larger part of a stream.
 const leastKeepalive = 100 * time.Millisecond
 
-// maxSize keeps every size an int on any platform and every sum of two of them far from overflow.
-const maxSize Size = 1 << 40
-
-// Size is a number of bytes, written in config.yaml as a whole number with an
-// optional unit: 512, 64KiB, 20MiB, 2GiB, or the decimal KB, MB, GB.
-type Size int64
-
-// String renders the size with the largest binary unit that divides it.
-func (s Size) String() string {
-	for _, u := range sizeUnits() {
-		if u.binary && s >= u.factor && s%u.factor == 0 {
-			return strconv.FormatInt(int64(s/u.factor), 10) + u.name
-		}
-	}
-	return strconv.FormatInt(int64(s), 10)
-}
-
-// MarshalText implements encoding.TextMarshaler.
-func (s Size) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
-
-// UnmarshalText implements encoding.TextUnmarshaler. It refuses negative sizes,
-// unknown units and anything beyond 1 TiB.
-func (s *Size) UnmarshalText(text []byte) error {
-	in := strings.TrimSpace(string(text))
-	digits, factor := in, Size(1)
-	for _, u := range sizeUnits() {
-		if strings.HasSuffix(in, u.name) {
-			digits, factor = strings.TrimSpace(strings.TrimSuffix(in, u.name)), u.factor
-			break
-		}
-	}
-	n, err := strconv.ParseInt(digits, 10, 64)
-	if err != nil || n < 0 || Size(n) > maxSize/factor {
-		return fmt.Errorf("%q is not a size: write a whole number of bytes with an optional unit such as 64KiB or 20MiB, at most 1024GiB", in)
-	}
-	*s = Size(n) * factor
-	return nil
-}
-
-type sizeUnit struct {
-	name   string
-	factor Size
-	binary bool
-}
-
-func sizeUnits() [6]sizeUnit {
-	return [6]sizeUnit{
-		{"GiB", 1 << 30, true},
-		{"MiB", 1 << 20, true},
-		{"KiB", 1 << 10, true},
-		{"GB", 1e9, false},
-		{"MB", 1e6, false},
-		{"KB", 1e3, false},
-	}
-}
+// Size is a number of bytes, as config.yaml writes it.
+type Size = size.Bytes

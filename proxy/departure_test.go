@@ -75,18 +75,14 @@ func (r *socketRig) settled() string {
 	return line
 }
 
-// only returns the one record of the ledger.
+// only returns the bill of the one request.
 func (r *socketRig) only() usage.Record {
 	r.t.Helper()
 	line := r.settled()
 	_, after, _ := strings.Cut(line, `"request_id":"`)
 	id, _, _ := strings.Cut(after, `"`)
-	records, err := r.records.ByRequest(context.Background(), id)
-	must(r.t, err)
-	if len(records) != 1 {
-		r.t.Fatalf("%d records, want 1: %+v", len(records), records)
-	}
-	return records[0]
+	_, bill := r.billOf(id)
+	return bill
 }
 
 func eventually(t *testing.T, what string, holds func() bool) {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"tollgate/crash"
 	"tollgate/proxy/sse"
 	"tollgate/upstream"
 	"tollgate/usage"
@@ -49,10 +50,12 @@ func (r *relay) complete(done sse.Event) error {
 		lead := leadingLF(done).Raw
 		last = slices.Concat(lead, r.usageChunk(), last[len(lead):])
 	}
+	crash.Point("relay.before_done")
 	if err := r.write(last); err != nil {
 		// The record stands: every token of the answer was delivered.
 		return errInterrupted
 	}
+	crash.Point("relay.after_done")
 	return nil
 }
 

@@ -56,7 +56,8 @@ type exchange struct {
 
 	trail       trail
 	attempts    int
-	reached     bool // the provider of the last attempt may have got the request
+	intended    bool // the last attempt is on record, and not how it failed
+	reached     bool // and its provider may have got the request
 	thrift      bool // a further attempt was not made, for too many requests need one
 	forbidden   int8 // how many of the attempts were
 	lastOutcome upstream.Outcome
@@ -69,12 +70,12 @@ type exchange struct {
 	abroad   time.Duration // how long the gateway waited for others: the client's body, providers
 	settling time.Duration // how long a stream's record took, after its first byte
 
-	record        usage.Record
-	maxCompletion int64      // the most tokens the client allowed; 0: it named no limit
-	prompt        promptText // for an estimate after the body was given back
-	promptTokens  chan int64 // the prompt's count, while a goroutine makes it; nil: nobody counts
-	delivered     bool       // content has reached the client
-	textOut       int64      // bytes of the answer's text that have
+	record       usage.Record
+	allowance    allowance  // of the answer's tokens
+	prompt       promptText // for an estimate after the body was given back
+	promptTokens chan int64 // the prompt's count, or a goroutine is making it; nil: nobody has counted
+	delivered    bool       // content has reached the client
+	textOut      int64      // bytes of the answer's text that have
 
 	status    int
 	errorCode string // as the client saw it
@@ -150,8 +151,12 @@ func (x *exchange) refuser(err error) string {
 // giveUp settles a request that gets no answer, and says what its client is told.
 func (x *exchange) giveUp(err error) Failure {
 	if x.admitted && !x.settled {
-		answer := usage.Answer{End: endReasonOf(err), MaxCompletion: x.maxCompletion, Estimate: x.estimate}
-		if ledger := x.settle(answer); ledger != nil {
+		end := endReasonOf(err)
+		if x.serving != nil && end == usage.EndUpstreamFailed {
+			end = usage.EndUpstreamCut // there was an answer, and it is the gateway that failed
+		}
+		x.delivered = false // and is not
+		if ledger := x.end(end); ledger != nil {
 			err = ledger
 		}
 	}

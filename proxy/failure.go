@@ -52,9 +52,13 @@ var (
 	errReadTimeout      = errors.New("the request was not sent in time")
 	errStalled          = errors.New("the client accepted nothing for server.write_timeout")
 	errUnparsable       = errors.New("the request is not well-formed HTTP")
+	errJournal          = errors.New("usage cannot be recorded at the moment, so nothing was sent to a provider: try again shortly")
 	errSpending         = errors.New("the usage of this key cannot be read at the moment: try again shortly")
 	errPanic            = errors.New("the gateway failed on this request: please report the request id")
 )
+
+// errJournalCode is the code of errJournal.
+const errJournalCode = "journal_unavailable"
 
 // methodError says which method the path takes.
 type methodError struct{ allow string }
@@ -156,6 +160,7 @@ func fixedFailure(err error) (Failure, bool) {
 		{errOldStream, 400, typeInvalid, "unsupported_protocol", "", 0},
 		{errKeyRevoked, 401, typeInvalid, "key_revoked", "", 0},
 		{errLedger, 503, typeServer, "usage_not_recorded", "", time.Second},
+		{errJournal, 503, typeServer, errJournalCode, "", time.Second},
 		{errSpending, 503, typeServer, "usage_unavailable", "", time.Second},
 		{errPanic, 500, typeServer, "internal_error", "", 0},
 		{keys.ErrUnavailable, 503, typeServer, "key_store_unavailable", "", time.Second},

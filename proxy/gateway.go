@@ -28,9 +28,14 @@ type Leg interface {
 	Do(ctx context.Context, r *upstream.Request) (*upstream.Response, error)
 }
 
-// Recorder makes usage records durable: nil means the record survives a crash.
+// Recorder keeps what requests cost. It retains none of the records it is given.
 type Recorder interface {
-	Record(ctx context.Context, r usage.Record) error
+	// Intend puts on record that a provider is about to be asked; after an error it must not be.
+	Intend(r *usage.Record) error
+	// Note puts on record how a request goes on: an attempt that failed, a checkpoint.
+	Note(r *usage.Record)
+	// Settle makes the bill of a request durable: nil means that it survives a crash.
+	Settle(ctx context.Context, r *usage.Record) error
 }
 
 // Spending answers what a key has spent.
@@ -47,8 +52,8 @@ type Plan struct {
 	MaxCompletionTokens int64
 }
 
-// Options are the parts that a Gateway joins. All are required, but for Traces
-// and Metrics: without them none are made.
+// Options are the parts that a Gateway joins. All are required, but for Recordable,
+// and for Traces and Metrics: without them none are made.
 type Options struct {
 	Config    Config
 	Keys      *keys.Directory
@@ -62,6 +67,10 @@ type Options struct {
 	Traces    *telemetry.Traces
 	Metrics   *telemetry.Metrics
 	Log       *slog.Logger
+
+	// Recordable says why the Recorder takes no intents now; nil: it takes them. Requests are then refused before
+	// they spend anything of their keys' limits.
+	Recordable func() error
 }
 
 // Gateway is the life of every request. It is safe for concurrent use.
@@ -91,6 +100,7 @@ type Gateway struct {
 	fields    sync.Pool // *fields
 	bodies    sync.Pool // *[]byte of up to pooledBody bytes
 	framers   sync.Pool // *sse.Framer
+	drafts    sync.Pool // *usage.Record
 }
 
 // New returns a Gateway. Serve it through NewServer, end it with Close.
@@ -103,6 +113,7 @@ func New(o Options) *Gateway {
 	g.fields.New = func() any { return new(fields) }
 	g.bodies.New = func() any { return new([]byte) }
 	g.framers.New = func() any { return sse.NewFramer(int(o.Config.MaxEvent)) }
+	g.drafts.New = func() any { return new(usage.Record) }
 	return g
 }
 
@@ -111,6 +122,9 @@ func (g *Gateway) Follow(p Plan) {
 	if p.Table != nil {
 		for _, model := range p.Table.Names() {
 			g.Metrics.RetriesOf(model)
+		}
+		for _, e := range p.Table.Endpoints() {
+			g.Metrics.RejectionsOf(e.Provider)
 		}
 	}
 	g.plan.Store(&p)
@@ -212,8 +226,9 @@ func (x *exchange) identify(ctx *fasthttp.RequestCtx) error {
 }
 
 // complete is the life of a chat completion: the table of contents of this
-// package. The order of the stages is the security property. Relay, settle and
-// finish follow when fasthttp asks the exchange for the answer's body.
+// package. The order of the stages is the security property. The attempts have one of
+// their own, intend: each is on record before it is made. Relay, settle and finish
+// follow when fasthttp asks the exchange for the answer's body.
 func (g *Gateway) complete(ctx *fasthttp.RequestCtx, x *exchange) error {
 	if err := x.enter(); err != nil { // may one more request be in progress?
 		return err
@@ -226,6 +241,9 @@ func (g *Gateway) complete(ctx *fasthttp.RequestCtx, x *exchange) error {
 		return err
 	}
 	if err := x.choose(); err != nil { // who could answer?
+		return err
+	}
+	if err := g.recordable(); err != nil { // could it be billed?
 		return err
 	}
 	if err := x.admit(); err != nil { // may this key spend now?

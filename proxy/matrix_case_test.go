@@ -165,8 +165,14 @@ func (m *matrix) await(what string, reached func() bool) {
 	}
 }
 
-// bills are the records so far.
+// bills are those so far.
 func (m *matrix) bills() []usage.Record {
+	_, bills := m.recorded()
+	return bills
+}
+
+// recorded are the failed attempts and the bills so far.
+func (m *matrix) recorded() (attempts, bills []usage.Record) {
 	memory := m.records.(*memoryRecorder)
 	memory.mu.Lock()
 	defer memory.mu.Unlock()
@@ -174,7 +180,7 @@ func (m *matrix) bills() []usage.Record {
 	for _, records := range memory.records {
 		all = append(all, records...)
 	}
-	return all
+	return parted(all)
 }
 
 // access are the access lines so far.

@@ -158,9 +158,43 @@ func (m *matrix) checkAttempts(bill usage.Record) {
 			}
 		}
 	}
+	m.checkNotes(told, bill)
 	last := told[len(told)-1]
 	if bill.Provider != last.provider || bill.Attempt != len(told)-1 || bill.Stream != m.stream || bill.Kind != usage.KindSettle {
 		m.t.Errorf("the record speaks of attempt %d at %q, want %d at %q: %+v", bill.Attempt, bill.Provider, len(told)-1, last.provider, bill)
+	}
+}
+
+// checkNotes holds what is on record beside the bill against what was seen: an intent
+// for each attempt, a record for each that failed, and how far a stream had come.
+func (m *matrix) checkNotes(told []attempted, bill usage.Record) {
+	m.t.Helper()
+	memory := m.records.(*memoryRecorder)
+	intents, checkpoints := memory.noted(usage.KindIntent), memory.noted(usage.KindCheckpoint)
+	failures, _ := m.recorded()
+	var failed []attempted
+	for i, a := range told {
+		if i >= len(intents) || intents[i].Provider != a.provider || intents[i].Attempt != i || intents[i].RequestID != bill.RequestID {
+			m.t.Fatalf("the intents %+v are not those of %+v", intents, told)
+		}
+		switch a.outcome {
+		case "ok", "client_gone", "abandoned":
+		default:
+			failed = append(failed, a)
+		}
+	}
+	if len(intents) != len(told) || len(failures) != len(failed) {
+		m.t.Fatalf("%d intents and %d failures are on record of %+v", len(intents), len(failures), told)
+	}
+	for i, f := range failures {
+		if f.Provider != failed[i].provider || f.Attempt != i || f.Charge != 0 || f.Tokens != (usage.Tokens{}) {
+			m.t.Errorf("recorded of %+v: %+v", failed[i], f)
+		}
+	}
+	for _, c := range checkpoints {
+		if c.Attempt != bill.Attempt || c.Provider != bill.Provider || c.Delivered > c.Completion || c.Charge != 0 {
+			m.t.Errorf("a checkpoint of the bill %+v: %+v", bill, c)
+		}
 	}
 }
 

@@ -92,7 +92,11 @@ func benchGateway(b *testing.B, leg Leg) (*Gateway, string) {
 
 type discardRecorder struct{}
 
-func (discardRecorder) Record(context.Context, usage.Record) error { return nil }
+func (discardRecorder) Intend(*usage.Record) error { return nil }
+
+func (discardRecorder) Note(*usage.Record) {}
+
+func (discardRecorder) Settle(context.Context, *usage.Record) error { return nil }
 
 // logSink takes the lines, so that writing them is part of what is measured.
 type logSink struct{}

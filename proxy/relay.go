@@ -5,6 +5,7 @@ import (
 	"io"
 	"time"
 
+	"tollgate/crash"
 	"tollgate/proxy/sse"
 )
 
@@ -21,6 +22,12 @@ type relay struct {
 	// heard is when the provider last said something whole. Single bytes of an event
 	// that never ends are no sign of life.
 	heard time.Time
+	// marked is how much of the answer's text the last checkpoint speaks of, markedAt when one was looked at.
+	marked   int64
+	markedAt time.Time
+	noted    bool // there is a checkpoint
+	// sampled is how much of the answer's text was counted for a checkpoint, as so many tokens.
+	sampled, sampledTokens int64
 }
 
 // run relays until the stream ends, one way or another, and settles it.
@@ -32,10 +39,11 @@ func (r *relay) run() error {
 		return r.clientGone()
 	}
 	r.s.held = nil
-	r.s.alarm.watch(r.x)
+	r.s.alarm.watch(r)
 	r.s.alarm.hearten(r, r.x.gateway.Config.KeepaliveComment)
 	defer r.s.alarm.hush()
 	r.heard = time.Now()
+	r.markedAt = r.heard
 	var end error
 	for {
 		over, err := r.forwardEvents()
@@ -83,6 +91,7 @@ func (r *relay) forwardEvents() (over bool, err error) {
 	}
 	if heard {
 		r.heard = time.Now() // after the write: the silence of a slow reader is not the provider's
+		r.checkpoint(r.heard)
 	}
 	return false, nil
 }
@@ -129,6 +138,7 @@ func (r *relay) write(p []byte) error {
 		r.x.firstByte = since(r.x.accepted)
 		r.x.record.FirstByteAt = time.Now().UTC()
 		r.x.releaseBody()
+		crash.Point("relay.first_byte")
 	}
 	return nil
 }

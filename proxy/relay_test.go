@@ -169,7 +169,7 @@ func TestClientLeaves(t *testing.T) {
 		t.Fatal("the provider's request goes on after the client left")
 	}
 	r.idle()
-	rows, err := r.ledger.Sum(context.Background(), usage.Query{By: []usage.Dimension{usage.ByTenant}, From: time.Now().AddDate(0, 0, -1), To: time.Now().AddDate(0, 0, 1)})
+	rows, err := r.books.Sum(context.Background(), usage.Query{By: []usage.Dimension{usage.ByTenant}, From: time.Now().AddDate(0, 0, -1), To: time.Now().AddDate(0, 0, 1)})
 	must(t, err)
 	if len(rows) != 1 || rows[0].Requests != 1 || rows[0].CompletionTokens == 0 {
 		t.Errorf("billed %+v", rows)
@@ -199,10 +199,11 @@ func (e *endless) Read(p []byte) (int, error) {
 }
 
 // TestRelayAllocatesNothingPerEvent relays two streams, one much longer than
-// the other, and expects the same number of allocations.
+// the other and with 45 checkpoints more, and expects the same number of allocations.
 func TestRelayAllocatesNothingPerEvent(t *testing.T) {
 	chunk := `data: {"id":"s1","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":" word"},"finish_reason":null}],"usage":null}` + "\n\n"
-	r := newRig(t, legFunc(nil), rigOptions{})
+	notes := new(noteCounter)
+	r := newRig(t, legFunc(nil), rigOptions{recorder: func(Recorder) Recorder { return notes }})
 	allocations := func(events int) float64 {
 		stream := strings.Repeat(chunk, events)
 		conn := &discardConn{}
@@ -216,12 +217,23 @@ func TestRelayAllocatesNothingPerEvent(t *testing.T) {
 			x.serving.close()
 		})
 	}
-	short, long := allocations(100), allocations(1100)
+	short, long := allocations(1100), allocations(11_100) // the first kilobyte of text is counted, for checkpoints
 	// What is left is the buffer of the answer's text, which doubles now and then.
-	if perEvent := (long - short) / 1000; perEvent > 0.02 {
-		t.Errorf("%.3f allocations per event (%.0f for 100 events, %.0f for 1,100), want none", perEvent, short, long)
+	if perEvent := (long - short) / 10_000; perEvent > 0.02 {
+		t.Errorf("%.3f allocations per event (%.0f for 1,100 events, %.0f for 11,100), want none", perEvent, short, long)
+	}
+	if notes.notes < 20*48 {
+		t.Errorf("%d checkpoints prove little", notes.notes)
 	}
 }
+
+// noteCounter counts notes, and keeps none.
+type noteCounter struct {
+	discardRecorder
+	notes int
+}
+
+func (n *noteCounter) Note(*usage.Record) { n.notes++ }
 
 func mustModel(r *rig) *upstream.Model {
 	m, ok := r.gateway.plan.Load().Table.Model("any")

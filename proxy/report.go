@@ -149,6 +149,7 @@ func (x *exchange) report() {
 		Duration:  since(x.accepted),
 		FirstByte: x.firstByte,
 	}
+	a.Announced = x.errorCode == errJournalCode
 	if x.lastLimit != nil {
 		a.Cause = x.lastLimit.Error()
 	}

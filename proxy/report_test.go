@@ -283,6 +283,20 @@ func TestMetricsOfARequest(t *testing.T) {
 	}
 }
 
+// TestCountersBeginAtZero: what is alerted on is there from the start, for all that are configured.
+func TestCountersBeginAtZero(t *testing.T) {
+	r := newRig(t, legFunc(nil), rigOptions{})
+	zeros := strings.Join(r.counters(), "\n")
+	for _, want := range []string{
+		"tollgate.retries{gen_ai.request.model=gemini-flash,tollgate.decision=refused} 0",
+		"tollgate.usage.rejected{gen_ai.provider.name=starmagic} 0", "tollgate.usage.rejected{gen_ai.provider.name=evolink} 0",
+	} {
+		if !strings.Contains(zeros, want) {
+			t.Errorf("there is no %s in\n%s", want, zeros)
+		}
+	}
+}
+
 // counters are the gateway's counters, one line for each series, sorted.
 func (r *rig) counters() []string {
 	r.t.Helper()

@@ -109,8 +109,8 @@ func TestTokensAreSettled(t *testing.T) {
 	of := func(r *upstream.Response) legFunc {
 		return func(context.Context, *upstream.Request) (*upstream.Response, error) { return r, nil }
 	}
-	panics := func(Recorder) Recorder { return panicRecorder{} }
-	fails := func(Recorder) Recorder { return failingRecorder{} }
+	panics := func(next Recorder) Recorder { return panicRecorder{next} }
+	fails := func(next Recorder) Recorder { return failingRecorder{next} }
 	for _, c := range []struct {
 		name     string
 		body     string

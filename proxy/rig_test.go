@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -47,7 +49,7 @@ func (f legFunc) Do(ctx context.Context, r *upstream.Request) (*upstream.Respons
 type rig struct {
 	t       *testing.T
 	gateway *Gateway
-	ledger  *usage.Ledger
+	books   *usage.Books
 	records interface {
 		ByRequest(ctx context.Context, id string) ([]usage.Record, error)
 	}
@@ -64,41 +66,72 @@ type rig struct {
 
 // rigOptions is what a test may want different.
 type rigOptions struct {
-	server    func(*Config)
-	upstream  func(*upstream.Config)
-	spec      keys.Spec
-	recorder  func(Recorder) Recorder
-	perMinute int
-	limits    func(*ratelimit.Config)
-	traces    telemetry.TraceOptions
-	memory    bool // records in memory: thousands of fsyncs prove nothing more than one
+	server     func(*Config)
+	upstream   func(*upstream.Config)
+	spec       keys.Spec
+	recorder   func(Recorder) Recorder
+	recordable func() error
+	perMinute  int
+	costs      []usage.CostConfig
+	limits     func(*ratelimit.Config)
+	traces     telemetry.TraceOptions
+	memory     bool // records in memory: thousands of fsyncs prove nothing more than one
 }
 
-// memoryRecorder keeps records in memory.
+// memoryRecorder keeps records in memory, and those that a ledger would have by their requests.
 type memoryRecorder struct {
 	mu      sync.Mutex
 	records map[string][]usage.Record
+	passing []usage.Record // intents and checkpoints
 }
 
-func (m *memoryRecorder) Record(_ context.Context, r usage.Record) error {
+func newMemoryRecorder() *memoryRecorder {
+	return &memoryRecorder{records: map[string][]usage.Record{}}
+}
+
+func (m *memoryRecorder) Intend(r *usage.Record) error {
+	m.keep(r)
+	return nil
+}
+
+func (m *memoryRecorder) Note(r *usage.Record) { m.keep(r) }
+
+func (m *memoryRecorder) Settle(_ context.Context, r *usage.Record) error {
+	m.keep(r)
+	return nil
+}
+
+func (m *memoryRecorder) keep(r *usage.Record) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.records[r.RequestID] = append(m.records[r.RequestID], r)
-	return nil
+	switch r.Kind {
+	case usage.KindIntent, usage.KindCheckpoint:
+		m.passing = append(m.passing, *r)
+	default:
+		m.records[r.RequestID] = append(m.records[r.RequestID], *r)
+	}
 }
 
 func (m *memoryRecorder) ByRequest(_ context.Context, id string) ([]usage.Record, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.records[id], nil
+	return slices.Clone(m.records[id]), nil
+}
+
+// noted returns the intents, or the checkpoints, in their order.
+func (m *memoryRecorder) noted(kind usage.Kind) []usage.Record {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(m.passing), func(r usage.Record) bool { return r.Kind != kind })
 }
 
 func newRig(t *testing.T, leg Leg, o rigOptions) *rig {
 	t.Helper()
 	r := &rig{t: t, log: new(lockedBuffer), spans: new(spanLog), meters: sdkmetric.NewManualReader()}
-	db, err := store.OpenBolt(t.TempDir())
+	dir := t.TempDir()
+	db, err := store.OpenBolt(dir)
 	must(t, err)
-	r.ledger, err = usage.OpenLedger(db)
+	ledger, err := usage.OpenLedger(db)
 	must(t, err)
 	keyStore, err := keys.NewBoltStore(db)
 	must(t, err)
@@ -107,7 +140,9 @@ func newRig(t *testing.T, leg Leg, o rigOptions) *rig {
 	log := slog.New(slog.NewJSONHandler(r.log, nil))
 	table, err := upstream.NewTable(rigUpstreams(o.upstream), upstream.TableOptions{Log: log})
 	must(t, err)
-	prices, err := usage.NewPriceBook(rigPrices())
+	billing := rigPrices()
+	billing.Costs = o.costs
+	prices, err := usage.NewPriceBook(billing)
 	must(t, err)
 	config := DefaultConfig()
 	config.DrainTimeout = 2 * time.Second
@@ -117,10 +152,14 @@ func newRig(t *testing.T, leg Leg, o rigOptions) *rig {
 	if usual := DefaultConfig(); config.MaxBodyMemory != usual.MaxBodyMemory && config.MaxAnswer == usual.MaxAnswer {
 		config.MaxBodyMemory += config.MaxAnswer // a test that bounds bodies means them, not the answers' share
 	}
-	var recorder Recorder = r.ledger
-	r.records = r.ledger
+	r.books, err = usage.OpenBooks(usage.BooksOptions{
+		Dir: filepath.Join(dir, "journal"), Config: usage.DefaultConfig().Journal, Ledger: ledger, Prices: prices, Log: log,
+	})
+	must(t, err)
+	var recorder Recorder = r.books
+	r.records = r.books
 	if o.memory {
-		memory := &memoryRecorder{records: map[string][]usage.Record{}}
+		memory := newMemoryRecorder()
 		recorder, r.records = memory, memory
 	}
 	if o.recorder != nil {
@@ -132,13 +171,15 @@ func newRig(t *testing.T, leg Leg, o rigOptions) *rig {
 		Traces:  telemetry.NewTraces(sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(r.spans)), o.traces),
 		Metrics: metrics,
 		Config:  config, Keys: r.keys, Limiter: rigLimiter(t, o), Forecast: ratelimit.NewForecast(),
-		Plan: Plan{Table: table, Prices: prices, MaxCompletionTokens: 65536}, Leg: leg, Recorder: recorder, Spending: r.ledger, Estimator: usage.NewEstimator(), Log: log,
+		Plan: Plan{Table: table, Prices: prices, MaxCompletionTokens: 65536}, Leg: leg, Recorder: recorder, Spending: r.books, Estimator: usage.NewEstimator(), Log: log,
+		Recordable: o.recordable,
 	})
 	r.serve()
 	t.Cleanup(func() {
 		r.stop()
 		r.spans.check(t)
-		must(t, r.ledger.Close())
+		must(t, r.books.Close())
+		must(t, ledger.Close())
 		must(t, db.Close())
 	})
 	return r
@@ -234,15 +275,35 @@ func (r *rig) exchange(method, path string, body io.Reader) answer {
 	return answer{response.StatusCode, response.Header, string(got), err}
 }
 
-// record returns the one record of a request: a second one, or none, fails the test.
+// record returns the one bill of a request: a second one, or none, fails the test.
 func (r *rig) record(a answer) usage.Record {
 	r.t.Helper()
-	records, err := r.records.ByRequest(context.Background(), a.header.Get("X-Request-Id"))
+	_, bill := r.billOf(a.header.Get("X-Request-Id"))
+	return bill
+}
+
+// billOf returns what is on record of a request: the attempts that failed, and the bill.
+func (r *rig) billOf(id string) (attempts []usage.Record, bill usage.Record) {
+	r.t.Helper()
+	records, err := r.records.ByRequest(context.Background(), id)
 	must(r.t, err)
-	if len(records) != 1 {
-		r.t.Fatalf("%d usage records, want exactly 1: %+v", len(records), records)
+	attempts, bills := parted(records)
+	if len(bills) != 1 {
+		r.t.Fatalf("%d bills, want exactly 1: %+v", len(bills), records)
 	}
-	return records[0]
+	return attempts, bills[0]
+}
+
+// parted are the attempts among records, and the bills.
+func parted(records []usage.Record) (attempts, bills []usage.Record) {
+	for _, r := range records {
+		if r.Kind == usage.KindAttempt {
+			attempts = append(attempts, r)
+		} else {
+			bills = append(bills, r)
+		}
+	}
+	return attempts, bills
 }
 
 // idle ends the server and fails the test when something is still held: an
@@ -296,6 +357,16 @@ func rigPrices() usage.Config {
 		c.Prices = append(c.Prices, usage.PriceConfig{Model: model, From: "2026-01-01", Input: "1.00", Output: "2.00"})
 	}
 	return c
+}
+
+// rigCosts makes providers charge half of that.
+func rigCosts() (costs []usage.CostConfig) {
+	for provider, model := range map[string]string{
+		"starmagic": "gemini-2.5-flash-lite", "theturbo": "gemini-2.0-flash", "evolink": "gemini-3-pro-preview",
+	} {
+		costs = append(costs, usage.CostConfig{Provider: provider, Model: model, From: "2026-01-01", Input: "0.50", Output: "1.00"})
+	}
+	return costs
 }
 
 // lockedBuffer is a log that several goroutines write.

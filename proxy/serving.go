@@ -40,10 +40,11 @@ type serving struct {
 	number int8            // of the request's attempts, from 1
 	asked  bool            // the client asked for the usage chunk
 
-	framer *sse.Framer
-	tap    sse.Tap
-	meter  *usage.Meter
-	held   []byte // events not forwarded yet
+	framer   *sse.Framer
+	tap      sse.Tap
+	meter    *usage.Meter
+	counting usage.Counting // of the meter
+	held     []byte         // events not forwarded yet
 	// content says that an event brought content, be it text, media or a part of an oversize event.
 	content bool
 	begun   bool // an event with data was seen
@@ -82,16 +83,15 @@ func (s *serving) endOfWhole() usage.EndReason {
 func (x *exchange) open(s *serving, version rewriting, deadline time.Time) {
 	provider := s.attempt.Provider
 	// An answer that brings its usage is counted only when it breaks off.
-	counting := usage.CountAtEnd
+	s.counting = usage.CountAtEnd
 	if x.document.Stream && provider.StreamUsage == upstream.StreamUsageNever {
-		counting = usage.CountEagerly
+		s.counting = usage.CountEagerly
 	}
 	s.gateway, s.number = x.gateway, int8(x.attempts) //nolint:gosec // at most ten
 	s.revised = version.revised
 	s.choices, s.asked = int(x.document.N), x.document.IncludeUsage
-	s.meter = x.gateway.Estimator.NewMeter(counting)
+	s.meter = x.gateway.Estimator.NewMeter(s.counting)
 	s.tap.Reset(s.meter)
-	s.span = x.traceAttempt(s.attempt.Candidate)
 	s.began, s.drain = time.Now(), provider.Drain
 	s.ctx, s.cancel = context.WithCancelCause(x.gateway.running)
 	s.alarm = newAlarm(s.cancel, deadline)

@@ -32,9 +32,21 @@ func (x *exchange) openRecord() {
 		AcceptedAt: x.accepted.UTC(),
 		TraceID:    x.span.TraceID(),
 	}
-	if x.document.MaxTokens > 0 {
-		x.maxCompletion = x.document.MaxTokens * max(1, x.document.N)
-	}
+	x.allow(x.document.MaxTokens)
+}
+
+// allowance is how many tokens an answer may have, all choices together; 0: the client
+// named no limit.
+type allowance struct {
+	most  int64 // as it was asked for: a provider that reports more is not believed
+	worst int64 // what of it an answer may have cost that broke off
+}
+
+// allow sets what each choice may have. A client may name any limit, and a cost that
+// nobody saw is reckoned within limits.max_completion_tokens, as a reservation is.
+func (x *exchange) allow(each int64) {
+	choices := max(1, x.document.N)
+	x.allowance = allowance{most: max(0, each) * choices, worst: max(0, min(each, x.plan.MaxCompletionTokens)) * choices}
 }
 
 // end settles a request whose answer has ended for that reason, with what the
@@ -43,7 +55,7 @@ func (x *exchange) end(reason usage.EndReason) error {
 	if x.settled {
 		return nil
 	}
-	answer := usage.Answer{End: reason, MaxCompletion: x.maxCompletion, Estimate: x.estimate}
+	answer := usage.Answer{End: reason, MaxCompletion: x.allowance.most, WorstCompletion: x.allowance.worst, Estimate: x.estimate}
 	if s := x.serving; s != nil {
 		answer.Reported = s.tap.Usage()
 		answer.Delivered = x.delivered
@@ -57,7 +69,7 @@ func (x *exchange) end(reason usage.EndReason) error {
 func (x *exchange) settle(answer usage.Answer) error {
 	verdict := usage.Decide(answer)
 	r := &x.record
-	r.EndReason, r.Source, r.Tokens = answer.End, verdict.Source, verdict.Tokens
+	r.EndReason, r.Source, r.Tokens, r.MaxCompletion = answer.End, verdict.Source, verdict.Tokens, x.allowance.most
 	r.Delivered = x.deliveredTokens(answer.End)
 	r.Rejected = string(verdict.Quarantined)
 	if x.serving != nil {
@@ -71,20 +83,28 @@ func (x *exchange) settle(answer usage.Answer) error {
 			x.log().Error("charge not computed", telemetry.FieldError, err)
 		}
 	}
-	if r.Cost, r.CostPrice, err = x.plan.Prices.Cost(r.Provider, r.UpstreamModel, verdict.Cost, r.AcceptedAt); err != nil {
-		x.log().Error("cost not computed", telemetry.FieldError, err)
-	}
+	r.Cost, r.CostPrice = x.costOf(verdict.Cost)
 	// Not the request's context: a client that left still owes its record.
 	ctx, cancel := context.WithTimeout(context.Background(), recordTimeout)
 	defer cancel()
-	err = x.gateway.Recorder.Record(ctx, *r)
+	err = x.gateway.Recorder.Settle(ctx, r)
 	x.settled = true
 	x.endPermit() // before the last byte is released: whoever has read it finds the place free
 	if err != nil {
-		x.log().Error("usage record lost", telemetry.FieldError, err, telemetry.FieldEndReason, string(r.EndReason))
+		x.log().Error("answer withheld: its bill is not on record yet", telemetry.FieldError, err, telemetry.FieldEndReason, string(r.EndReason))
 		return errLedger
 	}
 	return nil
+}
+
+// costOf is what the provider that was asked last charges for so much.
+func (x *exchange) costOf(t usage.Tokens) (cost usage.NanoUSD, price string) {
+	r := &x.record
+	cost, price, err := x.plan.Prices.Cost(r.Provider, r.UpstreamModel, t, r.AcceptedAt)
+	if err != nil {
+		x.log().Error("cost not computed", telemetry.FieldError, err)
+	}
+	return cost, price
 }
 
 // deliveredTokens is how much of an answer's text its client got when it did not
@@ -104,32 +124,39 @@ func (x *exchange) expectUsage(c *upstream.Candidate) {
 		return
 	}
 	text, tokens := samplePrompt(x.document), make(chan int64, 1)
-	x.promptTokens = tokens
+	x.prompt.total, x.promptTokens = text.total, tokens
 	x.gateway.background.Go(func() { tokens <- x.gateway.countPrompt(text) })
 }
 
 // estimate is the local count of the prompt and of the answer's text so far; zero
-// when the last provider asked cannot have got the request. (What earlier ones,
-// which failed, may charge for it is not the tenant's.)
+// when the last provider asked cannot have got the request, or has failed. (What those
+// who failed may charge for it is not the tenant's.)
 func (x *exchange) estimate() usage.Tokens {
 	var t usage.Tokens
 	if !x.reached {
 		return t
 	}
-	switch {
-	case x.promptTokens != nil:
-		t.Prompt = <-x.promptTokens
-		x.promptTokens <- t.Prompt
-	case x.document != nil:
-		t.Prompt = x.gateway.countPrompt(samplePrompt(x.document))
-	default:
-		t.Prompt = x.gateway.countPrompt(x.prompt)
-	}
+	t.Prompt = x.promptCount()
 	if x.serving != nil {
 		meter := x.serving.meter
 		t.Completion = x.gateway.count(meter.Bytes(), meter.Tokens)
 	}
 	return t
+}
+
+// promptCount is the prompt's count. It is made once, however many attempts fail.
+func (x *exchange) promptCount() int64 {
+	if x.promptTokens == nil {
+		if x.document != nil {
+			x.prompt = samplePrompt(x.document)
+		}
+		x.promptTokens = make(chan int64, 1)
+		x.promptTokens <- x.gateway.countPrompt(x.prompt)
+		x.prompt.sample = nil
+	}
+	n := <-x.promptTokens
+	x.promptTokens <- n
+	return n
 }
 
 func (g *Gateway) countPrompt(p promptText) int64 {
@@ -143,11 +170,14 @@ func (g *Gateway) count(length int64, tokens func() int64) (counted int64) {
 	defer func() {
 		if recover() != nil {
 			g.Log.Error("token count failed, estimating by length", telemetry.FieldStack, string(debug.Stack()))
-			counted = (length + 3) / 4
+			counted = lengthTokens(length)
 		}
 	}()
 	return tokens()
 }
+
+// lengthTokens is how many tokens a text of so many bytes is taken for.
+func lengthTokens(length int64) int64 { return (length + 3) / 4 }
 
 // promptText is enough of a prompt to estimate its tokens after its body was
 // given back. Only text is in it, never an image's base64.

@@ -250,6 +250,23 @@ func TestSeveredBeforeTheFirstEvent(t *testing.T) {
 	f("a key that is revoked, and not at once", streamAlias, stream, keys.Soon, 200, "data: [DONE]\n\n", usage.EndCompleted)
 }
 
+// TestSeveredWithItsFigures revokes a key whose answer has come whole, figures and all, and
+// of which nothing has gone out: nobody pays for it, and it costs what was reported.
+func TestSeveredWithItsFigures(t *testing.T) {
+	const whole = `data: {"id":"s1","choices":[{"index":0,"delta":{"content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}` + "\n\n"
+	var r *rig
+	r = newRig(t, legFunc(func(context.Context, *upstream.Request) (*upstream.Response, error) {
+		r.sever()
+		return streamAnswer(strings.NewReader(whole + "data: [DONE]\n\n")), nil
+	}), rigOptions{costs: rigCosts()})
+	got := r.ask(strings.Replace(streamAlias, `}]`, `}],"max_tokens":10`, 1))
+	bill := r.record(got)
+	if got.status != 401 || bill.EndReason != usage.EndKeyRevoked || bill.Charge != 0 || bill.Cost != 3*500+2*1000 || bill.UpstreamID != "s1" {
+		t.Errorf("%d, billed %+v", got.status, bill)
+	}
+	r.idle()
+}
+
 // TestRefusalsReadTheSame holds every answer to a key that is not valid to the same
 // bytes, but for the request's id and the date.
 func TestRefusalsReadTheSame(t *testing.T) {

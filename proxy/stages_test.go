@@ -139,7 +139,7 @@ func TestWhoMayAsk(t *testing.T) {
 		t.Errorf("%d requests reached a provider", asked)
 	}
 	f("its own model", r.secret, "gemini-2.0-flash", 200, someAnswer)
-	rows, err := r.ledger.Sum(t.Context(), usage.Query{})
+	rows, err := r.books.Sum(t.Context(), usage.Query{})
 	must(t, err)
 	if len(rows) != 1 || rows[0].Requests != 1 {
 		t.Errorf("recorded %+v, want the one request that was admitted", rows)
@@ -174,7 +174,7 @@ func TestRateLimit(t *testing.T) {
 			t.Errorf("Retry-After %d s, %d ms, reset %s", seconds, millis, reset)
 		}
 	}
-	rows, err := r.ledger.Sum(t.Context(), usage.Query{})
+	rows, err := r.books.Sum(t.Context(), usage.Query{})
 	must(t, err)
 	if len(rows) != 1 || rows[0].Requests != 3 {
 		t.Errorf("recorded %+v, want 3 requests", rows)
@@ -255,7 +255,7 @@ func TestNobodyReadySpendsNothing(t *testing.T) {
 	if _, code, _, _ := errorOf(t, got); got.status != 503 || code != "upstream_unavailable" || got.header.Get("X-Ratelimit-Remaining-Requests") != "60" {
 		t.Errorf("got %d %s %v", got.status, got.body, got.header)
 	}
-	rows, err := r.ledger.Sum(t.Context(), usage.Query{})
+	rows, err := r.books.Sum(t.Context(), usage.Query{})
 	must(t, err)
 	if rows[0].Requests != 0 {
 		t.Errorf("recorded %+v, want nothing", rows)
@@ -270,7 +270,7 @@ func TestLedgerTrouble(t *testing.T) {
 			return streamAnswer(strings.NewReader(someStream)), nil
 		}
 		return plainAnswer(200, someAnswer), nil
-	}), rigOptions{recorder: func(Recorder) Recorder { return failingRecorder{} }})
+	}), rigOptions{recorder: func(next Recorder) Recorder { return failingRecorder{next} }})
 	got := r.ask(plainAlias)
 	if _, code, _, _ := errorOf(t, got); got.status != 503 || code != "usage_not_recorded" || strings.Contains(got.body, `"hi"`) {
 		t.Errorf("plain: %d %s", got.status, got.body)
@@ -282,9 +282,9 @@ func TestLedgerTrouble(t *testing.T) {
 	r.idle()
 }
 
-type failingRecorder struct{}
+type failingRecorder struct{ Recorder }
 
-func (failingRecorder) Record(context.Context, usage.Record) error { return errors.New("disk full") }
+func (failingRecorder) Settle(context.Context, *usage.Record) error { return errors.New("disk full") }
 
 // TestSettledBeforeDone holds the ledger: [DONE], or a plain answer, must not
 // reach the client before the record is durable.
@@ -318,13 +318,13 @@ func TestSettledBeforeDone(t *testing.T) {
 }
 
 type heldRecorder struct {
-	next Recorder
+	Recorder
 	hold chan struct{}
 }
 
-func (h heldRecorder) Record(ctx context.Context, r usage.Record) error {
+func (h heldRecorder) Settle(ctx context.Context, r *usage.Record) error {
 	<-h.hold
-	return h.next.Record(ctx, r)
+	return h.Recorder.Settle(ctx, r)
 }
 
 // TestShutdown ends the server in the middle of a stream: within the time for
@@ -347,7 +347,7 @@ func TestShutdown(t *testing.T) {
 		t.Errorf("the end: %v %q", err, text[max(0, len(text)-300):])
 	}
 	<-stopped
-	rows, err := r.ledger.Sum(t.Context(), usage.Query{})
+	rows, err := r.books.Sum(t.Context(), usage.Query{})
 	must(t, err)
 	if len(rows) != 1 || rows[0].Requests != 1 || rows[0].Charge == 0 {
 		t.Errorf("recorded %+v", rows)

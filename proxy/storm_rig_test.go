@@ -54,7 +54,7 @@ func inStorm(t *testing.T, change func(*upstream.Config), play func(t *testing.T
 
 func newStorm(t *testing.T, change func(*upstream.Config), providers []*scripted) *storm {
 	t.Helper()
-	s := &storm{t: t, providers: providers, began: time.Now(), records: &memoryRecorder{records: map[string][]usage.Record{}}}
+	s := &storm{t: t, providers: providers, began: time.Now(), records: newMemoryRecorder()}
 	config := upstream.Config{Providers: map[string]upstream.ProviderConfig{}, Models: map[string]upstream.ModelConfig{}}
 	var model upstream.ModelConfig
 	for _, p := range providers {
@@ -105,9 +105,12 @@ func (s *storm) end() {
 	if n := s.gateway.bodyMemory.Load(); n != 0 {
 		s.t.Errorf("%d bytes of bodies held after all requests have ended", n)
 	}
+	if intents := len(s.records.noted(usage.KindIntent)); intents != s.asked() {
+		s.t.Errorf("%d intents are on record, and providers were asked %d times", intents, s.asked())
+	}
 	for id, records := range s.records.records {
-		if len(records) != 1 {
-			s.t.Errorf("request %s left %d records, want 1", id, len(records))
+		if _, bills := parted(records); len(bills) != 1 {
+			s.t.Errorf("request %s left %d bills, want 1", id, len(bills))
 		}
 	}
 	if n := s.retriedLate(); n != 0 {

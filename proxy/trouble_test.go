@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -66,7 +67,7 @@ func TestShutdownWakesStalledClients(t *testing.T) {
 
 func checkOneRecord(t *testing.T, r *rig, end usage.EndReason) {
 	t.Helper()
-	rows, err := r.ledger.Sum(context.Background(), usage.Query{})
+	rows, err := r.books.Sum(context.Background(), usage.Query{})
 	must(t, err)
 	if len(rows) != 1 || rows[0].Requests != 1 || rows[0].CompletionTokens == 0 {
 		t.Errorf("recorded %+v, want the one request with what was delivered", rows)
@@ -76,11 +77,11 @@ func checkOneRecord(t *testing.T, r *rig, end usage.EndReason) {
 	}
 }
 
-type slowRecorder struct{ next Recorder }
+type slowRecorder struct{ Recorder }
 
-func (s slowRecorder) Record(ctx context.Context, r usage.Record) error {
+func (s slowRecorder) Settle(ctx context.Context, r *usage.Record) error {
 	time.Sleep(200 * time.Millisecond) // a disk's bad moment
-	return s.next.Record(ctx, r)
+	return s.Recorder.Settle(ctx, r)
 }
 
 // someContent is about n bytes of events with content, and no end.
@@ -256,8 +257,43 @@ func TestPanicInAnAttemptEndsIt(t *testing.T) {
 	r.idle()
 }
 
+// TestPanicsCostWhatTheyMay panics at several places of an attempt: the provider may have
+// been asked, and what that costs is on record.
+func TestPanicsCostWhatTheyMay(t *testing.T) {
+	f := func(name string, leg legFunc, aloud bool, want string) {
+		t.Helper()
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, leg, rigOptions{costs: rigCosts(), server: func(c *Config) { c.KeepaliveBeforeFirstToken = aloud }})
+			request := plainAlias
+			if aloud {
+				request = streamAlias
+			}
+			got := r.ask(strings.Replace(request, `}]`, `}],"max_tokens":10`, 1))
+			r.idle()
+			failures, bill := r.billOf(got.header.Get("X-Request-Id"))
+			line := fmt.Sprintf("%d: %s %s charge %d cost %d", got.status, bill.EndReason, bill.Source, bill.Charge, bill.Cost)
+			for _, a := range failures {
+				line += fmt.Sprintf(", attempt %d %s %s cost %d", a.Attempt, a.EndReason, a.Source, a.Cost)
+			}
+			if line != want {
+				t.Errorf("%s\nwant %s", line, want)
+			}
+		})
+	}
+	asked := func(context.Context, *upstream.Request) (*upstream.Response, error) { panic("prompt canary") }
+	read := func(context.Context, *upstream.Request) (*upstream.Response, error) {
+		a := plainAnswer(200, someAnswer)
+		a.Body, a.ContentLength = io.NopCloser(panicReader{}), -1
+		return a, nil
+	}
+	const want = "500: upstream_failed none charge 0 cost 0, attempt 0 upstream_failed partial cost 10500"
+	f("while it is asked", asked, false, want)
+	f("while it answers", read, false, want)
+	f("behind a comment's back", asked, true, want)
+}
+
 func TestPanicOfTheLedger(t *testing.T) {
-	r := newRig(t, answering(someAnswer), rigOptions{recorder: func(Recorder) Recorder { return panicRecorder{} }})
+	r := newRig(t, answering(someAnswer), rigOptions{recorder: func(next Recorder) Recorder { return panicRecorder{next} }})
 	for range 2 {
 		got := r.ask(plainAlias)
 		if _, code, _, _ := errorOf(t, got); got.status != 500 || code != "internal_error" {
@@ -267,9 +303,9 @@ func TestPanicOfTheLedger(t *testing.T) {
 	r.idle()
 }
 
-type panicRecorder struct{}
+type panicRecorder struct{ Recorder }
 
-func (panicRecorder) Record(context.Context, usage.Record) error { panic("disk") }
+func (panicRecorder) Settle(context.Context, *usage.Record) error { panic("disk") }
 
 // TestSlowReadersOfPlainAnswers accepts a large answer steadily, for longer
 // than write_timeout: only a client that accepts nothing is cut.

@@ -33,6 +33,7 @@ type Access struct {
 	Attempts int
 	Cause    string // the time limit that ended the answer, or the last attempt, in Tollgate's own words; empty: none did
 
+	Announced   bool // it was refused for a state of the gateway that has a line of its own, at level error
 	Admitted    bool // a usage record is owed: the four below are set
 	Stream      bool
 	EndReason   string
@@ -45,10 +46,10 @@ type Access struct {
 }
 
 // LogAccess writes the one line that every request leaves behind: at level
-// error for a 5xx, else info. Empty fields are left out.
+// error for a 5xx that is not Announced, else info. Empty fields are left out.
 func LogAccess(ctx context.Context, log *slog.Logger, a Access) {
 	level := slog.LevelInfo
-	if a.Status >= 500 {
+	if a.Status >= 500 && !a.Announced {
 		level = slog.LevelError
 	}
 	if !log.Enabled(ctx, level) {

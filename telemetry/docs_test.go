@@ -113,12 +113,15 @@ func everything(t *testing.T, m *Metrics) {
 	m.Request(Access{Method: "POST", Route: "/v1/chat/completions", Status: 502, Provider: "theturbo", Model: "m", Admitted: true, EndReason: "upstream_failed", UsageSource: "none"})
 	m.UpstreamChanged("theturbo", "m", "open")
 	m.Retry("m", "made")
+	m.RejectionsOf("theturbo")
+	m.JournalSync(time.Millisecond, nil)
 	counts := func() map[string]uint64 { return map[string]uint64{"some": 1} }
 	for _, err := range []error{
 		m.ObserveInFlight(func() int64 { return 1 }), m.ObserveDrains(func() int64 { return 1 }), m.ObserveStoreUp(func() bool { return true }), m.ObserveKeyLookups(counts), m.ObserveKeyFeedAge(func() time.Duration { return time.Second }), m.observeSpansLost(counts),
 		m.ObserveUpstreams(func() []UpstreamState { return []UpstreamState{ready()} }),
 		m.ObserveReloads(func() Reloads { return Reloads{LastOK: true, LoadedAt: time.Unix(1, 0)} }),
 		m.ObserveSharedLimits(func() SharedLimits { return SharedLimits{Live: 1} }), m.ObserveSlots(func() int64 { return 1 }),
+		m.ObserveJournal(func() Journal { return Journal{Ready: true} }),
 	} {
 		if err != nil {
 			t.Fatal(err)

@@ -14,6 +14,7 @@ type instruments struct {
 	firstToken       metric.Float64Histogram
 	tokenUsage       metric.Int64Histogram
 	requests         *tallies
+	usageRejected    *tallies
 	clientDuration   metric.Float64Histogram
 	attempts         *tallies
 	activeRequests   metric.Int64ObservableUpDownCounter
@@ -25,6 +26,7 @@ type instruments struct {
 	upstreamInstruments
 	reloadInstruments
 	limitInstruments
+	journalInstruments
 }
 
 // upstreamInstruments measure the providers' endpoints.
@@ -62,6 +64,7 @@ func newInstruments(meter metric.Meter) (instruments, error) {
 		clientDuration:   b.seconds(metricClientDuration, "Duration of HTTP client requests.", answerSeconds()),
 		tokenUsage:       b.tokens(metricTokenUsage, "Number of input and output tokens used."),
 		requests:         b.counter(metricRequests, "{request}", "Chat completions that ended, by how and by who counted their tokens."),
+		usageRejected:    b.counter(metricUsageRejected, "{request}", "Answers that came with usage which cannot be true, and was not believed."),
 		attempts:         b.counter(metricAttempts, "{attempt}", "Attempts to let a provider answer, by outcome."),
 		keyLookups:       b.observedCounter(metricKeyLookups, "{lookup}", "Look-ups of keys, by result."),
 		spansLost:        b.observedCounter(metricSpansLost, "{span}", "Spans that never reached the collector, by reason."),
@@ -73,6 +76,7 @@ func newInstruments(meter metric.Meter) (instruments, error) {
 	i.upstreamInstruments = b.upstreams()
 	i.reloadInstruments = b.reloads()
 	i.limitInstruments = b.limits()
+	i.journalInstruments = b.journal()
 	return i, errors.Join(b.errs...)
 }
 

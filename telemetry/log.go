@@ -51,7 +51,7 @@ func NewLogger(w io.Writer, c Config) (log *slog.Logger, end func(), err error) 
 		}
 		return slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level})
 	}
-	out := newLogWriter(w, format)
+	out := newLogWriter(w, logDelay, format)
 	if terminal {
 		out.end() // somebody reads along
 	}

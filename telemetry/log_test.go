@@ -156,7 +156,7 @@ func TestLogLost(t *testing.T) {
 // TestLogLostMemory logs a lot to what takes nothing.
 func TestLogLostMemory(t *testing.T) {
 	p := &pipe{broken: true}
-	w := newLogWriter(p, func(w io.Writer) slog.Handler { return slog.NewJSONHandler(w, nil) })
+	w := newLogWriter(p, logDelay, func(w io.Writer) slog.Handler { return slog.NewJSONHandler(w, nil) })
 	defer w.end()
 	log := slog.New(&logHandler{Handler: slog.NewJSONHandler(w, nil), out: w})
 	for range 100 {
@@ -165,6 +165,14 @@ func TestLogLostMemory(t *testing.T) {
 	}
 	if cap(w.waiting) > 2*logRoom || w.lost < 198 {
 		t.Errorf("%d bytes wait after %d lines were lost", cap(w.waiting), w.lost)
+	}
+}
+
+// TestLogTimerBeforeItsWriter lets the timer go off before a writer knows it.
+func TestLogTimerBeforeItsWriter(t *testing.T) {
+	for range 2000 {
+		w := newLogWriter(new(pipe), time.Nanosecond, func(w io.Writer) slog.Handler { return slog.NewJSONHandler(w, nil) })
+		w.end()
 	}
 }
 

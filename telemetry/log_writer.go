@@ -26,6 +26,7 @@ const (
 // It is safe for concurrent use. Its timer runs only while a line waits.
 type logWriter struct {
 	to     io.Writer
+	delay  time.Duration // the longest that a line waits
 	format func(io.Writer) slog.Handler
 
 	mu      sync.Mutex
@@ -37,9 +38,11 @@ type logWriter struct {
 	fault   error // why the last of them was not
 }
 
-func newLogWriter(to io.Writer, format func(io.Writer) slog.Handler) *logWriter {
-	w := &logWriter{to: to, format: format, waiting: make([]byte, 0, logRoom)}
-	w.timer = time.AfterFunc(logDelay, w.flush)
+func newLogWriter(to io.Writer, delay time.Duration, format func(io.Writer) slog.Handler) *logWriter {
+	w := &logWriter{to: to, delay: delay, format: format, waiting: make([]byte, 0, logRoom)}
+	w.mu.Lock() // the timer may go off before it is known here
+	defer w.mu.Unlock()
+	w.timer = time.AfterFunc(delay, w.flush)
 	w.timer.Stop()
 	return w
 }
@@ -52,7 +55,7 @@ func (w *logWriter) Write(line []byte) (int, error) {
 		w.put()
 	}
 	if len(w.waiting) == 0 && !w.ended {
-		w.timer.Reset(logDelay)
+		w.timer.Reset(w.delay)
 	}
 	w.waiting = append(w.waiting, line...)
 	if w.ended || len(w.waiting) > logRoom {

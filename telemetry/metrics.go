@@ -66,6 +66,9 @@ func (m *Metrics) Request(a Access) {
 	}
 	answer := m.answers.of(answerLabels{provider: a.Provider, model: a.Model, errorType: failed, endReason: a.EndReason, source: a.UsageSource})
 	answer.requests.add()
+	if a.UsageSource == "rejected" {
+		m.rejectionsOf(a.Provider).add()
+	}
 	m.answerDuration.Record(ctx, a.Duration.Seconds(), answer.duration...)
 	if a.Stream && a.FirstByte > 0 && a.Status == http.StatusOK { // an error's body has a first byte too
 		m.firstToken.Record(ctx, a.FirstByte.Seconds(), answer.firstToken...)

@@ -57,6 +57,18 @@ func (m *Metrics) RetriesOf(model string) {
 	}
 }
 
+// RejectionsOf makes a provider's count of answers exist whose usage was not believed,
+// at 0 if there was none yet, for the same reason as RetriesOf.
+func (m *Metrics) RejectionsOf(provider string) {
+	if m != nil {
+		m.rejectionsOf(provider).show()
+	}
+}
+
+func (m *Metrics) rejectionsOf(provider string) *tally {
+	return m.usageRejected.of(label(nil, attrProvider, m.words.providers.admit(provider)))
+}
+
 // ObserveUpstreams reports every endpoint's state, what is in progress there, and how
 // soon it answers. f is called at every scrape, and by whoever scrapes at once.
 func (m *Metrics) ObserveUpstreams(f func() []UpstreamState) error {

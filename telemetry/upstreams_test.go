@@ -85,6 +85,26 @@ func TestRetriesOfAModelBeginAtZero(t *testing.T) {
 	(*Metrics)(nil).RetriesOf("gemini-flash")
 }
 
+// The first answer whose usage is not believed is told of, too.
+func TestRejectionsOfAProviderBeginAtZero(t *testing.T) {
+	tel := start(t, DefaultConfig())
+	m := tel.Metrics()
+	wantSamples(t, tel, "tollgate_usage_")
+	m.RejectionsOf("evolink")
+	m.RejectionsOf("theturbo")
+	wantSamples(t, tel, "tollgate_usage_",
+		`tollgate_usage_rejected_total{gen_ai_provider_name="evolink"} 0`,
+		`tollgate_usage_rejected_total{gen_ai_provider_name="theturbo"} 0`)
+	for _, source := range []string{"rejected", "upstream", "estimated", "partial", "rejected"} {
+		m.Request(Access{Method: "POST", Route: "/v1/chat/completions", Status: 200, Provider: "theturbo", Admitted: true, UsageSource: source})
+	}
+	m.RejectionsOf("theturbo") // as after a reload
+	wantSamples(t, tel, "tollgate_usage_",
+		`tollgate_usage_rejected_total{gen_ai_provider_name="evolink"} 0`,
+		`tollgate_usage_rejected_total{gen_ai_provider_name="theturbo"} 2`)
+	(*Metrics)(nil).RejectionsOf("theturbo")
+}
+
 func TestReloads(t *testing.T) {
 	tel := start(t, DefaultConfig())
 	reloads := Reloads{LastOK: true}

@@ -32,9 +32,8 @@ type boltStorage struct {
 // maxEncoded bounds the memory that is kept from one transaction to the next. A usual record takes 700 bytes.
 const maxEncoded = 1 << 20
 
-// OpenLedger opens the embedded ledger in db and starts its committer. It creates
-// what is missing, and refuses a ledger that a newer Tollgate has written. The
-// caller closes the ledger first and db afterwards.
+// OpenLedger opens the embedded ledger in db. It creates what is missing, and refuses
+// a ledger that a newer Tollgate has written. The caller closes the ledger first and db afterwards.
 func OpenLedger(db *bolt.DB) (*Ledger, error) {
 	s, err := openBoltStorage(db)
 	if err != nil {
@@ -186,8 +185,8 @@ func (s *boltStorage) byRequest(ctx context.Context, requestID string) ([]Record
 		prefix := append([]byte(requestID), 0)
 		cursor := records.Cursor()
 		for k, v := cursor.Seek(prefix); bytes.HasPrefix(k, prefix); k, v = cursor.Next() {
-			var r Record
-			if err := json.Unmarshal(v, &r); err != nil {
+			r, err := decodeRecord(v)
+			if err != nil {
 				return fmt.Errorf("a record of request %s is damaged: %w", requestID, err)
 			}
 			found = append(found, r)
@@ -227,9 +226,13 @@ func (s *boltStorage) sum(ctx context.Context, q Query) ([]Row, error) {
 }
 
 // appendRecordKey appends request id, zero byte, kind, attempt: a request's records
-// stand together, in the order of its life.
+// stand together, in the order of its life. A settle's attempt is 0 here, whatever the
+// record says of who answered: a request is billed once.
 func appendRecordKey(dst []byte, r *Record) []byte {
 	dst = append(append(dst, r.RequestID...), 0, r.Kind.order())
+	if r.Kind == KindSettle {
+		return append(dst, 0, 0)
+	}
 	return binary.BigEndian.AppendUint16(dst, uint16(r.Attempt))
 }
 

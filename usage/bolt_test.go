@@ -117,7 +117,7 @@ func TestDamagedFileIsAnErrorAndNotAZero(t *testing.T) {
 	if _, err := l.Sum(t.Context(), Query{}); err == nil || !strings.Contains(err.Error(), "are damaged") {
 		t.Errorf("sum: %v", err)
 	}
-	if err := l.Record(t.Context(), settle(2)); err == nil || !strings.Contains(err.Error(), "are damaged") {
+	if err := add(t, l, settle(2)); err == nil || !strings.Contains(err.Error(), "are damaged") {
 		t.Errorf("record: %v", err)
 	}
 	if got := mustFind(t, l, settle(2).RequestID); got != nil {

@@ -2,55 +2,6 @@ package usage
 
 import "errors"
 
-// EndReason says how an answer ended.
-type EndReason string
-
-// The end reasons of a record.
-const (
-	// EndCompleted: the provider finished its answer.
-	EndCompleted EndReason = "completed"
-	// EndClientGone: the client left before the end.
-	EndClientGone EndReason = "client_gone"
-	// EndUpstreamCut: the provider's stream broke off.
-	EndUpstreamCut EndReason = "upstream_cut"
-	// EndUpstreamTimeout: the provider was silent for longer than a limit allows.
-	EndUpstreamTimeout EndReason = "upstream_timeout"
-	// EndUpstreamFailed: every attempt failed before an answer began.
-	EndUpstreamFailed EndReason = "upstream_failed"
-	// EndRefused: the provider refused the request itself.
-	EndRefused EndReason = "refused"
-	// EndNoOutput: the provider ended an answer that holds nothing.
-	EndNoOutput EndReason = "no_output"
-	// EndShutdown: Tollgate stopped before the answer had ended.
-	EndShutdown EndReason = "shutdown"
-	// EndKeyRevoked: the key was revoked at once while its answer was on the way.
-	EndKeyRevoked EndReason = "key_revoked"
-	// EndRecovered: Tollgate died; the record was made from what it had written before.
-	EndRecovered EndReason = "recovered"
-)
-
-// Source says where the token figures of a record come from.
-type Source string
-
-// The sources of a record's figures.
-const (
-	// SourceUpstream: the provider reported them.
-	SourceUpstream Source = "upstream"
-	// SourceEstimated: counted here, because the provider reported nothing.
-	SourceEstimated Source = "estimated"
-	// SourcePartial: counted here up to where the answer broke off.
-	SourcePartial Source = "partial"
-	// SourceRecovered: the last checkpoint before a crash.
-	SourceRecovered Source = "recovered"
-	// SourceRejected: counted here, because what the provider reported cannot be true.
-	SourceRejected Source = "rejected"
-	// SourceNone: there was no answer to count.
-	SourceNone Source = "none"
-)
-
-// exact says whether the provider's own figures stand in the record, or none were needed.
-func (s Source) exact() bool { return s == SourceUpstream || s == SourceNone }
-
 // maxQuarantine bounds how much of an insane usage object a record keeps.
 const maxQuarantine = 2 << 10
 
@@ -62,6 +13,9 @@ type Answer struct {
 	Reported []byte
 	// MaxCompletion is max_tokens times n as the client allowed them; 0 when it named no limit.
 	MaxCompletion int64
+	// WorstCompletion is how much completion the worst case reckons with, where that is less: a client may name any
+	// limit, and no model gets near the highest. 0: all of MaxCompletion.
+	WorstCompletion int64
 	// Delivered says whether any content reached the client, or is about to with a completed answer.
 	Delivered bool
 	// Estimate counts the prompt and the text received so far. It is called at most once, and only when a
@@ -83,110 +37,209 @@ type Verdict struct {
 	Quarantined []byte
 }
 
-// row is one line of the charging table.
-type row struct {
-	tenant tenantPays
-	report reportCounts
-	counts Source // the source when Tollgate's own count decides
-	cost   costBasis
+// FailedAttempt is what is known of an attempt that gave no answer, so that another was
+// made or nobody was left.
+type FailedAttempt struct {
+	// End is how it ended.
+	End EndReason
+	// MayCost says whether the provider may have worked on it, and so may charge for it.
+	MayCost bool
+	// MaxCompletion and WorstCompletion are those of an Answer, as the attempt asked for them.
+	MaxCompletion, WorstCompletion int64
+	// Estimate counts the prompt. It is called at most once, and only when the attempt may cost something; nil counts none.
+	Estimate func() Tokens
 }
 
-// tenantPays is the first column: whose fault is it when the client got nothing?
-type tenantPays uint8
+// row is one line of the charging table.
+type row struct {
+	ends    ending
+	report  report
+	content content
+	pays    basis // the tenant
+	costs   basis // what the provider may charge us
+	source  Source
+}
+
+// chargingTable is the policy of the bill, as docs/billing.md shows it. A tenant pays
+// nothing for an answer that somebody else's fault left empty; failed attempts are our cost.
+func chargingTable() [19]row {
+	return [...]row{
+		{whole | left, zeros, none, asReported, asReported, SourceUpstream},
+		{whole, sane, either, asReported, asReported, SourceUpstream},
+		{whole, missing, either, asCounted, asCounted, SourceEstimated},
+		{whole, wrong, either, asCounted, asCounted, SourceRejected},
+
+		{left, sane, either, asReported, asReported, SourceUpstream},
+		{left, missing, either, asCounted, worstCase, SourcePartial},
+		{left, wrong, either, asCounted, worstCase, SourceRejected},
+
+		{broken, sane, some, asReported, asReported, SourceUpstream},
+		{broken, missing, some, asCounted, worstCase, SourcePartial},
+		{broken, wrong, some, asCounted, worstCase, SourceRejected},
+
+		{broken | empty, zeros, none, nothing, nothing, SourceUpstream},
+		{broken | empty, sane, none, nothing, asReported, SourcePartial},
+		{broken | empty, missing, none, nothing, worstCase, SourcePartial},
+		{broken | empty, wrong, none, nothing, worstCase, SourceRejected},
+
+		{unanswered, unread, either, nothing, nothing, SourceNone},
+
+		{died, unread, some, asCounted, worstCase, SourceRecovered},
+		{died, unread, none, nothing, worstCase, SourceRecovered},
+
+		{notTaken, unread, either, nothing, nothing, SourceNone},
+		{perhapsTaken, unread, either, nothing, worstCase, SourcePartial},
+	}
+}
+
+// ending is the first column: end reasons that the bill treats alike.
+type ending uint8
 
 const (
-	paysNothing     tenantPays = iota
-	paysIfDelivered            // an upstream fault, or our doing: never for an empty answer
-	pays                       // the answer is whole, or its reader walked away
+	whole        ending = 1 << iota // the provider finished its answer
+	left                            // the client walked away
+	broken                          // an upstream fault, or our doing
+	empty                           // whole, and holds nothing
+	unanswered                      // nobody began an answer
+	died                            // Tollgate itself
+	notTaken                        // an attempt: the provider cannot have worked on it
+	perhapsTaken                    // an attempt: the provider may have worked on it
 )
 
-// reportCounts is the second column: does a sane usage object decide?
-type reportCounts uint8
-
-const (
-	reportIgnored reportCounts = iota
-	reportDecides
-)
-
-// costBasis is the last column: what may the provider charge without a sane report?
-type costBasis uint8
-
-const (
-	costsNothing   costBasis = iota
-	costsAsCounted           // our count of the answer
-	costsWorstCase           // the prompt and all the completion that was allowed
-)
-
-// chargingTable is the policy of the bill, one row per end reason. A reason that is
-// not listed is treated as an upstream fault, in the tenant's favour.
-func chargingTable(end EndReason) row {
+// endingOf sorts the end reasons of answers. One that is not known is treated as an
+// upstream fault, in the tenant's favour.
+func endingOf(end EndReason) ending {
 	switch end {
 	case EndCompleted:
-		return row{pays, reportDecides, SourceEstimated, costsAsCounted}
+		return whole
 	case EndClientGone:
-		return row{pays, reportDecides, SourcePartial, costsWorstCase}
-	case EndUpstreamCut, EndUpstreamTimeout, EndShutdown, EndKeyRevoked:
-		return row{paysIfDelivered, reportDecides, SourcePartial, costsWorstCase}
+		return left
 	case EndNoOutput:
-		return row{paysNothing, reportDecides, SourcePartial, costsWorstCase}
+		return empty
 	case EndUpstreamFailed, EndRefused:
-		return row{paysNothing, reportIgnored, SourceNone, costsNothing}
+		return unanswered
 	case EndRecovered:
-		return row{paysIfDelivered, reportIgnored, SourceRecovered, costsWorstCase}
+		return died
 	}
-	return row{paysIfDelivered, reportDecides, SourcePartial, costsWorstCase}
+	return broken // cut, late, shut down, revoked
+}
+
+// report is the second column: the usage object that the provider sent.
+type report uint8
+
+const (
+	unread  report = iota // there can be none
+	missing               // it sent none, or one without figures
+	zeros                 // every figure is 0, and there was no content
+	sane                  // it can be true, and something was used
+	wrong                 // it cannot be true
+)
+
+// content is the third column: whether any of it reached the client.
+type content uint8
+
+const (
+	either content = iota
+	some
+	none
+)
+
+// basis is what is paid for.
+type basis uint8
+
+const (
+	nothing    basis = iota
+	asReported       // the provider's figures
+	asCounted        // our count of the prompt and of what was delivered
+	worstCase        // our count of the prompt, and all the completion that was allowed, within reason
+)
+
+// fits says whether this is the row of an answer that ended so.
+func (r row) fits(e ending, p report, delivered bool) bool {
+	return r.ends&e != 0 && r.report == p && (r.content == either || (r.content == some) == delivered)
+}
+
+// rowFor finds the row of an answer; every one has a row.
+func rowFor(e ending, p report, delivered bool) row {
+	for _, r := range chargingTable() {
+		if r.fits(e, p, delivered) {
+			return r
+		}
+	}
+	return row{source: SourceNone}
 }
 
 // Decide applies the charging table to an answer. It depends on nothing but its
 // argument, and what it returns is always fit for PriceBook and Ledger.
 func Decide(a Answer) Verdict {
-	r := chargingTable(a.End)
-	v := Verdict{
-		Source:  r.counts,
-		Charged: r.tenant == pays || r.tenant == paysIfDelivered && a.Delivered,
-	}
-	var reported Tokens
-	err := ErrNoUsage
-	if r.report == reportDecides {
-		reported, err = a.reported()
-	}
-	if errors.Is(err, ErrInsane) {
+	e := endingOf(a.End)
+	p, reported := a.reported(e)
+	r := rowFor(e, p, a.Delivered && e != empty)
+	v := Verdict{Source: r.source, Charged: r.pays != nothing}
+	if p == wrong {
 		v.Quarantined = append([]byte(nil), a.Reported[:min(len(a.Reported), maxQuarantine)]...)
 	}
-	switch {
-	case err == nil && (v.Charged || reported == Tokens{}):
-		v.Tokens, v.Cost, v.Source = reported, reported, SourceUpstream
-	case err == nil:
+	var counted Tokens
+	if r.pays > asReported || r.costs > asReported {
+		counted = a.counted()
+	}
+	switch r.pays {
+	case asReported:
+		v.Tokens = reported
+	case asCounted:
+		v.Tokens = a.delivered(counted)
+	}
+	switch r.costs {
+	case asReported:
 		v.Cost = reported
-	default:
-		counted := a.counted(r)
-		if v.Charged {
-			v.Tokens = a.delivered(counted)
+	case asCounted:
+		v.Cost = counted
+	case worstCase:
+		// A request that reached no provider (nothing counted) costs nothing.
+		if counted != (Tokens{}) {
+			v.Cost = a.worst(counted)
 		}
-		if v.Charged && v.Quarantined != nil {
-			v.Source = SourceRejected
-		}
-		v.Cost = a.costOf(counted, r.cost)
+	}
+	return v
+}
+
+// DecideAttempt applies the charging table to an attempt that failed: the tenant never
+// pays for one, and where the provider may have worked on it, its cost is the worst case.
+func DecideAttempt(a FailedAttempt) Verdict {
+	e := notTaken
+	if a.MayCost && a.End != EndRefused {
+		e = perhapsTaken
+	}
+	r := rowFor(e, unread, false)
+	v := Verdict{Source: r.source, Charged: r.pays != nothing}
+	if r.costs == worstCase {
+		lost := Answer{MaxCompletion: a.MaxCompletion, WorstCompletion: a.WorstCompletion, Estimate: a.Estimate}
+		v.Cost = lost.worst(lost.counted())
 	}
 	return v
 }
 
 // reported reads the provider's figures and holds them against what was seen.
-func (a Answer) reported() (Tokens, error) {
+func (a Answer) reported(e ending) (report, Tokens) {
+	if e&(unanswered|died) != 0 {
+		return unread, Tokens{}
+	}
 	t, err := ParseTokens(a.Reported)
-	if err != nil {
-		return Tokens{}, err
+	switch {
+	case errors.Is(err, ErrNoUsage):
+		return missing, Tokens{}
+	case err != nil, t.Completion == 0 && a.Delivered, t.Check(a.MaxCompletion) != nil:
+		return wrong, Tokens{}
+	case t == Tokens{}:
+		return zeros, t
 	}
-	if t.Completion == 0 && a.Delivered {
-		return Tokens{}, insane("completion_tokens is 0 although content was delivered")
-	}
-	return t, t.Check(a.MaxCompletion)
+	return sane, t
 }
 
 // counted is Tollgate's own count, made believable: no figure is negative, no part
 // above its whole, no completion above what the client allowed.
-func (a Answer) counted(r row) Tokens {
-	if a.Estimate == nil || r.cost == costsNothing {
+func (a Answer) counted() Tokens {
+	if a.Estimate == nil {
 		return Tokens{}
 	}
 	t := a.Estimate()
@@ -211,15 +264,15 @@ func (a Answer) delivered(counted Tokens) Tokens {
 	return Tokens{Prompt: counted.Prompt, Cached: counted.Cached, Image: min(counted.Image, counted.Prompt), Audio: min(counted.Audio, counted.Prompt)}
 }
 
-// costOf is what the provider may charge for an answer that was only counted. A
-// request that reached no provider (nothing counted) costs nothing.
-func (a Answer) costOf(counted Tokens, basis costBasis) Tokens {
-	switch {
-	case basis == costsNothing || counted == Tokens{}:
-		return Tokens{}
-	case basis == costsWorstCase:
-		counted.Completion = max(counted.Completion, between(a.MaxCompletion, tokenLimit-1))
+// worst is what the provider may charge for an answer that was only counted: all the
+// completion that was allowed, within reason, or what was counted where that is more
+// or no limit was named.
+func (a Answer) worst(counted Tokens) Tokens {
+	allowed := a.MaxCompletion
+	if a.WorstCompletion > 0 && a.WorstCompletion < allowed {
+		allowed = a.WorstCompletion
 	}
+	counted.Completion = max(counted.Completion, between(allowed, tokenLimit-1))
 	return counted
 }
 

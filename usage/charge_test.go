@@ -1,6 +1,8 @@
 package usage
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,73 +16,150 @@ const (
 	insaneUsage = `{"prompt_tokens":13,"completion_tokens":-1}`
 )
 
+// billed is a verdict in a line. Tokens are written as prompt+completion.
+func billed(v Verdict) string {
+	pays := "pays nothing"
+	if v.Charged {
+		pays = fmt.Sprintf("pays %d+%d", v.Tokens.Prompt, v.Tokens.Completion)
+	} else if v.Tokens != (Tokens{}) {
+		pays = "is not charged, and yet has tokens"
+	}
+	line := fmt.Sprintf("%s, costs %d+%d, %s", pays, v.Cost.Prompt, v.Cost.Completion, v.Source)
+	if v.Quarantined != nil {
+		line += ", keeps " + string(v.Quarantined)
+	}
+	return line
+}
+
 // TestChargingTable goes through the table row by row. The client allowed 2,000
 // completion tokens; Tollgate itself counted 12 and 40.
 func TestChargingTable(t *testing.T) {
-	var (
-		reported = Tokens{Prompt: 13, Completion: 1891}
-		counted  = Tokens{Prompt: 12, Completion: 40}
-		worst    = Tokens{Prompt: 12, Completion: 2000}
-		prompt   = Tokens{Prompt: 12}
-		nothing  = Tokens{}
-		bad      = []byte(insaneUsage)
-	)
-	const delivered, empty = true, false
-	f := func(end EndReason, delivered bool, usage string, want Verdict) {
+	const delivered, blank = true, false
+	f := func(end EndReason, delivered bool, usage, want string) {
 		t.Helper()
 		asked := 0
-		got := Decide(Answer{
+		v := Decide(Answer{
 			End: end, Delivered: delivered, Reported: []byte(usage), MaxCompletion: 2000,
-			Estimate: func() Tokens { asked++; return counted },
+			Estimate: func() Tokens { asked++; return Tokens{Prompt: 12, Completion: 40} },
 		})
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("%s, delivered %t, usage %q (-want +got):\n%s", end, delivered, usage, diff)
+		if got := billed(v); got != want {
+			t.Errorf("%s, delivered %t, usage %q:\n got %s\nwant %s", end, delivered, usage, got, want)
 		}
-		if asked > 1 || asked == 1 && (want.Source == SourceUpstream || want.Source == SourceNone) {
+		if asked > 1 || asked == 1 && (v.Source == SourceUpstream || v.Source == SourceNone) {
 			t.Errorf("%s, delivered %t, usage %q: the estimate was asked for %d times", end, delivered, usage, asked)
 		}
 	}
-	verdict := func(source Source, charged bool, tokens, cost Tokens, quarantined []byte) Verdict {
-		return Verdict{Tokens: tokens, Cost: cost, Source: source, Charged: charged, Quarantined: quarantined}
-	}
+	const keeps, keepsZeros = ", keeps " + insaneUsage, ", keeps " + zeroUsage
 
-	// Complete: what the provider says, or else our count. Zero with no content is true; zero with content is not.
-	f(EndCompleted, delivered, saneUsage, verdict(SourceUpstream, true, reported, reported, nil))
-	f(EndCompleted, delivered, "", verdict(SourceEstimated, true, counted, counted, nil))
-	f(EndCompleted, delivered, "null", verdict(SourceEstimated, true, counted, counted, nil))
-	f(EndCompleted, delivered, insaneUsage, verdict(SourceRejected, true, counted, counted, bad))
-	f(EndCompleted, delivered, zeroUsage, verdict(SourceRejected, true, counted, counted, []byte(zeroUsage)))
-	f(EndCompleted, empty, zeroUsage, verdict(SourceUpstream, true, nothing, nothing, nil))
-	f(EndCompleted, empty, saneUsage, verdict(SourceUpstream, true, reported, reported, nil))
-	f(EndCompleted, empty, "", verdict(SourceEstimated, true, counted, counted, nil))
+	// Complete, usage sane: the usage. Missing: the count. Explicit zeros are true where there is no content.
+	f(EndCompleted, delivered, saneUsage, "pays 13+1891, costs 13+1891, upstream")
+	f(EndCompleted, blank, saneUsage, "pays 13+1891, costs 13+1891, upstream")
+	f(EndCompleted, delivered, "", "pays 12+40, costs 12+40, estimated")
+	f(EndCompleted, delivered, "null", "pays 12+40, costs 12+40, estimated")
+	f(EndCompleted, blank, "{}", "pays 12+40, costs 12+40, estimated")
+	f(EndCompleted, blank, zeroUsage, "pays 0+0, costs 0+0, upstream")
+	// Usage that cannot be true: the count, and the object is kept.
+	f(EndCompleted, delivered, insaneUsage, "pays 12+40, costs 12+40, rejected"+keeps)
+	f(EndCompleted, delivered, zeroUsage, "pays 12+40, costs 12+40, rejected"+keepsZeros)
 
-	// The client left: it pays for the prompt and for what it got, or what the provider reported to the end.
-	f(EndClientGone, delivered, saneUsage, verdict(SourceUpstream, true, reported, reported, nil))
-	f(EndClientGone, delivered, "", verdict(SourcePartial, true, counted, worst, nil))
-	f(EndClientGone, delivered, insaneUsage, verdict(SourceRejected, true, counted, worst, bad))
-	f(EndClientGone, empty, "", verdict(SourcePartial, true, prompt, worst, nil))
+	// The client left, and the provider was read to its end: the usage.
+	f(EndClientGone, delivered, saneUsage, "pays 13+1891, costs 13+1891, upstream")
+	f(EndClientGone, blank, saneUsage, "pays 13+1891, costs 13+1891, upstream")
+	f(EndClientGone, blank, zeroUsage, "pays 0+0, costs 0+0, upstream")
+	// The client left, and the provider was cut off: the prompt and what came.
+	f(EndClientGone, delivered, "", "pays 12+40, costs 12+2000, partial")
+	f(EndClientGone, blank, "", "pays 12+0, costs 12+2000, partial")
+	f(EndClientGone, delivered, insaneUsage, "pays 12+40, costs 12+2000, rejected"+keeps)
+	f(EndClientGone, blank, insaneUsage, "pays 12+0, costs 12+2000, rejected"+keeps)
 
-	// An upstream fault, or ours: what was delivered is paid for, an empty answer never.
+	// The provider broke off or went silent, or Tollgate or its operator ended the answer.
 	for _, end := range []EndReason{EndUpstreamCut, EndUpstreamTimeout, EndShutdown, EndKeyRevoked, "of a later version"} {
-		f(end, delivered, saneUsage, verdict(SourceUpstream, true, reported, reported, nil))
-		f(end, delivered, "", verdict(SourcePartial, true, counted, worst, nil))
-		f(end, delivered, insaneUsage, verdict(SourceRejected, true, counted, worst, bad))
-		f(end, empty, "", verdict(SourcePartial, false, nothing, worst, nil))
-		f(end, empty, saneUsage, verdict(SourcePartial, false, nothing, reported, nil))
-		f(end, empty, insaneUsage, verdict(SourcePartial, false, nothing, worst, bad))
-		f(end, empty, zeroUsage, verdict(SourceUpstream, false, nothing, nothing, nil))
+		f(end, delivered, saneUsage, "pays 13+1891, costs 13+1891, upstream")
+		f(end, delivered, "", "pays 12+40, costs 12+2000, partial")
+		f(end, delivered, insaneUsage, "pays 12+40, costs 12+2000, rejected"+keeps)
+		f(end, delivered, zeroUsage, "pays 12+40, costs 12+2000, rejected"+keepsZeros)
+		f(end, blank, saneUsage, "pays nothing, costs 13+1891, partial")
+		f(end, blank, "", "pays nothing, costs 12+2000, partial")
+		f(end, blank, insaneUsage, "pays nothing, costs 12+2000, rejected"+keeps)
+		f(end, blank, zeroUsage, "pays nothing, costs 0+0, upstream")
 	}
-	f(EndNoOutput, empty, "", verdict(SourcePartial, false, nothing, worst, nil))
-	f(EndNoOutput, empty, saneUsage, verdict(SourcePartial, false, nothing, reported, nil))
-	f(EndNoOutput, empty, zeroUsage, verdict(SourceUpstream, false, nothing, nothing, nil))
+
+	// The provider's answer came to its end and holds nothing.
+	f(EndNoOutput, blank, saneUsage, "pays nothing, costs 13+1891, partial")
+	f(EndNoOutput, blank, "", "pays nothing, costs 12+2000, partial")
+	f(EndNoOutput, blank, insaneUsage, "pays nothing, costs 12+2000, rejected"+keeps)
+	f(EndNoOutput, blank, zeroUsage, "pays nothing, costs 0+0, upstream")
+	f(EndNoOutput, delivered, "", "pays nothing, costs 12+2000, partial") // empty is empty, whatever else is said
 
 	// No answer began: there is nothing to count, whatever a usage object may say.
-	f(EndUpstreamFailed, empty, saneUsage, verdict(SourceNone, false, nothing, nothing, nil))
-	f(EndRefused, empty, "", verdict(SourceNone, false, nothing, nothing, nil))
+	for _, usage := range []string{"", saneUsage, zeroUsage, insaneUsage} {
+		f(EndUpstreamFailed, blank, usage, "pays nothing, costs 0+0, none")
+		f(EndRefused, blank, usage, "pays nothing, costs 0+0, none")
+	}
 
-	// Tollgate died: the last checkpoint stands for what was delivered.
-	f(EndRecovered, delivered, "", verdict(SourceRecovered, true, counted, worst, nil))
-	f(EndRecovered, empty, "", verdict(SourceRecovered, false, nothing, worst, nil))
+	// Tollgate died, with a checkpoint and without one.
+	for _, usage := range []string{"", saneUsage, insaneUsage} {
+		f(EndRecovered, delivered, usage, "pays 12+40, costs 12+2000, recovered")
+		f(EndRecovered, blank, usage, "pays nothing, costs 12+2000, recovered")
+	}
+}
+
+// TestWorstCaseIsWithinReason: the worst case has a bound of its own, and what the client
+// allowed is what figures are held against.
+func TestWorstCaseIsWithinReason(t *testing.T) {
+	f := func(allowed, reasonable, counted int64, reported, want string) {
+		t.Helper()
+		estimate := func() Tokens { return Tokens{Prompt: 12, Completion: counted} }
+		v := Decide(Answer{
+			End: EndClientGone, Delivered: true, Reported: []byte(reported), MaxCompletion: allowed, WorstCompletion: reasonable, Estimate: estimate,
+		})
+		failed := DecideAttempt(FailedAttempt{
+			End: EndUpstreamCut, MayCost: true, MaxCompletion: allowed, WorstCompletion: reasonable, Estimate: func() Tokens { return Tokens{Prompt: 12} },
+		})
+		if got := fmt.Sprintf("%s; %s", billed(v), billed(failed)); got != want {
+			t.Errorf("%d within %d:\n got %s\nwant %s", allowed, reasonable, got, want)
+		}
+	}
+	const most = 1<<31 - 1
+	f(most, 65536, 40, "", "pays 12+40, costs 12+65536, partial; pays nothing, costs 12+65536, partial")
+	f(4*most, 4*65536, 40, "", "pays 12+40, costs 12+262144, partial; pays nothing, costs 12+262144, partial")
+	f(2000, 65536, 40, "", "pays 12+40, costs 12+2000, partial; pays nothing, costs 12+2000, partial")
+	f(2000, 0, 40, "", "pays 12+40, costs 12+2000, partial; pays nothing, costs 12+2000, partial")
+	f(0, 65536, 40, "", "pays 12+40, costs 12+40, partial; pays nothing, costs 12+0, partial")
+	// More than that came.
+	f(most, 65536, 70000, "", "pays 12+70000, costs 12+70000, partial; pays nothing, costs 12+65536, partial")
+	f(most, 1000, 40, saneUsage, "pays 13+1891, costs 13+1891, upstream; pays nothing, costs 12+1000, partial")
+	// Figures are held against what was asked for, to the token.
+	f(1719, 1000, 40, saneUsage, "pays 12+40, costs 12+1000, rejected, keeps "+saneUsage+"; pays nothing, costs 12+1000, partial")
+	f(1720, 1000, 40, saneUsage, "pays 13+1891, costs 13+1891, upstream; pays nothing, costs 12+1000, partial")
+}
+
+// Every answer has one row of the table, and every row is some answer's.
+func TestChargingTableIsWholeAndWithoutIdleRows(t *testing.T) {
+	table := chargingTable()
+	used := make([]bool, len(table))
+	f := func(delivered bool, ends []ending, reports ...report) {
+		for _, e := range ends {
+			for _, p := range reports {
+				rows := 0
+				for i, r := range table {
+					if r.fits(e, p, delivered) {
+						used[i], rows = true, rows+1
+					}
+				}
+				if rows != 1 {
+					t.Errorf("ending %b, report %d, delivered %t: %d rows", e, p, delivered, rows)
+				}
+			}
+		}
+	}
+	f(true, []ending{whole, left, broken}, missing, sane, wrong)
+	f(false, []ending{whole, left, broken, empty}, missing, zeros, sane, wrong)
+	f(true, []ending{unanswered, died}, unread)
+	f(false, []ending{unanswered, died, notTaken, perhapsTaken}, unread)
+	if idle := slices.Index(used, false); idle >= 0 {
+		t.Errorf("row %d (%+v) is nobody's", idle, table[idle])
+	}
 }
 
 // Regression title: "usage of a cancelled stream is recorded as 0 or 1 token".
@@ -142,6 +221,20 @@ func TestFromAnswerToCharge(t *testing.T) {
 	f(Answer{End: EndUpstreamCut, Delivered: true}, "0.002")
 	f(Answer{End: EndUpstreamCut}, "0.00")
 	f(Answer{End: EndRefused}, "0.00")
+}
+
+// Regression title: "int overflow turns a charge into a credit": this n, times one
+// token, is what an attacker sent elsewhere. It bounds nothing here, and pays nothing back.
+func TestLimitThatOverflowedIsNone(t *testing.T) {
+	n := uint64(18446744073686646784)
+	a := Answer{End: EndClientGone, Delivered: true, MaxCompletion: int64(n), Estimate: func() Tokens { return Tokens{Prompt: 12, Completion: 40} }}
+	if got, want := billed(Decide(a)), "pays 12+40, costs 12+40, partial"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	a.Reported = []byte(saneUsage)
+	if got, want := billed(Decide(a)), "pays 13+1891, costs 13+1891, upstream"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
 }
 
 func TestCompletionFarAboveWhatWasAllowedIsRejected(t *testing.T) {
@@ -217,4 +310,35 @@ func TestVerdictProperties(t *testing.T) {
 			t.Fatalf("charged for an empty answer that ended in %s", a.End)
 		}
 	})
+}
+
+// TestFailedAttempts goes through the rows of attempts. The attempt allowed 2,000
+// completion tokens; Tollgate itself counted 12 tokens of the prompt.
+func TestFailedAttempts(t *testing.T) {
+	f := func(end EndReason, mayCost bool, allowed int64, counted Tokens, want Verdict) {
+		t.Helper()
+		asked := 0
+		got := DecideAttempt(FailedAttempt{End: end, MayCost: mayCost, MaxCompletion: allowed, Estimate: func() Tokens { asked++; return counted }})
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s, may cost %t, %d allowed (-want +got):\n%s", end, mayCost, allowed, diff)
+		}
+		if mayCost := want.Source == SourcePartial; asked > 1 || asked == 1 && !mayCost {
+			t.Errorf("%s, may cost %t: the estimate was asked for %d times", end, mayCost, asked)
+		}
+	}
+	prompt := Tokens{Prompt: 12}
+	nothing := Verdict{Source: SourceNone}
+	worst := func(t Tokens) Verdict { return Verdict{Source: SourcePartial, Cost: t} }
+	for _, end := range []EndReason{EndUpstreamFailed, EndUpstreamTimeout, EndClientGone, EndShutdown, EndKeyRevoked, EndRecovered} {
+		f(end, false, 2000, prompt, nothing)
+		f(end, true, 2000, prompt, worst(Tokens{Prompt: 12, Completion: 2000}))
+	}
+	f(EndRefused, true, 2000, prompt, nothing)
+	f(EndUpstreamFailed, true, 0, prompt, worst(Tokens{Prompt: 12}))
+	f(EndUpstreamFailed, true, 2000, Tokens{}, worst(Tokens{Completion: 2000}))
+	f(EndUpstreamFailed, true, 1<<62, Tokens{Prompt: 1 << 62}, worst(Tokens{Prompt: tokenLimit - 1, Completion: tokenLimit - 1}))
+	f(EndUpstreamFailed, true, -1, Tokens{Prompt: -1, Cached: 5, Completion: -7}, worst(Tokens{}))
+	if got := DecideAttempt(FailedAttempt{End: EndUpstreamFailed, MayCost: true, MaxCompletion: 5}); got.Cost != (Tokens{Completion: 5}) {
+		t.Errorf("without a count of the prompt: %+v", got)
+	}
 }

@@ -6,17 +6,64 @@ import (
 	"strings"
 	"time"
 
+	"tollgate/size"
+
 	"github.com/goccy/go-yaml"
 )
 
-// Config is the part of config.yaml that says what tokens cost. Both lists
-// stand at the top level of the file.
+// Config is the part of config.yaml that says how usage is kept and what tokens
+// cost: a section and two lists, at the top level of the file.
 type Config struct {
+	// Journal is how safe usage records are on their way to the ledger.
+	Journal JournalConfig `yaml:"usage"`
 	// Prices is what tenants pay, by public model name. A model may have several entries with different dates;
 	// the latest one that has begun when a request is accepted applies. A model without an entry is free.
 	Prices []PriceConfig `yaml:"prices"`
 	// Costs is what the providers charge, by provider and its own model name, in the same shape.
 	Costs []CostConfig `yaml:"costs"`
+}
+
+// Sync says what it takes until a record counts as safe.
+type Sync string
+
+const (
+	// SyncStrict keeps the end of an answer back until its record survives the loss of power.
+	SyncStrict Sync = "strict"
+	// SyncRelaxed keeps it back until its record survives the death of the process; what the machine's death takes is 100 ms.
+	SyncRelaxed Sync = "relaxed"
+)
+
+// JournalConfig is the `usage` section of config.yaml: the journal in data_dir/journal.
+type JournalConfig struct {
+	// Sync is when the end of an answer is let go. strict: when the disk has confirmed its record, which then survives a power cut. relaxed: when its record is written, which survives the death of the process; a power cut may take the records of the last 100 ms.
+	Sync Sync `yaml:"sync"`
+	// MaxJournal bounds the journal on the disk. Where neither it nor the disk has room for how all open requests will end, new ones are answered 503 before a provider is asked.
+	MaxJournal size.Bytes `yaml:"max_journal"`
+	// KeepShipped is how long the journal keeps what the ledger has, so that the ledger could be filled again; less while room is short.
+	KeepShipped time.Duration `yaml:"keep_shipped"`
+}
+
+const (
+	// leastJournal is room for a dozen segments of the smallest size: less would be full after a moment of the ledger's absence.
+	leastJournal = 16 << 20
+	// maxKeepShipped is a week: what is kept for longer belongs into a backup of the ledger.
+	maxKeepShipped = 168 * time.Hour
+)
+
+// Validate returns one joined error with a line for each bad option.
+func (c JournalConfig) Validate() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("usage."+format, args...)) }
+	if c.Sync != SyncStrict && c.Sync != SyncRelaxed {
+		bad("sync: must be strict or relaxed, got %q", string(c.Sync))
+	}
+	if c.MaxJournal < leastJournal || c.MaxJournal > size.Most {
+		bad("max_journal: must be between %s and %s, got %s", size.Bytes(leastJournal), size.Most, c.MaxJournal)
+	}
+	if c.KeepShipped < 0 || c.KeepShipped > maxKeepShipped {
+		bad("keep_shipped: must be between 0s and %s, got %s", maxKeepShipped, c.KeepShipped)
+	}
+	return errors.Join(errs...)
 }
 
 // PriceConfig is one entry of `prices`: what tenants pay for a model from a day on.
@@ -89,12 +136,14 @@ func (d Date) Time() (time.Time, error) {
 	return day, nil
 }
 
-// DefaultConfig returns an empty configuration: every model is free.
-func DefaultConfig() Config { return Config{} }
+// DefaultConfig returns the defaults of the `usage` section and no prices: every model is free.
+func DefaultConfig() Config {
+	return Config{Journal: JournalConfig{Sync: SyncStrict, MaxJournal: 4 << 30, KeepShipped: time.Hour}}
+}
 
-// Validate returns one joined error with a line for each bad entry, which it
-// names by its place in the list, counted from 0: prices[2].input.
+// Validate returns one joined error with a line for each bad option and each bad
+// entry, which it names by its place in the list, counted from 0: prices[2].input.
 func (c Config) Validate() error {
 	_, err := NewPriceBook(c)
-	return err
+	return errors.Join(c.Journal.Validate(), err)
 }

@@ -34,6 +34,9 @@ func appendRecord(dst []byte, r *Record) ([]byte, error) {
 	if r.Delivered != 0 {
 		dst = appendNumber(dst, `,"delivered_tokens":`, r.Delivered)
 	}
+	if r.MaxCompletion != 0 {
+		dst = appendNumber(dst, `,"max_completion_tokens":`, r.MaxCompletion)
+	}
 	dst = appendNumber(dst, `,"charge_nanousd":`, int64(r.Charge))
 	dst = appendNumber(dst, `,"cost_nanousd":`, int64(r.Cost))
 	dst = appendText(dst, `,"charge_price":`, r.ChargePrice)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 )
 
@@ -13,7 +14,8 @@ type storage interface {
 	// write makes the records that are not there yet durable, and adds them to their
 	// totals, all in one transaction: an error means that nothing was written. An
 	// error that is a *rejection names the one record to leave out. A record whose key
-	// is there already, or earlier in the batch, changes nothing.
+	// is there already, or earlier in the batch, changes nothing; the keys of settles
+	// do not differ by their attempts.
 	write(ctx context.Context, batch []Record) error
 	// byRequest returns a request's records in the order of their kinds and attempts.
 	byRequest(ctx context.Context, requestID string) ([]Record, error)
@@ -33,81 +35,84 @@ func (r *rejection) Unwrap() error { return r.err }
 // ErrClosed says that the ledger was closed and takes no more records.
 var ErrClosed = errors.New("the usage ledger is closed")
 
-// maxWaiting bounds the records that wait for a commit; beyond it Record waits for a place.
-const maxWaiting = 4096
+// Rejection is a record that the ledger can never keep, and why.
+type Rejection struct {
+	Record Record
+	// Err wraps ErrBadRecord.
+	Err error
+}
 
-// Ledger keeps usage records, each exactly once, and their totals by day. One
-// goroutine commits for everybody who waits, so that many records share one fsync.
-// A Ledger is safe for concurrent use; Close ends it.
+// RejectedError says which records of a batch can never be kept. All others are in the ledger.
+type RejectedError struct{ Rejections []Rejection }
+
+// Error implements error.
+func (e *RejectedError) Error() string {
+	return fmt.Sprintf("the usage ledger can never keep %d of the records; the first: %v", len(e.Rejections), e.Rejections[0].Err)
+}
+
+// Unwrap returns the reasons.
+func (e *RejectedError) Unwrap() []error {
+	errs := make([]error, len(e.Rejections))
+	for i := range e.Rejections {
+		errs[i] = e.Rejections[i].Err
+	}
+	return errs
+}
+
+// Ledger keeps usage records, each exactly once, and their totals by day. It is safe
+// for concurrent use; Close ends it.
 type Ledger struct {
 	storage storage
-	waiting chan *pending
-	drained chan struct{}
 
-	// closing is held for reading by those who put records into waiting, and for writing by who closes it.
-	closing sync.RWMutex
-	closed  bool
+	mu     sync.Mutex // storage.write has one caller
+	closed bool
 }
 
-// pending is a record on its way; committed is told once.
-type pending struct {
-	record    Record
-	committed chan error
-}
+func newLedger(s storage) *Ledger { return &Ledger{storage: s} }
 
-// newLedger starts the committer over a storage.
-func newLedger(s storage) *Ledger {
-	l := &Ledger{storage: s, waiting: make(chan *pending, maxWaiting), drained: make(chan struct{})}
-	c := &committer{storage: s, waiting: l.waiting}
-	go func() {
-		defer close(l.drained)
-		c.run()
-	}()
-	return l
-}
-
-// Record makes r durable: nil means that it was fsynced with its totals, or that a
-// record of the same request id, kind and attempt was there before, which then
-// stays as it was. ErrBadRecord means that r can never be kept, and ErrClosed that
-// the ledger takes no more; after any other error, a failed disk mostly, the same
-// record may be given again.
+// Add makes a batch of records durable, each with its totals: nil means that all of
+// them are in the ledger. A record whose request id, kind and attempt are there before
+// changes nothing, so any batch may be given again, in any order. There is one settle
+// per request, whatever its attempt says: the first one stands.
 //
-// The context bounds the waiting, not the writing, and must not be one that ends
-// when the client leaves. When it ends first, the error wraps its cause and the
-// outcome is open: a record that had got its place in the queue is still written.
-// Giving it again is always safe.
-func (l *Ledger) Record(ctx context.Context, r Record) error {
-	r, err := r.checked()
-	if err != nil {
-		return err
+// A *RejectedError says that some records can never be kept, and that all others are.
+// After any other error, of the disk mostly, or ErrClosed, nothing was kept that had
+// not been there, and the batch may be given again. The batch is neither changed nor retained.
+func (l *Ledger) Add(ctx context.Context, batch []Record) error {
+	var rejected []Rejection
+	records := make([]Record, 0, len(batch))
+	for i := range batch {
+		if r, err := batch[i].checked(); err != nil {
+			rejected = append(rejected, Rejection{batch[i], err})
+		} else {
+			records = append(records, r)
+		}
 	}
-	p := &pending{record: r, committed: make(chan error, 1)}
-	if err := l.enqueue(ctx, p); err != nil {
-		return err
-	}
-	select {
-	case err := <-p.committed:
-		return err
-	case <-ctx.Done():
-		return fmt.Errorf("gave up waiting for the usage record, which is still being written: %w", context.Cause(ctx))
-	}
-}
-
-func (l *Ledger) enqueue(ctx context.Context, p *pending) error {
-	l.closing.RLock()
-	defer l.closing.RUnlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.closed {
 		return ErrClosed
 	}
 	if err := context.Cause(ctx); err != nil {
-		return fmt.Errorf("the usage record was not written: %w", err)
+		return fmt.Errorf("the usage records were not written: %w", err)
 	}
-	select {
-	case l.waiting <- p:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("the usage record was not written, the queue is full: %w", context.Cause(ctx))
+	for len(records) > 0 {
+		err := l.storage.write(ctx, records)
+		if err == nil {
+			break
+		}
+		// A record that cannot be kept must not take the others with it: they are written without it.
+		var bad *rejection
+		if !errors.As(err, &bad) {
+			return err
+		}
+		rejected = append(rejected, Rejection{records[bad.index], bad.err})
+		records = slices.Delete(records, bad.index, bad.index+1)
 	}
+	if len(rejected) > 0 {
+		return &RejectedError{rejected}
+	}
+	return nil
 }
 
 // ByRequest returns the records of a request in the order of their kinds and
@@ -126,16 +131,11 @@ func (l *Ledger) Sum(ctx context.Context, q Query) ([]Row, error) {
 	return l.storage.sum(ctx, q)
 }
 
-// Close takes no more records, writes those it has taken, and returns when the
-// committer has ended. Whoever opened the database closes it afterwards. Closing
-// twice is closing once.
+// Close takes no more records; it returns when none is being written. Whoever opened
+// the database closes it afterwards. Closing twice is closing once.
 func (l *Ledger) Close() error {
-	l.closing.Lock()
-	if !l.closed {
-		l.closed = true
-		close(l.waiting)
-	}
-	l.closing.Unlock()
-	<-l.drained
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
 	return nil
 }

@@ -2,15 +2,20 @@ package usage
 
 import "bytes"
 
-// eagerBytes is how much escaped text an eager meter lets gather before it counts.
-const eagerBytes = 4 << 10
+const (
+	// eagerBytes is how much escaped text an eager meter lets gather before it counts.
+	eagerBytes = 4 << 10
+	// begunBytes is how much escaped text without a space SoFar takes for a word that has only begun: what is written
+	// without spaces must be counted, too.
+	begunBytes = 1 << 10
+)
 
 // Counting says when a Meter counts.
 type Counting uint8
 
 const (
-	// CountAtEnd keeps the text, 64 KiB at most, and counts only when Tokens is
-	// called: for answers whose provider is expected to report usage.
+	// CountAtEnd keeps the text, 64 KiB at most, and counts only when it is asked: for
+	// answers whose provider is expected to report usage.
 	CountAtEnd Counting = iota
 	// CountEagerly counts every 4 KiB or so as the text passes and forgets it: for
 	// answers whose provider reports nothing, so that little is left for the end.
@@ -46,19 +51,20 @@ func (m *Meter) AddJSON(body []byte) {
 		m.sampled += n
 		body = body[n:]
 		if m.counting == CountEagerly && len(m.kept) >= eagerBytes {
-			m.countAhead()
+			m.countAhead(2 * eagerBytes)
 		}
 	}
 }
 
-// countAhead counts what is kept up to its last word, and keeps the rest.
-func (m *Meter) countAhead() {
+// countAhead counts what is kept up to its last word, and keeps the rest. A rest of
+// that length or more is no word, and is counted up to its last whole character.
+func (m *Meter) countAhead(begun int) {
 	end := lastWord(m.kept)
-	if end == 0 {
-		if len(m.kept) < 2*eagerBytes {
-			return
-		}
+	if len(m.kept)-end >= begun {
 		end = wholeCharacters(m.kept)
+	}
+	if end == 0 {
+		return
 	}
 	m.counted += m.estimator.CountJSON(m.kept[:end])
 	m.kept = append(m.kept[:0], m.kept[end:]...)
@@ -89,6 +95,16 @@ func (m *Meter) Tokens() int64 {
 		m.counted += m.estimator.CountJSON(m.kept)
 		m.kept = m.kept[:0]
 	}
+	return extrapolate(m.counted, m.sampled, m.total)
+}
+
+// SoFar is the count of the whole words added so far, extrapolated as Tokens does: how
+// far an answer that goes on has come. A word that has only begun is left for later, so
+// that asking often changes what Tokens returns in the end by a token per call at most.
+// It counts what was added since it was last asked, which takes some microseconds for a
+// hundred bytes.
+func (m *Meter) SoFar() int64 {
+	m.countAhead(begunBytes)
 	return extrapolate(m.counted, m.sampled, m.total)
 }
 

@@ -4,6 +4,8 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+
+	"pgregory.net/rapid"
 )
 
 // addIn hands a text over in pieces, as a stream's events do.
@@ -177,4 +179,67 @@ func BenchmarkMeterAddJSON(b *testing.B) {
 			}
 		})
 	}
+}
+
+// drawText draws a text in the form that it has in JSON: words, numbers, punctuation, line breaks and emoji.
+func drawText(t *rapid.T) string {
+	words := [...]string{"the ", "quantum ", "well-known ", "answer, ", "it's 1234567 ", "(of) ", `\"quoted\" `, `end.\n\n`, `\tindented `, `\u4e2d\u6587 `, "😀 ", "  ", "x"}
+	random := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
+	var text strings.Builder
+	for range rapid.IntRange(1, 1500).Draw(t, "words") {
+		text.WriteString(words[random.IntN(len(words))])
+	}
+	return text.String()
+}
+
+// Asking how far an answer has come changes its count by a token per question at most.
+func TestSoFarLeavesTheCountAsItIs(t *testing.T) {
+	e := NewEstimator()
+	rapid.Check(t, func(t *rapid.T) {
+		body := drawText(t)
+		counting := rapid.SampledFrom([]Counting{CountAtEnd, CountEagerly}).Draw(t, "counting")
+		silent, asked := e.NewMeter(counting), e.NewMeter(counting)
+		var last, calls int64
+		for rest := body; rest != ""; {
+			n := rapid.IntRange(1, len(rest)).Draw(t, "bytes")
+			silent.AddJSON([]byte(rest[:n]))
+			asked.AddJSON([]byte(rest[:n]))
+			rest = rest[n:]
+			if !rapid.Bool().Draw(t, "ask") {
+				continue
+			}
+			calls++
+			now := asked.SoFar()
+			if now < last-1 {
+				t.Fatalf("%d tokens so far, after %d", now, last)
+			}
+			last = now
+		}
+		want, got := silent.Tokens(), asked.Tokens()
+		if got < want-calls || got > want+calls || got < last-1 {
+			t.Fatalf("%q: %d tokens, want %d within %d; %d so far", body, got, want, calls, last)
+		}
+	})
+}
+
+func TestSoFarKeepsUpWithTheAnswer(t *testing.T) {
+	e := NewEstimator()
+	f := func(name, unit string, behind, tolerance int64) {
+		t.Helper()
+		unit = strings.Repeat(unit, 1+1024/len(unit))
+		whole := e.CountText(strings.Repeat(unit, 64))
+		for _, counting := range []Counting{CountAtEnd, CountEagerly} {
+			m := e.NewMeter(counting)
+			for i := range int64(150) {
+				m.AddJSON([]byte(unit))
+				if got, want := m.SoFar(), (i+1)*whole/64; got > want+tolerance || got < want-behind-tolerance {
+					t.Errorf("mode %d, %s: %d tokens so far after %d bytes, want %d, at most %d behind", counting, name, got, m.Bytes(), want, behind)
+					return
+				}
+			}
+		}
+	}
+	f("prose", prose, 20, 20)
+	f("one word", "abcdefgh", 400, 150)
+	f("chinese", "量子力学的意义是什么", 700, 250)
 }

@@ -90,6 +90,7 @@ func TestAddRefusesOverflow(t *testing.T) {
 	f(math.MinInt64, math.MaxInt64, -1, nil)
 }
 
+// Regression title: "displayed differs from charged".
 func TestUSDReadsBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := NanoUSD(rapid.Int64Min(math.MinInt64+1).Draw(t, "n"))
@@ -180,6 +181,65 @@ func TestAmountProperties(t *testing.T) {
 		uncached, err2 := p.amount(less)
 		if err1 != nil || err2 != nil || cached > uncached {
 			t.Fatalf("%+v costs %d, and with less from the cache %d", k, cached, uncached)
+		}
+	})
+}
+
+// Any price and any believable tokens: the amount is exact, or it is refused. It never wraps.
+func TestAmountIsExactOrRefused(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		price := rapid.Int64Range(0, math.MaxInt64)
+		p := tariff{NanoUSD(price.Draw(t, "input")), NanoUSD(price.Draw(t, "cached_input")), NanoUSD(price.Draw(t, "output"))}
+		k := drawTokens(t)
+		got, err := p.amount(k)
+		switch want := exactAmount(p, k); {
+		case !want.IsInt64():
+			if got != 0 || !errors.Is(err, ErrOverflow) {
+				t.Fatalf("%+v of %+v = %d, %v, want %s refused", p, k, got, err, want)
+			}
+		case err != nil || int64(got) != want.Int64():
+			t.Fatalf("%+v of %+v = %d, %v, want %s", p, k, got, err, want)
+		}
+	})
+}
+
+// The classes priced one by one and added up are the bill, but for what rounding each
+// of the three would have added; and a bill grows with every price.
+func TestAmountIsTheSumOfItsParts(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		p, k := drawTariff(t), drawTokens(t)
+		whole, err := p.amount(k)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var sum NanoUSD
+		for _, part := range []Tokens{{Prompt: k.Prompt - k.Cached}, {Prompt: k.Cached, Cached: k.Cached}, {Completion: k.Completion, Reasoning: k.Reasoning}} {
+			amount, err := p.amount(part)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if sum, err = sum.Add(amount); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if sum < whole-1 || sum > whole+1 {
+			t.Fatalf("%+v of %+v = %d, and its parts %d", p, k, whole, sum)
+		}
+		dearer := p
+		*rapid.SampledFrom([]*NanoUSD{&dearer.input, &dearer.cachedInput, &dearer.output}).Draw(t, "class") += NanoUSD(rapid.Int64Range(0, int64(maxPrice)).Draw(t, "more"))
+		if more, err := dearer.amount(k); err != nil || more < whole {
+			t.Fatalf("%+v of %+v = %d, and %+v = %d, %v", p, k, whole, dearer, more, err)
+		}
+	})
+}
+
+func TestSumIsExactOrRefused(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		a, b := rapid.Int64().Draw(t, "a"), rapid.Int64().Draw(t, "b")
+		got, err := NanoUSD(a).Add(NanoUSD(b))
+		want := new(big.Int).Add(big.NewInt(a), big.NewInt(b))
+		if exact := want.IsInt64() && err == nil && int64(got) == want.Int64(); !exact && (want.IsInt64() || !errors.Is(err, ErrOverflow)) {
+			t.Fatalf("%d + %d = %d, %v, want %s", a, b, got, err, want)
 		}
 	})
 }

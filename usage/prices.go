@@ -25,8 +25,8 @@ type entry struct {
 	tariff
 }
 
-// NewPriceBook builds the book from a configuration. It refuses what Validate
-// refuses: the two are the same check.
+// NewPriceBook builds the book from a configuration. It refuses the entries that
+// Validate refuses: the two are the same check.
 func NewPriceBook(c Config) (*PriceBook, error) {
 	b := &PriceBook{prices: map[priced][]entry{}, costs: map[priced][]entry{}}
 	var errs []error

@@ -27,6 +27,8 @@ func at(t *testing.T, text string) time.Time {
 	return when
 }
 
+// Regression title: "a wrong price needs database surgery": a further entry with its
+// date is a new price, and what was accepted before keeps the one that its record names.
 func TestChargeUsesTheLatestEntryThatHasBegun(t *testing.T) {
 	b := book(t, Config{Prices: []PriceConfig{
 		{Model: "flash", From: "2026-03-01", Input: "0.30", Output: "3.00"},
@@ -75,6 +77,7 @@ func TestImpossibleTokensHaveNoPriceEvenWhereTheModelIsFree(t *testing.T) {
 
 func TestValidateNamesEachBadEntry(t *testing.T) {
 	c := Config{
+		Journal: DefaultConfig().Journal,
 		Prices: []PriceConfig{
 			{Model: "a", From: "2026-01-01", Input: "0.10", Output: "0.40"},
 			{Model: "", Input: "free", Output: "-1"},

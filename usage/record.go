@@ -12,12 +12,11 @@ import (
 // Kind says what a record is about.
 type Kind string
 
-// The kinds of records. Today's ledger is given settles; the others are named so
-// that the key of a record does not change when they come.
+// The kinds of records. All go to the journal; the ledger is given attempts, settles and adjusts.
 const (
-	// KindIntent: a request is about to be sent to a provider.
+	// KindIntent: an attempt is about to be sent to a provider.
 	KindIntent Kind = "intent"
-	// KindAttempt: one attempt at one endpoint, and how it ended.
+	// KindAttempt: one attempt at one endpoint gave no answer, and what it may cost.
 	KindAttempt Kind = "attempt"
 	// KindCheckpoint: how far a stream has come.
 	KindCheckpoint Kind = "checkpoint"
@@ -44,7 +43,7 @@ func (k Kind) order() byte {
 	return 0
 }
 
-// Record is one line of the ledger, unique by request id, kind and attempt.
+// Record is one line of the ledger, unique by request id, kind and attempt; a settle by its request alone.
 type Record struct {
 	// RequestID is Tollgate's own id (x-request-id), never the provider's: two providers document the same one.
 	RequestID string `json:"request_id"`
@@ -67,7 +66,11 @@ type Record struct {
 	// Delivered is how many tokens of text had been passed to the client of an answer that did not reach its end, by
 	// Tollgate's own count; 0 for an answer that did.
 	Delivered int64 `json:"delivered_tokens,omitempty"`
-	// Charge is what the tenant pays and Cost what the provider is expected to charge; neither is negative.
+	// MaxCompletion is the most completion tokens that the request allowed, all choices together, as it was sent to the provider;
+	// 0: it named no limit. An intent has it for whoever has to settle what was never settled, and so what the worst case
+	// reckons with: never more than limits.max_completion_tokens for each choice.
+	MaxCompletion int64 `json:"max_completion_tokens,omitempty"`
+	// Charge is what the tenant pays and Cost what the provider is expected to charge; only a correction's may be negative.
 	Charge NanoUSD `json:"charge_nanousd"`
 	Cost   NanoUSD `json:"cost_nanousd"`
 	// ChargePrice and CostPrice name the entries of the price book that were used; empty: none had begun.
@@ -163,7 +166,9 @@ func (r Record) checked() (Record, error) {
 		return r, fmt.Errorf("%w: attempt must be from 0 to %d, got %d", ErrBadRecord, maxAttempt, r.Attempt)
 	case r.Delivered < 0:
 		return r, fmt.Errorf("%w: delivered_tokens must be 0 or more, got %d", ErrBadRecord, r.Delivered)
-	case r.Charge < 0 || r.Cost < 0:
+	case r.MaxCompletion < 0:
+		return r, fmt.Errorf("%w: max_completion_tokens must be 0 or more, got %d", ErrBadRecord, r.MaxCompletion)
+	case (r.Charge < 0 || r.Cost < 0) && r.Kind != KindAdjust:
 		return r, fmt.Errorf("%w: charge and cost must be 0 or more, got %s and %s", ErrBadRecord, r.Charge, r.Cost)
 	case r.AcceptedAt.Year() < 2000 || r.AcceptedAt.Year() > 9999:
 		return r, fmt.Errorf("%w: accepted_at is missing or in the year %d", ErrBadRecord, r.AcceptedAt.Year())

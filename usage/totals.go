@@ -29,10 +29,16 @@ type totals struct {
 	Cost       int64 `json:"cost_nanousd"`
 }
 
-// totals is what a record adds to its bucket. Only a settle does: it is the bill,
-// and there is one per request, however many attempts it took.
+// totals is what a record adds to its bucket. The settle is the bill, and there is one
+// per request; what failed attempts cost, at their own providers, and later corrections
+// come on top, in money alone.
 func (r Record) totals() totals {
-	if r.Kind != KindSettle {
+	switch r.Kind {
+	case KindAttempt:
+		return totals{Cost: int64(r.Cost)}
+	case KindAdjust:
+		return totals{Charge: int64(r.Charge), Cost: int64(r.Cost)}
+	case KindIntent, KindCheckpoint:
 		return totals{}
 	}
 	t := totals{

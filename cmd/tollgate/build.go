@@ -30,6 +30,9 @@ func (p *process) open() (err error) {
 	if p.ledger, err = usage.OpenLedger(p.db); err != nil {
 		return err
 	}
+	if p.books, err = openBooks(c, p.ledger, usage.BooksOptions{Synced: p.telemetry.Metrics().JournalSync, Log: p.log}); err != nil {
+		return err
+	}
 	if err := p.openKeys(); err != nil {
 		return err
 	}
@@ -44,6 +47,7 @@ func (p *process) open() (err error) {
 	if err := p.observe(); err != nil {
 		return err
 	}
+	p.checks.Go(func() { watchJournal(p.running, p.books, p.log) })
 	return p.listen()
 }
 
@@ -147,12 +151,14 @@ func (p *process) newGateway() (*proxy.Gateway, error) {
 		Forecast:  ratelimit.NewForecast(),
 		Plan:      plan,
 		Leg:       p.transport,
-		Recorder:  p.ledger,
-		Spending:  p.ledger,
+		Recorder:  p.books,
+		Spending:  p.books,
 		Estimator: estimator,
 		Traces:    p.telemetry.Traces(),
 		Metrics:   p.telemetry.Metrics(),
 		Log:       p.log,
+
+		Recordable: p.books.Recordable,
 	}), nil
 }
 
@@ -198,6 +204,9 @@ func (p *process) observe() error {
 	if err := metrics.ObserveSlots(func() int64 { return p.limiter.Stats().Held }); err != nil {
 		return err
 	}
+	if err := metrics.ObserveJournal(p.journalState); err != nil {
+		return err
+	}
 	if p.redis == nil {
 		return nil
 	}
@@ -234,13 +243,13 @@ func (p *process) listen() (err error) {
 	}
 	p.operators = admin.New(admin.Options{
 		Keys:      p.keys,
-		Usage:     p.ledger,
+		Usage:     p.books,
 		Limits:    p.gateway,
 		Upstreams: &p.table,
 		Explainer: p.gateway,
 		Metrics:   p.telemetry.MetricsHandler(),
 		Tokens:    tokens,
-		Ready:     func() bool { return !p.draining.Load() },
+		Unready:   p.unready,
 		Log:       p.log,
 
 		MaxRequestBody: int64(p.config.Server.MaxRequestBody),

@@ -26,8 +26,12 @@ type oracle struct {
 	key    string
 	body   string
 	answer proxy.Explanation
+	failed []usage.Record // attempts of the same request
 	record usage.Record
+	behind uint64 // records that the ledger does not have
 }
+
+func (o *oracle) Behind() uint64 { return o.behind }
 
 func (o *oracle) Explain(_ context.Context, key *keys.Key, body []byte) proxy.Explanation {
 	o.key, o.body = key.ID, string(body)
@@ -35,7 +39,7 @@ func (o *oracle) Explain(_ context.Context, key *keys.Key, body []byte) proxy.Ex
 }
 
 func (o *oracle) ByRequest(context.Context, string) ([]usage.Record, error) {
-	return []usage.Record{o.record}, nil
+	return append(o.failed, o.record), nil
 }
 
 func (o *oracle) Sum(context.Context, usage.Query) ([]usage.Row, error) { return nil, nil }

@@ -23,8 +23,9 @@ import (
 )
 
 const (
-	// adminGrace is how long the operators' API may take to finish what it is doing.
-	adminGrace = 5 * time.Second
+	// adminGrace is how long the operators' API may take to finish what it is doing. net/http takes a connection that has
+	// said nothing for busy, for 5 s.
+	adminGrace = 7 * time.Second
 	// limitsGrace is how long Redis may take to be told what is given back.
 	limitsGrace = 2 * time.Second
 	// checksGrace is how long a look at a file may take to return.
@@ -48,6 +49,7 @@ type process struct {
 	running   context.Context
 	halt      context.CancelFunc
 	ledger    *usage.Ledger
+	books     *usage.Books // in front of ledger
 	monitor   *upstream.Monitor
 	table     tableInForce
 	transport *upstream.Transport
@@ -146,6 +148,10 @@ func (p *process) close() error {
 	}
 	if p.redis != nil {
 		errs = append(errs, p.redis.Close())
+	}
+	if p.books != nil {
+		err := p.books.Close() // when every request is settled
+		errs = append(errs, unsafe(err, p.books.Stats().Journal))
 	}
 	if p.ledger != nil {
 		errs = append(errs, p.ledger.Close())

@@ -151,7 +151,7 @@ func TestReloadWhenASecretIsRotated(t *testing.T) {
 }
 
 func TestRefuseABadConfigurationOnce(t *testing.T) {
-	const unknown = "config.yaml:1:1: oops: unknown option; known here: server, admin, data_dir, keys, store, providers, models, prices, costs, limits, telemetry"
+	const unknown = "config.yaml:1:1: oops: unknown option; known here: server, admin, data_dir, keys, store, providers, models, usage, prices, costs, limits, telemetry"
 	synctest.Test(t, func(t *testing.T) {
 		w := startReloader(t, serving("a"))
 		w.write(t, "oops: 1\n")

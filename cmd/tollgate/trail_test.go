@@ -77,3 +77,42 @@ ATTEMPT  PROVIDER   MODEL  URL  CREDENTIAL  OUTCOME  STATUS  BEGAN      TOOK  DR
 		t.Errorf("got %+v, want in it%s", got, object)
 	}
 }
+
+// TestRequestShowsEveryRecord: what failed before the bill has a line of its own, with its cost.
+func TestRequestShowsEveryRecord(t *testing.T) {
+	failed := usage.Record{
+		RequestID: "0199-a", Kind: usage.KindAttempt, Model: "gemini-flash", Provider: "starmagic", EndReason: usage.EndUpstreamFailed,
+		Source: usage.SourcePartial, Tokens: usage.Tokens{Prompt: 100}, Cost: 7_000_000,
+	}
+	_, g := consulted(t, &oracle{failed: []usage.Record{failed}, record: usage.Record{
+		RequestID: "0199-a", Kind: usage.KindSettle, Attempt: 1, Model: "gemini-flash", Provider: "evolink", EndReason: usage.EndCompleted,
+		Source: usage.SourceUpstream, Tokens: usage.Tokens{Prompt: 100, Completion: 20}, Charge: 140_000, Cost: 90_000,
+	}})
+	wantOutput(t, `KIND     ATTEMPT  MODEL         PROVIDER   END              SOURCE    PROMPT  COMPLETION  DELIVERED  CHARGE $  COST $
+attempt  0        gemini-flash  starmagic  upstream_failed  partial   100     0           0          0.00      0.007
+settle   1        gemini-flash  evolink    completed        upstream  100     20          all        0.00014   0.00009
+`, g.args("request", "0199-a")...)
+}
+
+// TestUsageThatIsBehind: what may lack something says so, beside what is for scripts.
+func TestUsageThatIsBehind(t *testing.T) {
+	o := &oracle{record: usage.Record{RequestID: "0199-a", Kind: usage.KindSettle}}
+	_, g := consulted(t, o)
+	f := func(behind uint64, stderr, field string) {
+		t.Helper()
+		o.behind = behind
+		for _, command := range [][]string{{"usage"}, {"request", "0199-a"}} {
+			if got := tollgate(t, g.args(command...)...); got.code != exitDone || got.stderr != stderr || strings.Contains(got.stdout, "journal") {
+				t.Errorf("%v, %d behind: %+v", command, behind, got)
+			}
+			got := tollgate(t, g.args(append(command, "-o", "json")...)...)
+			if got.stderr != stderr || strings.Contains(got.stdout, `"behind"`) != (field != "") || !strings.Contains(got.stdout, field) {
+				t.Errorf("%v, %d behind: %+v", command, behind, got)
+			}
+		}
+	}
+	const hint = `, and "tollgate journal inspect --entries" shows what is in the journal` + "\n"
+	f(0, "", "")
+	f(1, "tollgate: 1 record is in the journal and not in the ledger yet: it counts as soon as that takes it"+hint, `"behind": 1`)
+	f(7, "tollgate: 7 records are in the journal and not in the ledger yet: they count as soon as it takes them"+hint, `"behind": 7`)
+}

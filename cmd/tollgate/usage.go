@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func newUsage(stdout io.Writer) *cobra.Command {
+func newUsage(stdout, stderr io.Writer) *cobra.Command {
 	o := &operator{stdout: stdout}
 	var (
 		from, to, by string
@@ -48,14 +48,12 @@ providers cost, in US dollars. Days are UTC days, both included.`,
 			if err != nil {
 				return err
 			}
-			rows, err := client.Usage(cmd.Context(), query)
+			answer, err := client.Usage(cmd.Context(), query)
 			if err != nil {
 				return err
 			}
-			answer := struct {
-				Rows []usage.Row `json:"rows"`
-			}{rows}
-			return o.print(answer, func(w io.Writer) { usageTable(w, query.By, rows) })
+			warnOfBehind(stderr, answer.Behind)
+			return o.print(answer, func(w io.Writer) { usageTable(w, query.By, answer.Rows) })
 		},
 	}
 	o.flags(cmd)
@@ -66,6 +64,18 @@ providers cost, in US dollars. Days are UTC days, both included.`,
 	f.StringVar(&query.Tenant, "tenant", "", "only this tenant")
 	f.StringVar(&query.KeyID, "key", "", "only this key (its id)")
 	return cmd
+}
+
+// warnOfBehind says that what was printed may lack records.
+func warnOfBehind(stderr io.Writer, n uint64) {
+	if n == 0 {
+		return
+	}
+	text := fmt.Sprintf("%d records are in the journal and not in the ledger yet: they count as soon as it takes them", n)
+	if n == 1 {
+		text = "1 record is in the journal and not in the ledger yet: it counts as soon as that takes it"
+	}
+	line(stderr, "tollgate: "+text+", and \"tollgate journal inspect --entries\" shows what is in the journal")
 }
 
 func parseDay(flag, text string) (time.Time, error) {
@@ -119,15 +129,17 @@ func delivered(r usage.Record) string {
 	return strconv.FormatInt(r.Delivered, 10)
 }
 
-func newRequest(stdout io.Writer) *cobra.Command {
+func newRequest(stdout, stderr io.Writer) *cobra.Command {
 	o := &operator{stdout: stdout}
 	cmd := &cobra.Command{
 		Use:   "request ID",
 		Short: "Show the usage records of one request, by its x-request-id, and who was asked",
-		Long: `Show the usage records of one request, by its x-request-id, and on what way it was
-answered: each attempt at a provider, when it began after the request had come, how
-long it took to be decided, which fields were DROPPED for this provider or ADAPTED
-to it; and who had been passed over when the request began, and why.`,
+		Long: `Show the usage records of one request, by its x-request-id: an attempt for each that
+gave no answer, with what it may cost you, and the settle, which is its bill. Below
+them on what way it was answered: each attempt at a provider, when it began after the
+request had come, how long it took to be decided, which fields were DROPPED for this
+provider or ADAPTED to it; and who had been passed over when the request began, and
+why.`,
 		Example: `  tollgate request 019a2b3c-4d5e-7f60-8123-456789abcdef
   tollgate request 019a2b3c-4d5e-7f60-8123-456789abcdef -o json`,
 		Args: cobra.ExactArgs(1),
@@ -139,14 +151,13 @@ to it; and who had been passed over when the request began, and why.`,
 			if err != nil {
 				return err
 			}
-			records, err := client.Request(cmd.Context(), args[0])
+			answer, err := client.Request(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
-			answer := struct {
-				Records []usage.Record `json:"records"`
-			}{records}
+			warnOfBehind(stderr, answer.Behind)
 			return o.print(answer, func(w io.Writer) {
+				records := answer.Records
 				row(w, "KIND", "ATTEMPT", "MODEL", "PROVIDER", "END", "SOURCE", "PROMPT", "COMPLETION", "DELIVERED", "CHARGE $", "COST $")
 				for _, r := range records {
 					row(w, r.Kind, r.Attempt, r.Model, r.Provider, r.EndReason, r.Source, r.Prompt, r.Completion, delivered(r), r.Charge, r.Cost)

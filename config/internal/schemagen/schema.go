@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"tollgate/config"
-	"tollgate/proxy"
+	"tollgate/size"
 	"tollgate/upstream"
 	"tollgate/usage"
 
@@ -85,7 +85,7 @@ func scalarSchema(t reflect.Type) *jsonschema.Schema {
 	switch t {
 	case reflect.TypeFor[time.Duration]():
 		name = "duration"
-	case reflect.TypeFor[proxy.Size]():
+	case reflect.TypeFor[size.Bytes]():
 		name = "size"
 	case reflect.TypeFor[usage.Money]():
 		name = "money"
@@ -201,6 +201,9 @@ func written(value reflect.Value) any {
 		text := strings.TrimSuffix(v.String(), "m0s")
 		if text != v.String() {
 			text += "m"
+		}
+		if hours, whole := strings.CutSuffix(text, "h0m"); whole {
+			text = hours + "h"
 		}
 		return text
 	case fmt.Stringer: // sizes; secrets have no default
