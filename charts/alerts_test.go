@@ -41,7 +41,7 @@ func documented(t *testing.T) map[string]string {
 }
 
 // ourSeries finds the names of series; the labels of ours that begin so are none.
-var ourSeries = regexp.MustCompile(`\b(tollgate_\w+(_state|_total|_success|_seconds|_slots|_active)|http_server_active_requests)\b`)
+var ourSeries = regexp.MustCompile(`\b(tollgate_\w+(_state|_total|_success|_seconds|_slots|_active|_ready|_bucket)|http_server_active_requests)\b`)
 
 // TestAlertsAreDocumented: the page says what the chart alarms on, in the same words but
 // for the selector of the release.
@@ -51,8 +51,9 @@ func TestAlertsAreDocumented(t *testing.T) {
 		rules := render(t, values).alerts(name)
 		page := documented(t)
 		names := []string{
+			"TollgateJournalLags", "TollgateJournalRefuses", "TollgateJournalSlow",
 			"TollgateKeyChangesUnheard", "TollgateLimitsByShare", "TollgateProviderUnavailable", "TollgateReloadRefused", "TollgateRetriesRefused",
-			"TollgateSlotsHeld", "TollgateUpstreamQuarantined",
+			"TollgateSlotsHeld", "TollgateUpstreamQuarantined", "TollgateUsageEstimated", "TollgateUsageRejected",
 		}
 		if got := slices.Sorted(maps.Keys(rules)); !slices.Equal(got, names) {
 			t.Errorf("%s: the alerts are %v", values, got)
@@ -100,9 +101,39 @@ description: >-
 	r.want("PrometheusRule/tollgate", rules+".6.for", "15m")
 	r.want("PrometheusRule/tollgate", rules+".6.labels", "{severity: warning}")
 
+	r.want("PrometheusRule/tollgate", rules+".7.for", "1m")
+	r.want("PrometheusRule/tollgate", rules+".7.labels", "{severity: critical}")
+	r.want("PrometheusRule/tollgate", rules+".7.annotations", `
+summary: The journal takes no new requests
+description: >-
+  {{ $value }} replica(s) answer new requests 503, because their journal is full or its disk fails.
+  "/readyz" of the admin listener says which; where it is full, give the volume room, or look why the ledger does not take what is in it.`)
+	r.want("PrometheusRule/tollgate", rules+".8.labels", "{severity: warning}")
+	r.want("PrometheusRule/tollgate", rules+".9.for", "10m")
+	r.want("PrometheusRule/tollgate", rules+".10.for", "15m")
+	r.want("PrometheusRule/tollgate", rules+".10.annotations.summary", "'{{ $labels.gen_ai_provider_name }} leaves out the usage of its answers'")
+	r.want("PrometheusRule/tollgate", rules+".11.annotations.summary", "'{{ $labels.gen_ai_provider_name }} sends usage that cannot be true'")
+
 	r = render(t, valuesFile(t, "everything"))
 	r.want("PrometheusRule/llm-gate", rules+".1.labels", "{severity: page, team: platform}")
 	r.want("PrometheusRule/llm-gate", rules+".3.labels", "{severity: page, team: platform}")
+
+	r = render(t, "prometheusRule: {enabled: true, estimatedShare: 1}")
+	if expr, _ := at(r.object("PrometheusRule/tollgate"), rules+".10.expr").(string); !strings.HasSuffix(expr, "\n> 1") {
+		t.Errorf("estimatedShare: 1 does not say when answers without usage are told of:\n%s", expr)
+	}
+	if expr, _ := at(r.object("PrometheusRule/tollgate"), rules+".10.expr").(string); !strings.Contains(expr, `tollgate_usage_source="estimated",gen_ai_provider_name!~"theturbo|evolink"}[1h]`) {
+		t.Errorf("providers that document no usage of streams are told of:\n%s", expr)
+	}
+	r = render(t, "prometheusRule: {enabled: true, uncounted: []}")
+	if expr, _ := at(r.object("PrometheusRule/tollgate"), rules+".10.expr").(string); !strings.Contains(expr, `tollgate_usage_source="estimated"}[1h]`) {
+		t.Errorf("all providers are told of where none is left out:\n%s", expr)
+	}
+	for _, share := range []string{"-0.1", "1.1", "'0.5 %'"} {
+		if _, complaint, err := template(t, "prometheusRule: {enabled: true, estimatedShare: "+share+"}"); err == nil || !strings.Contains(complaint, "/prometheusRule/estimatedShare") {
+			t.Errorf("%s: got %v: %s", share, err, complaint)
+		}
+	}
 
 	if rules := render(t, "").ofKind("PrometheusRule"); len(rules) != 0 {
 		t.Errorf("nobody asked for %v", rules)
