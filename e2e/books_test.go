@@ -68,6 +68,7 @@ func (g *gateway) records(t *testing.T, requestIDs []string) map[string][]record
 	}
 	close(ids)
 	reading.Wait()
+	o.http.CloseIdleConnections() // or the gateway's end waits for those that were never used
 	return found
 }
 

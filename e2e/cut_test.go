@@ -177,7 +177,7 @@ func (c *cuts) ask(t *testing.T, model string, stream bool) reply {
 	return c.client.send(t.Context(), wish{secret: c.secret, body: body})
 }
 
-// checkRecords holds each request to its one record.
+// checkRecords holds each request to its one bill.
 func (c *cuts) checkRecords(t *testing.T) {
 	t.Helper()
 	var ids []string
@@ -186,11 +186,12 @@ func (c *cuts) checkRecords(t *testing.T) {
 		ids = append(ids, id)
 	}
 	for id, found := range c.records(t, ids) {
-		if len(found) != 1 || found[0].Kind != "settle" || found[0].EndReason != c.wants[id] {
-			c.wrong.add("the records of %s are %+v, want one that ended as %s", id, found, c.wants[id])
+		bills := settles(found)
+		if len(bills) != 1 || bills[0].EndReason != c.wants[id] {
+			c.wrong.add("the records of %s are %+v, want one bill that ended as %s", id, found, c.wants[id])
 			continue
 		}
-		r := found[0]
+		r := bills[0]
 		if want := tariffs()[r.Model].charge(r.figures()); r.Charge != want || r.EndReason == "upstream_failed" && want != 0 {
 			c.wrong.add("charged %d nano-dollars: %+v", r.Charge, r)
 		}

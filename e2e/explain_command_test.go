@@ -163,7 +163,7 @@ func TestTrail(t *testing.T) {
 		}
 	}
 	f.operateJSON(t, &list, "request", id)
-	way := list.Records[0].Trail
+	way := list.Records[len(list.Records)-1].Trail // the bill comes last
 	if len(way.Attempts) != 2 || way.Attempts[0].Outcome != "server_error" || way.Attempts[1].Provider != "starmagic" ||
 		!slices.Equal(way.Excluded, []exclusion{{Provider: "evolink", Param: "n", Why: `does not take "n"`}}) {
 		t.Errorf("-o json: %+v", way)

@@ -35,6 +35,7 @@ admin:
     reader-08: the-token-of-reader-08, reader-09: the-token-of-reader-09, reader-10: the-token-of-reader-10, reader-11: the-token-of-reader-11
   }
 data_dir: "${DATA_DIR}"
+usage: {sync: "${SYNC:-strict}", max_journal: "${MAX_JOURNAL:-4GiB}", keep_shipped: "${KEEP_SHIPPED:-1h}"}
 providers:
   starmagic:
     contract: starmagic
@@ -69,7 +70,7 @@ prices:
   - {model: gemini-flash,          from: 2026-01-01, input: "0.20", cached_input: "0.05", output: "0.80"}
 costs:
   - {provider: starmagic, model: gemini-2.5-flash-lite, from: 2026-01-01, input: "0.08", output: "0.32"}
-limits: {default: {requests_per_minute: "${REQUESTS_PER_MINUTE:-600}"}}
+limits: {default: {requests_per_minute: "${REQUESTS_PER_MINUTE:-600}"}, max_completion_tokens: "${MAX_COMPLETION_TOKENS:-65536}"}
 telemetry:
   otlp: {endpoint: "${COLLECTOR:-}", protocol: "${COLLECTOR_PROTOCOL:-grpc}"}
   accept_trace_context: "${ACCEPT_TRACE_CONTEXT:-true}"

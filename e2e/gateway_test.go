@@ -212,6 +212,7 @@ type record struct {
 	CompletionTokens int64     `json:"completion_tokens"`
 	ReasoningTokens  int64     `json:"reasoning_tokens"`
 	Delivered        int64     `json:"delivered_tokens"`
+	MaxCompletion    int64     `json:"max_completion_tokens"`
 	Charge           int64     `json:"charge_nanousd"`
 	Cost             int64     `json:"cost_nanousd"`
 	AcceptedAt       time.Time `json:"accepted_at"`
@@ -221,15 +222,29 @@ type recordList struct {
 	Records []record `json:"records"`
 }
 
-// record returns the one usage record of a request.
+// record returns the bill of a request: there is exactly one, whatever attempts there were beside it.
 func (g *gateway) record(t *testing.T, requestID string) record {
 	t.Helper()
 	status, body := g.get(t, "/admin/v1/requests/"+requestID)
 	var list recordList
-	if err := json.Unmarshal([]byte(body), &list); err != nil || status != http.StatusOK || len(list.Records) != 1 {
-		t.Fatalf("request %q: want one record, got %d %s", requestID, status, body)
+	if err := json.Unmarshal([]byte(body), &list); err != nil || status != http.StatusOK {
+		t.Fatalf("request %q: want its records, got %d %s", requestID, status, body)
 	}
-	return list.Records[0]
+	bills := settles(list.Records)
+	if len(bills) != 1 {
+		t.Fatalf("request %q: want one settle, got %s", requestID, body)
+	}
+	return bills[0]
+}
+
+// settles are the bills among the records of a request.
+func settles(records []record) (found []record) {
+	for _, r := range records {
+		if r.Kind == "settle" {
+			found = append(found, r)
+		}
+	}
+	return found
 }
 
 // issued is a key as `keys create -o json` prints it.

@@ -154,11 +154,12 @@ func (l *leaving) gather(t *testing.T, truth []simulator.Entry, lines []logLine)
 		ids = append(ids, line.RequestID)
 	}
 	for id, found := range l.gateway.records(t, ids) {
-		if len(found) != 1 || found[0].Kind != "settle" || found[0].RequestID != id {
+		bills := settles(found)
+		if len(bills) != 1 || bills[0].RequestID != id {
 			l.wrong.add("the records of %s are %+v, want one that settles it", id, found)
 			continue
 		}
-		l.records[guestOfTrace(found[0].TraceID)] = found[0]
+		l.records[guestOfTrace(bills[0].TraceID)] = bills[0]
 	}
 	var charge int64
 	for _, r := range l.records {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -24,12 +25,12 @@ func TestLimitOfTokens(t *testing.T) {
 		taken     = 40 // tokens that an answer is taken for, since more than limits.max_completion_tokens are not asked for
 		prompt    = 8  // tokens, which are taken for about 34
 	)
-	env := environment{}
+	env := environment{"MAX_COMPLETION_TOKENS": strconv.Itoa(taken)}
 	providers := simulated(t, env, 1<<16)
 	for p, tokens := range map[simulator.Provider]int{simulator.StarMagic: 7, simulator.TheTurbo: 66, simulator.Evolink: 214} {
 		providers.Behave(simulator.Behaviour{Keys: []string{providerKey}, Tokens: tokens}, p)
 	}
-	q := newQuartet(t, redistest.Start(t), env, fmt.Sprintf("max_completion_tokens: %d", taken))
+	q := newQuartet(t, redistest.Start(t), env)
 	key := q.issue(t, "acme", fmt.Sprintf(`"tokens_per_minute":%d`, 60*perSecond))
 	q.exhaust(t, key, 60*perSecond)
 
@@ -107,10 +108,10 @@ func TestLimitOfTokensIsPaid(t *testing.T) {
 		debt      = 3000
 		taken     = 100 // tokens at most, that the next request is taken for
 	)
-	env := environment{}
+	env := environment{"MAX_COMPLETION_TOKENS": "40"}
 	providers := simulated(t, env, 4096)
 	providers.Behave(simulator.Behaviour{Keys: []string{providerKey}, Tokens: 1})
-	q := newQuartet(t, redistest.Start(t), env, "max_completion_tokens: 40")
+	q := newQuartet(t, redistest.Start(t), env)
 	key := q.issue(t, "acme", fmt.Sprintf(`"tokens_per_minute":%d`, 60*perSecond))
 	model := modelOf(simulator.StarMagic)
 
