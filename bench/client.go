@@ -13,12 +13,20 @@ import (
 type answer struct {
 	size   int64 // of the body in bytes, without the transfer coding
 	lines  int64
-	stream bool      // in chunks, and ended by doneEvent
-	began  time.Time // when the first byte of the body was there
+	stream bool // in chunks, and ended by doneEvent
+
+	sent    time.Time // just before the request's first byte
+	began   time.Time // when the first byte of the body was there
+	content time.Time // when a stream's last event with content was there
+	done    time.Time // when the last byte of the body was there
 }
 
 // doneEvent is the last event of every stream.
 const doneEvent = "data: [DONE]\n\n"
+
+// tailLines are the lines of the events that follow a stream's content, where usage
+// is asked for: the finish, the usage and doneEvent. The provider sends them at once.
+const tailLines = 2 * 3
 
 // same compares what does not depend on time.
 func (a answer) same(b answer) error {
@@ -44,6 +52,7 @@ type client struct {
 	buffer   []byte
 	from, to int // buffer[from:to] has come and is not yet taken
 	meter    *meter
+	lines    int64 // of a stream, up to the end of its content
 	answer   answer
 	tail     []byte // the last bytes of the body
 }
@@ -79,6 +88,9 @@ func (c *client) read() (answer, error) {
 	}
 	if err != nil {
 		return c.answer, err
+	}
+	if c.answer.done.IsZero() {
+		c.answer.done = time.Now()
 	}
 	c.meter.ended.Add(1)
 	return c.answer, nil
@@ -212,8 +224,14 @@ func (c *client) take(part []byte) {
 	c.meter.lines.Add(lines)
 	c.answer.lines += lines
 	c.answer.size += int64(len(part))
+	if c.answer.content.IsZero() && c.answer.lines >= c.lines {
+		c.answer.content = time.Now()
+	}
 	c.tail = append(c.tail, part[max(0, len(part)-len(doneEvent)):]...)
 	c.tail = append(c.tail[:0], c.tail[max(0, len(c.tail)-len(doneEvent)):]...)
+	if string(c.tail) == doneEvent {
+		c.answer.done = time.Now() // the end of the transfer coding may come later
+	}
 }
 
 // fill reads what has come, and waits for it.

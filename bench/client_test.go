@@ -138,7 +138,7 @@ func TestLoads(t *testing.T) {
 	if err != nil || u.requests < 3 || u.events < 3*9 || u.wall < 300*time.Millisecond {
 		t.Errorf("closed loop: %+v, %v", u, err)
 	}
-	took, err := l.openLoop(t.Context(), 100, 50*time.Millisecond, 200*time.Millisecond)
+	took, err := l.firstBytes(t.Context(), pace{100, 50 * time.Millisecond, 200 * time.Millisecond})
 	if err != nil || len(took) != 20 || medianOf(took) <= 0 || medianOf(took) > 20*time.Second {
 		t.Errorf("open loop: %v, %v", took, err)
 	}

@@ -16,13 +16,20 @@ type load struct {
 	gateway *gateway
 	request []byte
 	want    answer // what the provider itself answers
-	meter   meter
+	meter   *meter
+	streams *load // sent in turns with it; nil: it is sent alone
 }
 
 func newLoad(g *gateway, body string, want answer) *load {
 	head := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nUser-Agent: bench\r\nAccept: application/json\r\n"+
 		"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n", g.path, g.addr, g.secret, len(body))
-	return &load{gateway: g, request: []byte(head + body), want: want}
+	return &load{gateway: g, request: []byte(head + body), want: want, meter: &meter{}}
+}
+
+// inTurnsWith lets a second request be sent in turns with the first: a stream.
+func (l *load) inTurnsWith(body string, want answer) {
+	l.streams = newLoad(l.gateway, body, want)
+	l.streams.meter = l.meter
 }
 
 // promptOf makes a request's body of so many bytes: one message of plain prose
@@ -44,17 +51,18 @@ func (l *load) dial(ctx context.Context) (*client, func(), error) {
 		return nil, nil, err
 	}
 	forget := context.AfterFunc(ctx, func() { _ = conn.Close() })
-	return newClient(conn, &l.meter), func() {
+	return newClient(conn, l.meter), func() {
 		forget()
 		_ = conn.Close() // everything that matters was read
 	}, nil
 }
 
-// exchange sends the request once and checks the answer. It returns the time
-// from the request's first byte to the body's.
-func (l *load) exchange(ctx context.Context, c *client) (time.Duration, error) {
+// exchange sends the request once and checks the answer.
+func (l *load) exchange(ctx context.Context, c *client) (answer, error) {
 	sent := time.Now()
+	c.lines = l.want.lines - tailLines
 	got, err := c.exchange(l.request)
+	got.sent = sent
 	if err == nil {
 		err = got.same(l.want)
 	}
@@ -62,10 +70,10 @@ func (l *load) exchange(ctx context.Context, c *client) (time.Duration, error) {
 		if ctx.Err() != nil {
 			err = context.Cause(ctx) // which closed the connection
 		}
-		return 0, fmt.Errorf("through %s: %w", l.gateway.name, err)
+		return got, fmt.Errorf("through %s: %w", l.gateway.name, err)
 	}
 	l.gateway.served.Add(1)
-	return got.began.Sub(sent), nil
+	return got, nil
 }
 
 // used is what happened between two moments.
@@ -169,53 +177,6 @@ func (u used) since(before used) used {
 		all:      u.all - before.all,
 		requests: u.requests - before.requests,
 		events:   u.events - before.events,
-	}
-}
-
-// openLoop sends requests at a rate, whether or not the last ones are answered,
-// and returns the times to the first byte of those sent within the window.
-func (l *load) openLoop(ctx context.Context, perSecond int, warmUp, window time.Duration) ([]time.Duration, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, warmUp+window+time.Minute, errHangs)
-	defer cancel()
-	group, ctx := errgroup.WithContext(ctx)
-	interval := time.Second / time.Duration(perSecond)
-	first, all := int(warmUp/interval), int((warmUp+window)/interval)
-	took := make([]time.Duration, all)
-	idle := make(chan *client, all)
-	began := time.Now()
-	var interrupted error
-	for n := range all {
-		if interrupted = sleep(ctx, time.Until(began.Add(interval*time.Duration(n)))); interrupted != nil {
-			break
-		}
-		group.Go(func() error {
-			c, err := l.idleClient(ctx, idle)
-			if err != nil {
-				return err
-			}
-			took[n], err = l.exchange(ctx, c)
-			idle <- c
-			return err
-		})
-	}
-	err := group.Wait()
-	if err == nil {
-		err = interrupted
-	}
-	close(idle)
-	for c := range idle {
-		_ = c.conn.Close() // everything that matters was read
-	}
-	return took[first:], err
-}
-
-func (l *load) idleClient(ctx context.Context, idle chan *client) (*client, error) {
-	select {
-	case c := <-idle:
-		return c, nil
-	default:
-		c, _, err := l.dial(ctx)
-		return c, err
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -76,6 +77,7 @@ type options struct {
 	rounds   int
 	duration time.Duration // of one measurement under load
 	only     string
+	before   string // a commit whose Tollgate is measured, too; empty: none
 	scale    scale
 }
 
@@ -86,6 +88,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.IntVar(&o.rounds, "rounds", 5, "how often every scenario is measured, each gateway once a round")
 	flags.DurationVar(&o.duration, "duration", 4*time.Second, "how long each gateway is measured under load, per round")
 	flags.StringVar(&o.only, "only", "", "measure this scenario alone: "+names(scenarios()))
+	flags.StringVar(&o.before, "before", "", "measure the Tollgate of this commit, too, in the scenario journal")
 	quick := flags.Bool("quick", false, "a few seconds that show that everything works; the figures mean nothing")
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -96,6 +99,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	switch {
 	case flags.NArg() > 0:
 		return o, fmt.Errorf("unexpected argument %q: there are only flags, see -help", flags.Arg(0))
+	case strings.HasPrefix(o.before, "-"):
+		return o, fmt.Errorf("-before: must be a commit, got %q", o.before)
 	case o.rounds < 1 || o.rounds > 100:
 		return o, fmt.Errorf("-rounds: must be 1 to 100, got %d", o.rounds)
 	case o.duration < 100*time.Millisecond || o.duration > time.Minute:

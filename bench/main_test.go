@@ -33,13 +33,36 @@ func TestQuick(t *testing.T) {
 			t.Errorf("nobody was told of %s", s.name)
 		}
 	}
-	for _, want := range []string{"Machine: ", "nginx 1.", "Ledger: Tollgate served ", "its figures mean nothing"} {
+	for _, want := range []string{"Machine: ", "Disk: 1 KiB appended", "nginx 1.", "The journal, at 100 requests/s", "Ledger: Tollgate served ", "its figures mean nothing"} {
 		if !strings.Contains(stdout.String(), want) {
 			t.Errorf("the report does not hold %q", want)
 		}
 	}
 	nothingLeft(t)
 	t.Logf("\n%s", stdout.String())
+}
+
+// An earlier Tollgate is built from its commit and measured with the others.
+func TestBefore(t *testing.T) {
+	noteSources(t)
+	if _, err := output(t.Context(), ".", "git", "rev-parse", "HEAD"); err != nil {
+		t.Skip("not a checkout: ", err)
+	}
+	t.Setenv("TMPDIR", t.TempDir())
+	var stdout, stderr bytes.Buffer
+	if err := run(t.Context(), []string{"-quick", "-only", "journal", "-before", "HEAD"}, &stdout, &stderr); err != nil {
+		t.Fatalf("%v\n%s", err, stderr.String())
+	}
+	report := strings.Join(strings.Fields(stdout.String()), " ")
+	for _, want := range []string{"Before is Tollgate ", "| before |", "| over before (min..max) |", "<= 0.2 over before"} {
+		if !strings.Contains(report, want) {
+			t.Errorf("the report does not hold %q:\n%s", want, stdout.String())
+		}
+	}
+	if strings.Contains(stdout.String(), "| scenario") {
+		t.Errorf("a table without rows:\n%s", stdout.String())
+	}
+	nothingLeft(t)
 }
 
 // TestInterrupted ends a run in the middle of a load.
@@ -102,6 +125,7 @@ func TestOptions(t *testing.T) {
 	f("fast", `unexpected argument "fast": there are only flags, see -help`)
 	f("-rounds 0", "-rounds: must be 1 to 100, got 0")
 	f("-duration 1ms", "-duration: must be 100ms to 1m, got 1ms")
-	f("-only idle,speed", `-only: there is no scenario "speed"; there are plain-300, plain-100k, plain-1m, sse-saturated, sse-paced, ttfb, memory, idle`)
+	f("-only idle,speed", `-only: there is no scenario "speed"; there are plain-300, plain-100k, plain-1m, sse-saturated, sse-paced, ttfb, journal, memory, idle`)
+	f("-before --help", `-before: must be a commit, got "--help"`)
 	f("-speed", "flag provided but not defined: -speed")
 }

@@ -29,8 +29,10 @@ func (p *progress) expect(chosen []*scenario, o options) {
 	}
 	for _, s := range chosen {
 		turns := 2
-		if s.added {
-			turns = 3
+		for _, more := range []bool{s.added, s.relaxed, s.relaxed && o.before != ""} {
+			if more {
+				turns++
+			}
 		}
 		p.left += p.per(s) * time.Duration(turns*o.rounds)
 	}

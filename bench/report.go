@@ -14,11 +14,14 @@ import (
 func printReport(out io.Writer, m machine, o options, done []*result) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Machine: %s.\n", m)
-	fmt.Fprintf(&b, "Disk: %.2f ms for one fdatasync, median. ", m.sync.Seconds()*1e3)
+	fmt.Fprintf(&b, "Disk: %s.\n", m.disk)
 	fmt.Fprintf(&b, "Date: %s. %s, nginx %s, Tollgate %s.\n", m.date.Format(time.DateOnly), runtime.Version(), m.nginx, m.tollgate)
 	fmt.Fprintf(&b, "Rounds: %d of %s each; figures are medians over the rounds, ratios are of the same round.\n\n", o.rounds, o.duration)
-	b.WriteString(table(done))
-	b.WriteByte('\n')
+	for _, part := range []string{table(done), journalPart(m, o, done)} {
+		if part != "" {
+			b.WriteString(part + "\n")
+		}
+	}
 	b.WriteString(busy(done))
 	var recorded int64
 	for _, r := range done {
@@ -35,33 +38,43 @@ func printReport(out io.Writer, m machine, o options, done []*result) error {
 func table(done []*result) string {
 	rows := [][]string{{"scenario", "unit", "nginx", "Tollgate", "ratio (min..max)", "goal", "met"}}
 	for _, r := range done {
+		if r.scenario.relaxed {
+			continue // it has a table of its own
+		}
 		for n, row := range r.scenario.rows {
 			c := r.compare(n)
-			met := ""
-			if row.goal != (goal{}) {
-				met = yes(row.goal.met(c))
-			}
 			rows = append(rows, []string{
 				row.what, row.unit,
 				fmt.Sprintf("%.*f", row.digits, c.nginx),
 				fmt.Sprintf("%.*f", row.digits, c.tollgate),
-				c.ratios(),
-				row.goal.text(), met,
+				c.ratio.text(2),
+				row.goal.text(), r.verdict(row.goal, c),
 			})
 		}
+	}
+	if len(rows) == 1 {
+		return ""
 	}
 	return markdown(rows)
 }
 
-func (c compared) ratios() string {
-	if c.ratio == 0 {
+// text is the median, the least and the greatest.
+func (s spread) text(digits int) string {
+	if s == (spread{}) {
 		return "-"
 	}
-	return fmt.Sprintf("%.2f (%.2f..%.2f)", c.ratio, c.ratioMin, c.ratioMax)
+	return fmt.Sprintf("%.*f (%.*f..%.*f)", digits, s.middle, digits, s.least, digits, s.most)
 }
 
-func yes(b bool) string {
-	if b {
+// verdict says whether a goal is reached; of none it says nothing, and "-" where
+// that was not measured.
+func (r *result) verdict(g goal, c compared) string {
+	switch {
+	case g == goal{}:
+		return ""
+	case g.of == overBefore && r.before == nil:
+		return "-"
+	case g.met(c):
 		return "yes"
 	}
 	return "NO"
@@ -69,13 +82,18 @@ func yes(b bool) string {
 
 // text is the goal as the table shows it.
 func (g goal) text() string {
+	text := fmt.Sprintf("<= %g", g.most)
 	switch {
 	case g == goal{}:
 		return ""
-	case g.ratio:
-		return fmt.Sprintf("<= %g x", g.most)
+	case g.of == theRatio:
+		return text + " x"
+	case g.of == overNginx:
+		return text + " over nginx"
+	case g.of == overBefore:
+		return text + " over before"
 	}
-	return fmt.Sprintf("<= %g", g.most)
+	return text
 }
 
 // markdown aligns a table whose first row is its head; its first two columns

@@ -23,8 +23,10 @@ type rig struct {
 	dir      string // everything that is written is in it
 	root     string // of the module
 	binary   string // Tollgate
+	earlier  string // the binary of an earlier one; empty: none is measured
 	nginx    string
 	version  string // of Tollgate
+	since    string // the earlier one's
 	started  []*process
 	folders  int
 	progress *progress
@@ -81,9 +83,36 @@ func (r *rig) build(ctx context.Context) error {
 		r.version = "devel" // not a checkout
 	}
 	r.binary = filepath.Join(r.dir, "tollgate")
-	r.progress.say("building Tollgate %s", r.version)
-	_, err = output(ctx, r.root, "go", "build", "-trimpath", "-ldflags", "-X main.version="+r.version, "-o", r.binary, "./cmd/tollgate")
+	if err := r.compile(ctx, r.root, r.version, r.binary); err != nil || r.options.before == "" {
+		return err
+	}
+	return r.buildEarlier(ctx)
+}
+
+func (r *rig) compile(ctx context.Context, source, version, binary string) error {
+	r.progress.say("building Tollgate %s", version)
+	_, err := output(ctx, source, "go", "build", "-trimpath", "-ldflags", "-X main.version="+version, "-o", binary, "./cmd/tollgate")
 	return err
+}
+
+// buildEarlier compiles a commit, in a folder of its own: nothing happens to the checkout.
+func (r *rig) buildEarlier(ctx context.Context) (err error) {
+	if r.since, err = output(ctx, r.root, "git", "describe", "--tags", "--always", r.options.before); err != nil {
+		return err
+	}
+	source, err := r.folder("source")
+	if err != nil {
+		return err
+	}
+	packed := source + ".tar"
+	if _, err := output(ctx, r.root, "git", "archive", "--format=tar", "--output="+packed, r.options.before); err != nil {
+		return err
+	}
+	if _, err := output(ctx, source, "tar", "-xf", packed); err != nil {
+		return err
+	}
+	r.earlier = filepath.Join(r.dir, "tollgate-before")
+	return r.compile(ctx, source, r.since, r.earlier)
 }
 
 // output runs a command to its end and returns what it printed.
@@ -152,7 +181,7 @@ func ask(ctx context.Context, g *gateway, body string) (answer, error) {
 	}
 	defer conn.Close() //nolint:errcheck // everything that matters was read
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
-	got, err := newClient(conn, &l.meter).exchange(l.request)
+	got, err := newClient(conn, l.meter).exchange(l.request)
 	if err != nil {
 		return answer{}, fmt.Errorf("asking %s: %w", g.name, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"time"
 )
 
@@ -23,6 +24,8 @@ type contest struct {
 	provider *gateway
 	body     string
 	want     answer // the provider's own
+	streams  string // the body of the second request; empty: there is none
+	flows    answer // the provider's own to it
 	recorded int64
 }
 
@@ -39,14 +42,14 @@ func (r *rig) measure(ctx context.Context, s *scenario) (_ *result, err error) {
 	if c.want, err = ask(ctx, c.provider, c.body); err != nil {
 		return nil, err
 	}
-	c.settings = settings{scale: r.options.scale, window: r.options.duration, watch: watch{r.cores, []int{os.Getpid(), c.provider.process.command.Process.Pid}}}
-	nginx := &contestant{name: "nginx", start: r.startNginx}
-	tollgate := &contestant{name: "Tollgate", start: r.startTollgate}
-	direct := &contestant{name: "direct", running: c.provider}
-	all := []*contestant{nginx, tollgate}
-	if s.added {
-		all = append(all, direct)
+	if s.streams != nil {
+		c.streams = s.streams(r.options.scale)
+		if c.flows, err = ask(ctx, c.provider, c.streams); err != nil {
+			return nil, err
+		}
 	}
+	c.settings = settings{scale: r.options.scale, window: r.options.duration, watch: watch{r.cores, []int{os.Getpid(), c.provider.process.command.Process.Pid}}}
+	all := r.contestants(s, c.provider)
 	for round := range r.options.rounds {
 		for n := range all {
 			if err := c.turn(ctx, all[(round+n)%len(all)], round); err != nil {
@@ -59,11 +62,51 @@ func (r *rig) measure(ctx context.Context, s *scenario) (_ *result, err error) {
 			return nil, err
 		}
 	}
-	if s.added {
-		takeOff(nginx.found, direct.found)
-		takeOff(tollgate.found, direct.found)
+	found := func(name string) []figures {
+		at := slices.IndexFunc(all, func(one *contestant) bool { return one.name == name })
+		if at < 0 {
+			return nil
+		}
+		return all[at].found
 	}
-	return &result{scenario: s, nginx: nginx.found, tollgate: tollgate.found, recorded: c.recorded}, c.provider.stop()
+	if s.added {
+		takeOff(found(theNginx), found(direct))
+		takeOff(found(tollgate), found(direct))
+	}
+	return &result{
+		scenario: s,
+		nginx:    found(theNginx), tollgate: found(tollgate),
+		relaxed: found(relaxed), before: found(before),
+		recorded: c.recorded,
+	}, c.provider.stop()
+}
+
+// The names of the contestants.
+const (
+	theNginx = "nginx"
+	tollgate = "Tollgate"
+	direct   = "direct"
+	relaxed  = "relaxed"
+	before   = "before"
+)
+
+// contestants are those who take part in a scenario.
+func (r *rig) contestants(s *scenario, provider *gateway) []*contestant {
+	now := edition{name: tollgate, binary: r.binary}
+	if s.relaxed {
+		now.usage = "usage: {sync: strict}\n"
+	}
+	all := []*contestant{{name: theNginx, start: r.startNginx}, {name: tollgate, start: r.starter(now)}}
+	if s.added {
+		all = append(all, &contestant{name: direct, running: provider})
+	}
+	if s.relaxed {
+		all = append(all, &contestant{name: relaxed, start: r.starter(edition{"Tollgate (relaxed)", r.binary, "usage: {sync: relaxed}\n"})})
+	}
+	if s.relaxed && r.earlier != "" {
+		all = append(all, &contestant{name: before, start: r.starter(edition{name: "Tollgate " + r.since, binary: r.earlier})})
+	}
+	return all
 }
 
 // turn is one measurement.
@@ -74,7 +117,11 @@ func (c *contest) turn(ctx context.Context, who *contestant, round int) (err err
 			return err
 		}
 	}
-	found, err := c.scenario.measure(ctx, newLoad(who.running, c.body, c.want), c.settings)
+	l := newLoad(who.running, c.body, c.want)
+	if c.streams != "" {
+		l.inTurnsWith(c.streams, c.flows)
+	}
+	found, err := c.scenario.measure(ctx, l, c.settings)
 	if err != nil {
 		return errors.Join(err, who.running.alive())
 	}

@@ -10,13 +10,16 @@ import (
 
 // A scenario is one kind of load, and what is measured under it.
 type scenario struct {
-	name string
-	body func(scale) string
-	gap  func(scale) time.Duration // between a stream's tokens; nil: none
+	name    string
+	body    func(scale) string
+	streams func(scale) string        // of a second request, sent in turns with the first; nil: there is none
+	gap     func(scale) time.Duration // between a stream's tokens; nil: none
 	// fresh gives every measurement a gateway of its own, because heaps that have grown do not shrink.
 	fresh bool
 	// added measures the provider itself too, and takes its figures off.
-	added   bool
+	added bool
+	// relaxed measures a Tollgate with usage.sync relaxed, too; the rows have a table of their own.
+	relaxed bool
 	rows    []row
 	measure func(context.Context, *load, settings) (figures, error)
 	takes   func(settings) time.Duration // of one measurement, for the progress
@@ -27,13 +30,24 @@ type row struct {
 	what, unit string
 	digits     int // behind the point
 	goal       goal
+	worst      bool // the greatest figure of the rounds is shown, not their median
 }
 
 // A goal is what Tollgate promises; the zero goal is none.
 type goal struct {
-	most  float64
-	ratio bool // of the ratio to nginx, not of the figure
+	most float64
+	of   quantity
 }
+
+// A quantity is what a goal bounds.
+type quantity uint8
+
+const (
+	theFigure  quantity = iota
+	theRatio            // to nginx
+	overNginx           // what Tollgate adds to nginx's figure
+	overBefore          // what it adds to that of an earlier Tollgate; unknown where none is measured
+)
 
 // settings say how a scenario is measured.
 type settings struct {
@@ -51,6 +65,7 @@ type scale struct {
 	pacedTokens  int
 	pace         time.Duration // between their tokens
 	perSecond    int           // streams, for the time to the first byte
+	mixed        int           // requests per second, every other one a stream
 	held         int           // streams open at once, for their memory
 	heldPace     time.Duration
 	settle       time.Duration // before the memory of an idle gateway is read
@@ -60,7 +75,7 @@ func full() scale {
 	return scale{
 		warmUp: 500 * time.Millisecond, clients: 32, streamTokens: 200,
 		paced: 500, pacedTokens: 100, pace: 20 * time.Millisecond,
-		perSecond: 100, held: 2000, heldPace: 500 * time.Millisecond, settle: time.Second,
+		perSecond: 100, mixed: 500, held: 2000, heldPace: 500 * time.Millisecond, settle: time.Second,
 	}
 }
 
@@ -68,7 +83,7 @@ func small() scale {
 	return scale{
 		warmUp: 50 * time.Millisecond, clients: 4, streamTokens: 50,
 		paced: 10, pacedTokens: 20, pace: 10 * time.Millisecond,
-		perSecond: 50, held: 20, heldPace: 100 * time.Millisecond, settle: 50 * time.Millisecond,
+		perSecond: 50, mixed: 100, held: 20, heldPace: 100 * time.Millisecond, settle: 50 * time.Millisecond,
 	}
 }
 
@@ -82,12 +97,13 @@ func streamOf(tokens int) string { return fmt.Sprintf(`%s"max_tokens":%d,`, stre
 // scenarios are all there are, in the order of the table.
 func scenarios() []*scenario {
 	return []*scenario{
-		plain("plain-300", 300, "plain, 300 B body", goal{most: 4, ratio: true}),
+		plain("plain-300", 300, "plain, 300 B body", goal{most: 4, of: theRatio}),
 		plain("plain-100k", 100<<10, "plain, 100 KiB body", goal{}),
 		plain("plain-1m", 1<<20, "plain, 1 MiB body", goal{}),
 		saturatedStreams(),
 		pacedStreams(),
 		firstByte(),
+		journal(),
 		heldStreams(),
 		idle(),
 	}
@@ -104,7 +120,7 @@ func plain(name string, size int, what string, g goal) *scenario {
 		measure: func(ctx context.Context, l *load, s settings) (figures, error) {
 			u, err := l.closedLoop(ctx, s.saturated(), s.watch)
 			return u.figures(
-				each(u.cpu, u.requests, time.Microsecond),
+				each(u.cpu, u.requests),
 				float64(u.requests)/u.wall.Seconds(),
 			), err
 		},
@@ -120,10 +136,10 @@ func saturatedStreams() *scenario {
 	return &scenario{
 		name: "sse-saturated",
 		body: func(s scale) string { return promptOf(300, streamOf(s.streamTokens)) },
-		rows: []row{{what: "SSE, saturated", unit: "CPU us/event", digits: 2, goal: goal{most: 1.6, ratio: true}}},
+		rows: []row{{what: "SSE, saturated", unit: "CPU us/event", digits: 2, goal: goal{most: 1.6, of: theRatio}}},
 		measure: func(ctx context.Context, l *load, s settings) (figures, error) {
 			u, err := l.closedLoop(ctx, s.saturated(), s.watch)
-			return u.figures(each(u.cpu, u.events, time.Microsecond)), err
+			return u.figures(each(u.cpu, u.events)), err
 		},
 		takes: func(s settings) time.Duration { return s.warmUp + s.window },
 	}
@@ -139,7 +155,7 @@ func pacedStreams() *scenario {
 		measure: func(ctx context.Context, l *load, s settings) (figures, error) {
 			// The streams begin all over the time that one lasts, so that their ends do not come together.
 			u, err := l.closedLoop(ctx, loop{clients: s.paced, spread: lasts(s.scale), warmUp: s.warmUp, window: s.window}, s.watch)
-			return u.figures(each(u.cpu, u.events, time.Microsecond)), err
+			return u.figures(each(u.cpu, u.events)), err
 		},
 		takes: func(s settings) time.Duration { return 2*lasts(s.scale) + s.warmUp + s.window },
 	}
@@ -153,11 +169,8 @@ func firstByte() *scenario {
 		added: true,
 		rows:  []row{{what: "added time to first byte, 100 streams/s", unit: "ms, median", digits: 3, goal: goal{most: 0.5}}},
 		measure: func(ctx context.Context, l *load, s settings) (figures, error) {
-			took, err := l.openLoop(ctx, s.perSecond, s.warmUp, s.window)
-			if err != nil {
-				return figures{}, err
-			}
-			return figures{values: []float64{float64(medianOf(took)) / float64(time.Millisecond)}}, nil
+			took, err := l.firstBytes(ctx, pace{s.perSecond, s.warmUp, s.window})
+			return figures{values: []float64{ms(medianOf(took))}}, err
 		},
 		takes: func(s settings) time.Duration { return s.warmUp + s.window },
 	}

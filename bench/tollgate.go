@@ -32,26 +32,37 @@ costs:
 limits:
   default: {requests_per_minute: 100000000}
 telemetry: {log_level: info, log_format: json}
-`
+%[4]s`
+
+// An edition is a Tollgate that can be started.
+type edition struct {
+	name, binary string
+	usage        string // a line of its configuration; empty: none
+}
+
+// starter returns what starts a Tollgate.
+func (r *rig) starter(e edition) func(context.Context, string) (*gateway, error) {
+	return func(ctx context.Context, provider string) (*gateway, error) { return r.startTollgate(ctx, e, provider) }
+}
 
 // startTollgate starts a Tollgate with a database of its own, in front of the
 // provider, and issues a key.
-func (r *rig) startTollgate(ctx context.Context, provider string) (*gateway, error) {
+func (r *rig) startTollgate(ctx context.Context, e edition, provider string) (*gateway, error) {
 	folder, err := r.folder("tollgate")
 	if err != nil {
 		return nil, err
 	}
 	o := operator{token: rand.Text()}
 	config := filepath.Join(folder, "config.yaml")
-	text := fmt.Appendf(nil, tollgateConfig, o.token, filepath.Join(folder, "data"), provider)
+	text := fmt.Appendf(nil, tollgateConfig, o.token, filepath.Join(folder, "data"), provider, e.usage)
 	if err := os.WriteFile(config, text, 0o600); err != nil {
 		return nil, err
 	}
-	p, err := r.launch(r.cores.gateway, folder, "tollgate", r.binary, "serve", "-c", config)
+	p, err := r.launch(r.cores.gateway, folder, "tollgate", e.binary, "serve", "-c", config)
 	if err != nil {
 		return nil, err
 	}
-	g := &gateway{name: "Tollgate", process: p, path: "/v1/chat/completions", pids: []int{p.command.Process.Pid}}
+	g := &gateway{name: e.name, process: p, path: "/v1/chat/completions", pids: []int{p.command.Process.Pid}}
 	line, err := p.await(ctx, `"msg":"serving"`)
 	if err != nil {
 		return nil, errors.Join(err, p.stop())
