@@ -22,7 +22,8 @@ type Log struct {
 	turn    chan struct{}
 	scratch []byte // the entry that is being written
 
-	began time.Time
+	began   time.Time
+	opening bool // what a former process has left is being taken over; nobody else is at work yet
 	// writing and syncing are since when the disk has been at work, by now; 0: it is not.
 	writing, syncing atomic.Int64
 

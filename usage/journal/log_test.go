@@ -189,7 +189,7 @@ type faults struct {
 	creates     int
 	hangs       bool
 	syncs       int
-	writing     func(off int64) // is told of every write before it
+	writing     func(off int64, size int) // is told of every write before it
 }
 
 func (f *faults) set(change func(*faults)) {
@@ -227,7 +227,7 @@ func (f faulty) WriteAt(p []byte, off int64) (int, error) {
 	f.faults.mu.Lock()
 	defer f.faults.mu.Unlock()
 	if f.faults.writing != nil {
-		f.faults.writing(off)
+		f.faults.writing(off, len(p))
 	}
 	if f.faults.write != nil {
 		n, _ := f.File.WriteAt(p[:len(p)/2], off)
@@ -339,7 +339,7 @@ func TestDyingWhileGoingOn(t *testing.T) {
 	looks := 0
 	disk.set(func(f *faults) {
 		f.sync = nil
-		f.writing = func(int64) {
+		f.writing = func(int64, int) {
 			looks++
 			if got := holding(t, dir); len(got) < len(want) || !slices.Equal(got[:len(want)], want) {
 				t.Errorf("at write %d, %d entries are there, want %d", looks, len(got), len(want))
@@ -654,5 +654,30 @@ func TestAFolderThatIsGone(t *testing.T) {
 	must(t, err)
 	if err := l.Await(t.Context(), sequence); !errors.Is(err, ErrFailing) {
 		t.Errorf("a settle: %v", err)
+	}
+}
+
+// A folder that goes while a failed fsync is mended is missed, too.
+func TestAFolderThatGoesMeanwhile(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "journal")
+	var disk faults
+	l := opened(t, dir, disk.options())
+	disk.set(func(f *faults) {
+		f.sync = syscall.EIO
+		f.writing = func(off int64, size int) {
+			if off == 0 && size == headerSize && f.sync != nil {
+				f.sync = nil
+				must(t, os.Rename(dir, dir+".away"))
+				l.lookAfterFolder()
+			}
+		}
+	})
+	sequence, err := l.Append(Settle, Room{Class: Owed}, []byte("owed"))
+	must(t, err)
+	if err := l.Await(t.Context(), sequence); !errors.Is(err, ErrFailing) {
+		t.Errorf("a settle: %v", err)
+	}
+	if err := l.Err(); !errors.Is(err, errFolder) {
+		t.Errorf("Err is %v", err)
 	}
 }

@@ -32,6 +32,9 @@ func (l *Log) mend() {
 	var void []string
 	l.mu.Lock()
 	defer func() { l.mu.Unlock(); removeVoid(void) }()
+	if err == nil && l.gone {
+		err = errFolder // found out meanwhile: what was written is in no folder
+	}
 	for _, s := range fresh {
 		if s.headed {
 			l.kept = append(l.kept, s)
@@ -85,7 +88,39 @@ func sizeOf(raw []byte) int64 { return frameSize(int(binary.LittleEndian.Uint32(
 // rewrite writes the tail to fresh segments. Their headers come last, that of the first
 // one last of all: until then, what the segments before them hold still counts, should
 // the process die.
+//
+// While the log is being opened, the tail holds entries that may have been promised to
+// be safe, and each step waits for the disk: it is free to write a header before what
+// stands behind it, and the power may go.
 func (l *Log) rewrite(fresh []*segment) error {
+	if err := l.copyTail(fresh); err != nil {
+		return err
+	}
+	if err := l.barrier(fresh); err != nil {
+		return err
+	}
+	for i, s := range slices.Backward(fresh) {
+		if err := l.putHeader(s); err != nil {
+			return err
+		}
+		s.headed = true
+		if err := l.barrier(fresh[i : i+1]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// barrier waits, while the log is being opened, until the disk has what was written.
+func (l *Log) barrier(written []*segment) error {
+	if !l.opening {
+		return nil
+	}
+	return l.syncFiles(written)
+}
+
+// copyTail writes the tail to fresh segments, which do not count yet.
+func (l *Log) copyTail(fresh []*segment) error {
 	rest, sequence := l.tail, fresh[0].base
 	for i, s := range fresh {
 		size := int64(0)
@@ -100,12 +135,6 @@ func (l *Log) rewrite(fresh []*segment) error {
 		}
 		s.offset += size
 		rest = rest[size:]
-	}
-	for _, s := range slices.Backward(fresh) {
-		if err := l.putHeader(s); err != nil {
-			return err
-		}
-		s.headed = true
 	}
 	return nil
 }
