@@ -75,7 +75,8 @@ func (l *Log) begin() error {
 // predecessor may have died before an fsync of it, or after one that failed, of
 // which the kernel says no word to a later one.
 func (l *Log) takeOver() error {
-	l.trouble = trouble{err: errTakingOver, since: time.Now()}
+	l.opening, l.trouble = true, trouble{err: errTakingOver, since: time.Now()}
+	defer func() { l.opening = false }()
 	for range 3 { // the tail may need more than one
 		if err := l.restock(); err != nil && len(l.spares) < max(1, l.lacking) {
 			return fmt.Errorf("journal: no segment of %d KiB can be made in %s: make room there: %w", l.o.segmentSize()>>10, l.dir, err)
