@@ -88,23 +88,36 @@ func (r *Reader) turn(p place) error {
 	return nil
 }
 
-// frame reads the entry at hand. The file may have grown since its bytes were read:
-// they are read once more before anything is said to be damaged.
+// frame reads the entry at hand.
 func (r *Reader) frame(p place) (frame, error) {
-	f, ok, err := r.window.frame(r.at)
-	if err == nil && (!ok || f.Sequence != r.passed) {
-		var raw []byte
-		if raw, err = r.window.reread(r.at); err == nil {
-			f, ok = wholeFrame(raw)
-		}
-	}
+	f, ok, err := r.window.entry(r.at, r.passed)
 	if err != nil {
 		return frame{}, fmt.Errorf("journal: %s: %w", p.path, err)
 	}
-	if !ok || f.Sequence != r.passed {
+	if !ok {
 		return frame{}, &DamageError{Path: p.path, Offset: r.at, Sequence: r.passed}
 	}
 	return f, nil
+}
+
+// entry reads the entry of that sequence at offset; ok is false where it is not. The file
+// may have grown since its bytes were read: they are read once more before that is said.
+func (w *window) entry(offset int64, sequence uint64) (f frame, ok bool, err error) {
+	f, ok, err = w.frame(offset)
+	if err != nil || ok && f.Sequence == sequence {
+		return f, ok, err
+	}
+	return w.anew(offset, sequence)
+}
+
+// anew is entry, from the file and never from what is in memory.
+func (w *window) anew(offset int64, sequence uint64) (f frame, ok bool, err error) {
+	raw, err := w.reread(offset)
+	if err != nil {
+		return frame{}, false, err
+	}
+	f, ok = wholeFrame(raw)
+	return f, ok && f.Sequence == sequence, nil
 }
 
 // Close closes the segment that is open.

@@ -129,11 +129,11 @@ func (w *walk) segment(i int) (ended bool, err error) {
 		}
 	}
 	for at := s.begin; w.expected < s.end; {
-		f, ok, err := w.reading.frame(at)
+		f, ok, err := w.reading.entry(at, w.expected)
 		if err != nil {
 			return false, fmt.Errorf("journal: %s: %w", s.Path, err)
 		}
-		if !ok || f.Sequence != w.expected {
+		if !ok {
 			if at, err = w.broken(i, at); err != nil || at == 0 {
 				return at == 0, err
 			}
@@ -171,41 +171,6 @@ func (w *walk) keepUnproven(f frame) {
 		}
 		w.unproven = w.unproven[frameSize(len(first.Payload)):]
 	}
-}
-
-// broken deals with an entry of segment i that cannot be read, and says where reading
-// goes on: 0 where the journal ends.
-func (w *walk) broken(i int, at int64) (resume int64, err error) {
-	proof, err := w.proof(i, at, w.expected)
-	if err != nil {
-		return 0, err
-	}
-	s := &w.segments[i]
-	if !proof {
-		w.torn, err = w.reading.extent(at)
-		return 0, err
-	}
-	if err := w.adopt(i, w.expected, s.end); err != nil {
-		return 0, err
-	}
-	d := Damage{Path: s.Path, Offset: at, Sequence: w.expected}
-	var f frame
-	var ok bool
-	d.resume, f, ok, err = w.seek(s.Path, at, w.expected, func(f frame) bool { return f.Sequence < s.end })
-	if err != nil {
-		return 0, err
-	}
-	if ok {
-		w.expected = f.Sequence
-	} else {
-		w.expected, d.resume = s.end, 0
-	}
-	d.Lost = w.expected - d.Sequence
-	if d.Lost == 0 && !ok { // an adopted segment goes on exactly here
-		return at, nil
-	}
-	s.State = SegmentDamaged
-	return max(d.resume, at), w.damaged(d)
 }
 
 // cut ends the journal in segment i: it counts what stands behind as torn, and knows
@@ -246,70 +211,4 @@ func extentOf(path string) (int64, error) {
 		return 0, fmt.Errorf("journal: %s: %w", path, err)
 	}
 	return extent, nil
-}
-
-// proof looks, from offset at of segment i on and in all later ones, for an entry that says
-// that the one called sequence was safe.
-func (w *walk) proof(i int, at int64, sequence uint64) (bool, error) {
-	if sequence <= w.proven {
-		return true, nil
-	}
-	for j := max(i, 0); j < len(w.segments); j++ {
-		s := &w.segments[j]
-		if s.State == SegmentBlank {
-			continue
-		}
-		if j != i {
-			at = headerSize
-		}
-		_, f, ok, err := w.seek(s.Path, at, sequence, func(f frame) bool { return f.durable >= sequence })
-		if ok {
-			w.proven = f.durable
-		}
-		if ok || err != nil {
-			return ok, err
-		}
-	}
-	return false, nil
-}
-
-// adopt makes those segments count that stand between segment i and the next one that
-// counts and whose headers cannot be read: each from its first entry on that is not
-// below sequence, nor at end or above.
-// It is only done where something is missing: an unreadable header may as well belong to
-// a segment that was never synced, and whose entries all are elsewhere.
-func (w *walk) adopt(i int, sequence, end uint64) error {
-	for j := i + 1; j < len(w.segments) && !w.segments[j].effective(); j++ {
-		s := &w.segments[j]
-		if s.Base != 0 || s.State != SegmentDamaged {
-			continue
-		}
-		at, f, ok, err := w.seek(s.Path, headerSize, sequence, func(f frame) bool { return f.Sequence < end })
-		if err != nil {
-			return err
-		}
-		if ok {
-			s.Base, s.begin = f.Sequence, at
-		}
-	}
-	chain(w.segments)
-	return nil
-}
-
-// seek finds an entry in a segment.
-func (w *walk) seek(path string, offset int64, least uint64, accept func(frame) bool) (at int64, f frame, ok bool, err error) {
-	file, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return 0, frame{}, false, nil
-	}
-	if err != nil {
-		return 0, frame{}, false, fmt.Errorf("journal: %w", err)
-	}
-	defer func() { _ = file.Close() }()
-	w.seeking.look(file)
-	at, f, ok, err = w.seeking.find(offset, least, accept)
-	if err != nil {
-		err = fmt.Errorf("journal: %s: %w", path, err)
-	}
-	return at, f, ok, err
 }

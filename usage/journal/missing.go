@@ -1,0 +1,158 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+)
+
+// broken deals with an entry of segment i that cannot be read, and says where reading
+// goes on: 0 where the journal ends. It goes on behind at, or with a later entry: whatever
+// the disk says, there is an end.
+func (w *walk) broken(i int, at int64) (resume int64, err error) {
+	s := &w.segments[i]
+	proof, err := w.proof(i, at, w.expected)
+	if err != nil {
+		return 0, err
+	}
+	if !proof {
+		if w.torn, err = w.reading.extent(at); err != nil {
+			return 0, fmt.Errorf("journal: %s: %w", s.Path, err)
+		}
+		return 0, nil
+	}
+	// A Tollgate that runs may have written it, and what says that it is safe, since it was
+	// looked for. If it is there now, it is in the window, where the next look finds it.
+	if _, ok, err := w.reading.anew(at, w.expected); err != nil {
+		return 0, fmt.Errorf("journal: %s: %w", s.Path, err)
+	} else if ok {
+		return at, nil
+	}
+	return w.missing(i, at)
+}
+
+// missing deals with an entry of segment i that was safe and is not there, and says
+// where reading goes on.
+func (w *walk) missing(i int, at int64) (resume int64, err error) {
+	s := &w.segments[i]
+	if err := w.begun(i); err != nil {
+		return 0, err
+	}
+	if w.expected >= s.end {
+		return at, nil
+	}
+	if err := w.adopt(i, w.expected, s.end); err != nil {
+		return 0, err
+	}
+	d := Damage{Path: s.Path, Offset: at, Sequence: w.expected}
+	var f frame
+	var ok bool
+	d.resume, f, ok, err = w.seek(s.Path, at, w.expected, func(f frame) bool { return f.Sequence < s.end })
+	if err != nil {
+		return 0, err
+	}
+	if ok && d.resume == at && f.Sequence == w.expected { // a disk that reads now this, now that
+		return at + frameSize(len(f.Payload)), w.take(s, f)
+	}
+	if ok {
+		w.expected = f.Sequence
+	} else {
+		w.expected, d.resume = s.end, 0
+	}
+	d.Lost = w.expected - d.Sequence
+	if d.Lost == 0 && !ok { // an adopted segment goes on exactly here
+		return at, nil
+	}
+	s.State = SegmentDamaged
+	return max(d.resume, at), w.damaged(d)
+}
+
+// proof looks, from offset at of segment i on and in all later ones, for an entry that says
+// that the one called sequence was safe.
+func (w *walk) proof(i int, at int64, sequence uint64) (bool, error) {
+	if sequence <= w.proven {
+		return true, nil
+	}
+	for j := max(i, 0); j < len(w.segments); j++ {
+		s := &w.segments[j]
+		if s.State == SegmentBlank {
+			continue
+		}
+		if j != i {
+			at = headerSize
+		}
+		_, f, ok, err := w.seek(s.Path, at, sequence, func(f frame) bool { return f.durable >= sequence })
+		if ok {
+			w.proven = f.durable
+		}
+		if ok || err != nil {
+			return ok, err
+		}
+	}
+	return false, nil
+}
+
+// begun looks once more at those segments behind segment i whose headers said nothing: a
+// Tollgate that runs may have begun them since, and what is missing is in them.
+func (w *walk) begun(i int) error {
+	for j := i + 1; j < len(w.segments); j++ {
+		s := &w.segments[j]
+		if s.Base != 0 {
+			continue
+		}
+		now, err := lookAt(s.Path, s.Number)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("journal: %s: %w", s.Path, err)
+		}
+		if now.Base != 0 {
+			*s = now
+		}
+	}
+	chain(w.segments)
+	return nil
+}
+
+// adopt makes those segments count that stand between segment i and the next one that
+// counts and whose headers cannot be read: each from its first entry on that is not
+// below sequence, nor at end or above.
+// It is only done where something is missing: an unreadable header may as well belong to
+// a segment that was never synced, and whose entries all are elsewhere.
+func (w *walk) adopt(i int, sequence, end uint64) error {
+	for j := i + 1; j < len(w.segments) && !w.segments[j].effective(); j++ {
+		s := &w.segments[j]
+		if s.Base != 0 || s.State != SegmentDamaged {
+			continue
+		}
+		at, f, ok, err := w.seek(s.Path, headerSize, sequence, func(f frame) bool { return f.Sequence < end })
+		if err != nil {
+			return err
+		}
+		if ok {
+			s.Base, s.begin = f.Sequence, at
+		}
+	}
+	chain(w.segments)
+	return nil
+}
+
+// seek finds an entry in a segment.
+func (w *walk) seek(path string, offset int64, least uint64, accept func(frame) bool) (at int64, f frame, ok bool, err error) {
+	file, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, frame{}, false, nil
+	}
+	if err != nil {
+		return 0, frame{}, false, fmt.Errorf("journal: %w", err)
+	}
+	defer func() { _ = file.Close() }()
+	w.seeking.look(file)
+	at, f, ok, err = w.seeking.find(offset, least, accept)
+	if err != nil {
+		err = fmt.Errorf("journal: %s: %w", path, err)
+	}
+	return at, f, ok, err
+}
