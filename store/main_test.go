@@ -59,7 +59,7 @@ func (l *logged) lines(t *testing.T) []line {
 }
 
 // patience bounds every wait of a test.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // eventually polls until it holds.
 func eventually(t *testing.T, what string, holds func() bool) {

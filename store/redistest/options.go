@@ -87,9 +87,9 @@ func (o options) sentinelDirectives(master *Server, quorum int) []string {
 			lines = append(lines, fmt.Sprintf("sentinel %s %s %s", option, MasterName, value))
 		}
 	}
-	// Short enough for a test to wait, long enough for a noisy machine not to fail over by itself.
-	set("down-after-milliseconds", "1000")
-	set("failover-timeout", "5000")
+	for option, value := range calm().options() {
+		set(option, value)
+	}
 	set("auth-user", o.user)
 	set("auth-pass", o.password)
 	if o.sentinelPassword != "" {

@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// patience bounds every wait. A healthy machine needs a hundredth of it.
-const patience = 30 * time.Second
+// patience bounds every wait. A healthy machine needs a hundredth of it; a Sentinel that got no time for two seconds
+// does nothing for another thirty.
+const patience = 2 * time.Minute
 
 // pollEvery is how often a wait looks again.
 const pollEvery = 10 * time.Millisecond

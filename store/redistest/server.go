@@ -29,6 +29,7 @@ type Server struct {
 	sentinel bool
 	lines    []string
 	process  *process
+	asking   *redis.Client // for what is asked again and again
 }
 
 // Start starts a server that is empty, and waits until it answers.
@@ -173,6 +174,14 @@ func (s *Server) Client(t testing.TB) *redis.Client {
 	client := redis.NewClient(s.Options())
 	t.Cleanup(func() { _ = client.Close() })
 	return client
+}
+
+// asked is one client for many questions: each that Client returns keeps its connection to the end of the test.
+func (s *Server) asked() *redis.Client {
+	if s.asking == nil {
+		s.asking = s.Client(s.t)
+	}
+	return s.asking
 }
 
 // Stop ends the server in good order: what WithAppendOnly keeps is kept.

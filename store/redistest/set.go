@@ -12,8 +12,9 @@ import (
 // MasterName is the name under which the Sentinels know their master.
 const MasterName = "tollgate"
 
-// SentinelSet is a master with replicas, watched by Sentinels that replace a
-// master that is silent for a second.
+// SentinelSet is a master with replicas, watched by Sentinels. They replace it
+// when a test says so, by KillMaster or FailOver, and not before: a master that
+// is only slow, on a busy machine, stays.
 type SentinelSet struct {
 	// Master and Replica are so named by how they began.
 	Master, Replica *Server
@@ -75,7 +76,7 @@ func StartCluster(t testing.TB, list ...Option) *Cluster {
 	t.Helper()
 	o := optionsOf(list)
 	ca := authorityFor(t, o)
-	lines := append(o.dataDirectives(), "cluster-enabled yes", "cluster-node-timeout 2000")
+	lines := append(o.dataDirectives(), "cluster-enabled yes", "cluster-node-timeout 15000") // a node that gets no time is not away
 	c := &Cluster{}
 	for range clusterNodes {
 		c.Nodes = append(c.Nodes, launch(t, &Server{o: o, ca: ca, lines: lines}))
