@@ -93,7 +93,7 @@ func soon(t *testing.T, m member, secrets [][]byte) {
 		if err != nil && !errors.Is(err, ErrUnavailable) {
 			t.Errorf("an unseen key: got %v, want ErrUnavailable", err)
 		}
-		if took := time.Since(began); took > time.Second {
+		if took := time.Since(began); took > promptly() {
 			t.Errorf("an unseen key was answered after %s, want about %s", took, questionTime)
 		}
 	}
@@ -150,7 +150,7 @@ func TestChangeAwaitsAReplica(t *testing.T) {
 	for n := range hung {
 		began := time.Now()
 		mustInsert(t, s, contractRecord(rounds+2+n))
-		if took := time.Since(began); took < replicaTime/2 || took > 10*time.Second {
+		if took := time.Since(began); took < replicaTime/2 || took > longestWait {
 			t.Errorf("a replica that hangs was awaited for %s, want about %s", took, replicaTime)
 		}
 	}
