@@ -35,6 +35,7 @@ func (r *relay) checkpoint(now time.Time) {
 	r.marked, r.noted = x.textOut, true
 	note := x.draft(usage.KindCheckpoint)
 	note.Prompt, note.Completion, note.EndedAt = x.promptSoFar(), r.completionSoFar(), r.heard.UTC()
+	note.MaxCompletion = x.allowance.most // whoever settles it holds the count against that, as an end would
 	note.UpstreamID = r.s.unlessSecret(r.s.tap.ID())
 	if heard := r.s.meter.Bytes(); heard > 0 {
 		note.Delivered = note.Completion * x.textOut / heard

@@ -2,14 +2,18 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"tollgate/store"
 	"tollgate/upstream"
 	"tollgate/usage"
 
@@ -69,11 +73,15 @@ func TestCheckpoints(t *testing.T) {
 		}
 		return steps
 	}
+	const image = `data: {"choices":[{"index":0,"delta":{"images":[{"image_url":{"url":"data:image/png;base64,iVBO"}}]}}]}` + "\n\n"
 	const role = `data: {"choices":[{"index":0,"delta":{"role":"assistant"}}]}` + "\n\n"
 
 	// Less than 1,024 bytes in less than 2 s.
 	f("a short stream", usage.CountAtEnd, 0, nil, every(19*time.Millisecond, 100, 2)...)
 	f("no text", usage.CountAtEnd, 31, nil, step{0, role}, step{3 * time.Second, role}, step{3 * time.Second, role})
+	f("no text, and content", usage.CountAtEnd, 31, []string{
+		"2s checkpoint 31+0, 0 delivered",
+	}, step{0, image}, step{3 * time.Second, role}, step{3 * time.Second, role})
 	// A word that has only begun is not counted yet: it could go on.
 	f("a slow stream", usage.CountAtEnd, 0, []string{
 		"2s checkpoint 70+3, 3 delivered", "4s checkpoint 70+9, 9 delivered", "6s checkpoint 70+15, 15 delivered",
@@ -133,4 +141,109 @@ func TestCheckpointsOfARequest(t *testing.T) {
 	}
 	f("any", figures, 5, 1836)         // 18 bytes
 	f("gemini-2.0-flash", "", 4, 1844) // four words, and all but the last of 1,845
+}
+
+// breaksOff is a stream whose provider breaks off when what came so far is on record.
+type breaksOff struct {
+	io.Reader
+	noted chan struct{}
+}
+
+func (b *breaksOff) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	if err == nil {
+		return n, nil
+	}
+	select {
+	case <-b.noted:
+		return n, io.ErrUnexpectedEOF
+	case <-time.After(time.Minute):
+		return n, errors.New("nothing is put on record")
+	}
+}
+
+// notes tells a stream of its first checkpoint.
+type notes struct {
+	Recorder
+	once  sync.Once
+	noted chan struct{}
+}
+
+func (n *notes) Note(r *usage.Record) {
+	n.Recorder.Note(r)
+	if r.Kind == usage.KindCheckpoint {
+		n.once.Do(func() { close(n.noted) })
+	}
+}
+
+// Regression titles: "a recovered bill is beyond max_tokens", and "an image that was
+// delivered is not paid after a crash". Whether its provider breaks off or the gateway
+// dies, at the same moment a stream costs its tenant the same.
+func TestRecoveredBillIsThatOfACut(t *testing.T) {
+	words := func(n int) string {
+		return `data: {"choices":[{"index":0,"delta":{"content":"` + strings.Repeat(" word", n) + `"}}]}` + "\n\n"
+	}
+	const image = `data: {"choices":[{"index":0,"delta":{"images":[{"image_url":{"url":"data:image/png;base64,iVBO"}}]}}]}` + "\n\n"
+	f := func(limits, stream string, completion, delivered, allowed int64) {
+		t.Helper()
+		noted := make(chan struct{})
+		r := newRig(t, legFunc(func(context.Context, *upstream.Request) (*upstream.Response, error) {
+			return streamAnswer(&breaksOff{strings.NewReader(stream), noted}), nil
+		}), rigOptions{memory: true, costs: rigCosts(), recorder: func(memory Recorder) Recorder { return &notes{Recorder: memory, noted: noted} }})
+		// Four words in 16 bytes: the prompt is the same by its length, if it was not counted yet.
+		got := r.ask(`{"model":"gemini-2.0-flash","messages":[{"role":"user","content":"one two four six"}],"stream":true` + limits + `}`)
+		r.idle()
+		cut := r.record(got)
+		if want := (usage.Tokens{Prompt: 4, Completion: completion}); cut.EndReason != usage.EndUpstreamCut || cut.Tokens != want || cut.MaxCompletion != allowed || cut.Charge == 0 {
+			t.Fatalf("%s: cut, it is billed %+v", limits, cut)
+		}
+		want := cut
+		want.EndReason, want.Source, want.Delivered, want.Trail = usage.EndRecovered, usage.SourceRecovered, delivered, ""
+		memory := r.records.(*memoryRecorder)
+		checkpoints := memory.noted(usage.KindCheckpoint)
+		want.EndedAt = checkpoints[len(checkpoints)-1].EndedAt
+		if diff := cmp.Diff(want, recovered(t, r, slices.Concat(memory.noted(usage.KindIntent), checkpoints))); diff != "" {
+			t.Errorf("%s: recovered (-cut +got):\n%s", limits, diff)
+		}
+	}
+	f(`,"max_tokens":100`, words(500), 100, 499, 100)
+	f(`,"max_tokens":100`, strings.Repeat(words(50), 10), 100, 499, 100)
+	// More than the worst case reckons with.
+	f(`,"max_tokens":70000`, strings.Repeat(words(1000), 80), 70000, 79999, 70000)
+	f("", image, 0, 0, 0)
+	f(`,"max_tokens":100`, image, 0, 0, 100)
+}
+
+// recovered is the bill of a request that a start finds with these records and no end.
+func recovered(t *testing.T, r *rig, found []usage.Record) usage.Record {
+	t.Helper()
+	dir := t.TempDir()
+	db, err := store.OpenBolt(dir)
+	must(t, err)
+	ledger, err := usage.OpenLedger(db)
+	must(t, err)
+	o := usage.BooksOptions{
+		Dir: filepath.Join(dir, "journal"), Config: usage.DefaultConfig().Journal, Ledger: ledger, Prices: r.gateway.plan.Load().Prices, Log: r.gateway.Log,
+	}
+	books, err := usage.OpenBooks(o)
+	must(t, err)
+	for i := range found {
+		if found[i].Kind == usage.KindIntent {
+			must(t, books.Intend(&found[i]))
+		} else {
+			books.Note(&found[i])
+		}
+	}
+	must(t, books.Close())
+	books, err = usage.OpenBooks(o)
+	must(t, err)
+	records, err := books.ByRequest(t.Context(), found[0].RequestID)
+	must(t, err)
+	must(t, books.Close())
+	must(t, ledger.Close())
+	must(t, db.Close())
+	if len(records) != 1 {
+		t.Fatalf("%d bills: %+v", len(records), records)
+	}
+	return records[0]
 }

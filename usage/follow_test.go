@@ -62,6 +62,31 @@ func TestWhatStandsBeforeADamageIsShipped(t *testing.T) {
 	})
 }
 
+// Regression title: "the journal's lag does not grow behind a damage". Its alert asks for more than a few seconds.
+func TestLagGrowsBehindADamage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := openBooks(t, smallBooks(t.TempDir(), newLedger(&fakeStorage{})))
+		mustSettle(t, b, settle(1))
+		mustShip(t, b)
+		if stats := b.Stats(); stats.Unshipped != 0 || stats.Lag != 0 {
+			t.Errorf("before: %+v", stats)
+		}
+		began := time.Now()
+		for n := range 3 {
+			r := settle(2 + n)
+			r.AcceptedAt, r.FirstByteAt, r.EndedAt = began, time.Time{}, began
+			mustSettle(t, b, r)
+		}
+		spoil(t, b.dir, settle(3).RequestID) // before any of it was read
+		for _, waited := range [...]time.Duration{time.Minute, 10 * time.Minute} {
+			time.Sleep(waited - time.Since(began))
+			if stats := b.Stats(); stats.Unshipped != 2 || stats.Lag != waited {
+				t.Errorf("after %s: %d are not shipped, the lag is %s", waited, stats.Unshipped, stats.Lag)
+			}
+		}
+	})
+}
+
 // What is pruned while everything is given once more is no damage.
 func TestReshipWhileSegmentsArePruned(t *testing.T) {
 	s := &fakeStorage{}

@@ -18,7 +18,7 @@ const (
 	KindIntent Kind = "intent"
 	// KindAttempt: one attempt at one endpoint gave no answer, and what it may cost.
 	KindAttempt Kind = "attempt"
-	// KindCheckpoint: how far a stream has come.
+	// KindCheckpoint: how far a stream has come of which its client has got content, be it no text.
 	KindCheckpoint Kind = "checkpoint"
 	// KindSettle: the request has ended, and this is its bill. There is one per request.
 	KindSettle Kind = "settle"
@@ -68,7 +68,7 @@ type Record struct {
 	Delivered int64 `json:"delivered_tokens,omitempty"`
 	// MaxCompletion is the most completion tokens that the request allowed, all choices together, as it was sent to the provider;
 	// 0: it named no limit. An intent has it for whoever has to settle what was never settled, and so what the worst case
-	// reckons with: never more than limits.max_completion_tokens for each choice.
+	// reckons with: never more than limits.max_completion_tokens for each choice. A checkpoint has all of it, which bounds its count.
 	MaxCompletion int64 `json:"max_completion_tokens,omitempty"`
 	// Charge is what the tenant pays and Cost what the provider is expected to charge; only a correction's may be negative.
 	Charge NanoUSD `json:"charge_nanousd"`

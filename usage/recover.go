@@ -90,7 +90,7 @@ func (b *begun) note(kind journal.Kind, r Record) {
 	switch kind {
 	case journal.Intent:
 		b.intent, b.failed = r, false
-		if b.checkpoint.Delivered == 0 {
+		if !b.delivered() {
 			b.checkpoint = Record{} // nobody got anything of an attempt before
 		}
 	case journal.Attempt:
@@ -114,21 +114,25 @@ func (r Record) lastSeen() time.Time {
 	return last
 }
 
-// settle is the bill of a request whose end nobody has seen.
+// delivered says whether any content is known to have reached the client. It may be an
+// image, of which no token is counted.
+func (b *begun) delivered() bool { return !b.checkpoint.FirstByteAt.IsZero() }
+
+// settle is the bill of a request whose end nobody has seen. It is the one of an answer
+// that was cut when its last checkpoint was written.
 func (b *begun) settle(prices *PriceBook) (Record, error) {
 	r := b.intent
 	r.Kind, r.EndReason, r.EndedAt = KindSettle, EndRecovered, b.seen
-	answer := Answer{End: EndRecovered, MaxCompletion: r.MaxCompletion, Delivered: b.checkpoint.Delivered > 0}
+	// The intent says what the worst case reckons with, which may be less than the client allowed.
+	answer := Answer{End: EndRecovered, WorstCompletion: r.MaxCompletion, Delivered: b.delivered()}
 	tokens := Tokens{Prompt: b.intent.Prompt}
 	if c := b.checkpoint; c.Kind != "" {
 		tokens = c.Tokens
 		r.Delivered, r.FirstByteAt = c.Delivered, c.FirstByteAt
 		r.UpstreamID = cmp.Or(c.UpstreamID, r.UpstreamID)
+		r.MaxCompletion = cmp.Or(c.MaxCompletion, r.MaxCompletion)
 	}
-	if answer.MaxCompletion > 0 {
-		// The intent says what is reckoned with, which may be less than the client allowed.
-		answer.MaxCompletion = max(answer.MaxCompletion, tokens.Completion)
-	}
+	answer.MaxCompletion = r.MaxCompletion
 	if !b.failed {
 		answer.Estimate = func() Tokens { return tokens }
 	}

@@ -49,6 +49,8 @@ func TestWhatACrashHasLeftOpenIsSettled(t *testing.T) {
 	second.Attempt, second.Provider, second.Endpoint = 1, "evolink", "https://api.evolink.ai/v1"
 	uncosted := intent(1)
 	uncosted.Provider, uncosted.Model, uncosted.UpstreamModel = "gone", "gone", "gone"
+	image, unseen := checkpoint(1, 0, 0), checkpoint(1, 5, 0)
+	unseen.FirstByteAt = time.Time{}
 	later := checkpoint(1, 300, 280)
 	later.EndedAt, later.UpstreamID = later.AcceptedAt.Add(5*time.Second), "chatcmpl-9"
 
@@ -79,18 +81,23 @@ func TestWhatACrashHasLeftOpenIsSettled(t *testing.T) {
 		r.Charge, r.ChargePrice = 20*100+300*400, "gemini-flash@2026-01-01"
 		r.FirstByteAt, r.EndedAt, r.UpstreamID = later.FirstByteAt, later.EndedAt, "chatcmpl-9"
 	}
-	notDelivered := func(r *Record) {
-		r.FirstByteAt, r.EndedAt = r.AcceptedAt.Add(time.Second), r.AcceptedAt.Add(3*time.Second)
+	// Content that is no text counts nothing, and is content: its prompt is paid, as after a cut.
+	noText := func(r *Record) {
+		r.Tokens, r.Charge, r.ChargePrice = Tokens{Prompt: 20}, 20*100, "gemini-flash@2026-01-01"
+		r.FirstByteAt, r.EndedAt = image.FirstByteAt, image.EndedAt
 	}
+	notDelivered := func(r *Record) { r.EndedAt = unseen.EndedAt }
 	elsewhere := func(r *Record) {
 		r.Attempt, r.Provider, r.Endpoint = 1, "evolink", "https://api.evolink.ai/v1"
 		r.Cost, r.CostPrice, r.EndedAt = 0, "", r.AcceptedAt.Add(time.Second)
 	}
 	f(func(*Record) {}, intent(1))
 	f(delivered, intent(1), checkpoint(1, 256, 250), later)
-	f(notDelivered, intent(1), checkpoint(1, 5, 0))
+	f(noText, intent(1), image)
+	f(notDelivered, intent(1), unseen)
 	f(elsewhere, intent(1), failed(1, 0), second)
-	f(func(r *Record) { elsewhere(r); r.EndedAt = r.AcceptedAt.Add(3 * time.Second) }, intent(1), checkpoint(1, 5, 0), failed(1, 0), second)
+	f(func(r *Record) { elsewhere(r); r.EndedAt = r.AcceptedAt.Add(3 * time.Second) }, intent(1), unseen, failed(1, 0), second)
+	f(func(r *Record) { elsewhere(r); noText(r) }, intent(1), image, failed(1, 0), second)
 	// An attempt that is known to have failed has its cost in its own record.
 	f(func(r *Record) { r.Cost, r.EndedAt = 0, r.AcceptedAt.Add(time.Second) }, intent(1), failed(1, 0))
 	f(func(r *Record) {
@@ -287,15 +294,36 @@ func TestEntryThatIsNoRecordDoesNotStopTheStart(t *testing.T) {
 	}
 }
 
-// The intent's bound is what the worst case reckons with; what the client got may be more.
-func TestRecoveredStreamBeyondTheWorstCase(t *testing.T) {
-	b := begun{intent: intent(1), checkpoint: checkpoint(1, 3000, 3000), seen: intent(1).AcceptedAt}
-	prices, err := NewPriceBook(Config{})
-	if err != nil {
-		t.Fatal(err)
+// Regression title: "a recovered bill is beyond max_tokens". A checkpoint's count goes by
+// the answer's beginning, and is held against what the client allowed as that of a cut is.
+func TestRecoveredBillIsWithinWhatWasAllowed(t *testing.T) {
+	f := func(worst, allowed, counted, completion, cost int64) {
+		t.Helper()
+		begun, come := intent(1), checkpoint(1, counted, counted)
+		begun.MaxCompletion, come.MaxCompletion = worst, allowed
+		s := &fakeStorage{}
+		o := smallBooks(killed(t, begun, come), newLedger(s))
+		o.Prices = halfPrices(t)
+		mustShip(t, openBooks(t, o))
+		want := come
+		want.Kind, want.EndReason, want.Source = KindSettle, EndRecovered, SourceRecovered
+		want.Completion, want.MaxCompletion = completion, max(worst, allowed)
+		want.Charge, want.ChargePrice = NanoUSD(20*100+completion*400), "gemini-flash@2026-01-01"
+		want.Cost, want.CostPrice = NanoUSD(20*50+cost*200), "starmagic/gemini-2.5-flash-lite@always"
+		same(t, []Record{want}, s.all())
+		cut := Decide(Answer{End: EndUpstreamCut, Delivered: true, MaxCompletion: want.MaxCompletion, WorstCompletion: worst, Estimate: func() Tokens { return come.Tokens }})
+		if cut.Tokens != want.Tokens || cut.Cost != (Tokens{Prompt: 20, Completion: cost}) {
+			t.Errorf("of %d counted, a cut is billed %+v", counted, cut)
+		}
 	}
-	r, err := b.settle(prices)
-	if err != nil || r.Prompt != 20 || r.Completion != 3000 || r.MaxCompletion != 2000 {
-		t.Errorf("3,000 tokens were delivered, and %d + %d are billed (bound %d), %v", r.Prompt, r.Completion, r.MaxCompletion, err)
-	}
+	f(500, 500, 499, 499, 500)
+	f(500, 500, 534, 500, 500)
+	// What the client got may be more than the worst case reckons with.
+	f(2000, 5000, 1000, 1000, 2000)
+	f(2000, 5000, 3000, 3000, 3000)
+	f(2000, 5000, 5001, 5000, 5000)
+	// No limit was named.
+	f(0, 0, 3000, 3000, 3000)
+	// A checkpoint that does not say what was allowed: no less than the intent says.
+	f(500, 0, 534, 500, 500)
 }

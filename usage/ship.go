@@ -177,7 +177,7 @@ func (s *shipper) endRound(err error) {
 // step ships what is durable at this moment.
 func (s *shipper) step() {
 	err := s.ship(s.journal.Durable())
-	s.endRound(err)
+	defer s.endRound(err) // whoever waits finds how things stand
 	if err != nil {
 		now := time.Now()
 		s.oldest.CompareAndSwap(nil, &now) // it is not even read
@@ -202,7 +202,7 @@ func (s *shipper) ship(durable uint64) error {
 		if ended {
 			s.read = max(s.read, durable) // the last ones may be gaps
 		}
-		if err := errors.Join(err, s.deliver()); err != nil {
+		if err := errors.Join(err, s.deliver(err)); err != nil {
 			return err
 		}
 		if ended || s.read >= durable {
@@ -215,8 +215,9 @@ func (s *shipper) ship(durable uint64) error {
 	}
 }
 
-// deliver gives the ledger the batch. What it can never keep is put aside.
-func (s *shipper) deliver() error {
+// deliver gives the ledger the batch. What it can never keep is put aside. unread is why
+// no more could be read, if that failed: then something waits, whatever is delivered.
+func (s *shipper) deliver(unread error) error {
 	if len(s.batch) > 0 {
 		crash.Point("ship.before_write")
 		if err := s.rejects.except(s.ledger.Add(context.Background(), s.batch)); err != nil {
@@ -233,7 +234,9 @@ func (s *shipper) deliver() error {
 	}
 	s.unshipped.Add(-int64(len(s.aside)))
 	s.aside = nil
-	s.oldest.Store(nil)
+	if unread == nil {
+		s.oldest.Store(nil)
+	}
 	s.shipped.Store(max(s.read, s.shipped.Load()))
 	return nil
 }
