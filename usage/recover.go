@@ -116,7 +116,9 @@ func (r Record) lastSeen() time.Time {
 
 // delivered says whether any content is known to have reached the client. It may be an
 // image, of which no token is counted.
-func (b *begun) delivered() bool { return !b.checkpoint.FirstByteAt.IsZero() }
+func (b *begun) delivered() bool {
+	return b.checkpoint.Delivered > 0 || !b.checkpoint.FirstByteAt.IsZero()
+}
 
 // settle is the bill of a request whose end nobody has seen. It is the one of an answer
 // that was cut when its last checkpoint was written.

@@ -49,8 +49,8 @@ func TestWhatACrashHasLeftOpenIsSettled(t *testing.T) {
 	second.Attempt, second.Provider, second.Endpoint = 1, "evolink", "https://api.evolink.ai/v1"
 	uncosted := intent(1)
 	uncosted.Provider, uncosted.Model, uncosted.UpstreamModel = "gone", "gone", "gone"
-	image, unseen := checkpoint(1, 0, 0), checkpoint(1, 5, 0)
-	unseen.FirstByteAt = time.Time{}
+	image, unseen, untimed := checkpoint(1, 0, 0), checkpoint(1, 5, 0), checkpoint(1, 300, 280)
+	unseen.FirstByteAt, untimed.FirstByteAt = time.Time{}, time.Time{}
 	later := checkpoint(1, 300, 280)
 	later.EndedAt, later.UpstreamID = later.AcceptedAt.Add(5*time.Second), "chatcmpl-9"
 
@@ -93,6 +93,10 @@ func TestWhatACrashHasLeftOpenIsSettled(t *testing.T) {
 	}
 	f(func(*Record) {}, intent(1))
 	f(delivered, intent(1), checkpoint(1, 256, 250), later)
+	f(func(r *Record) {
+		delivered(r)
+		r.FirstByteAt, r.EndedAt, r.UpstreamID = time.Time{}, untimed.EndedAt, ""
+	}, intent(1), untimed)
 	f(noText, intent(1), image)
 	f(notDelivered, intent(1), unseen)
 	f(elsewhere, intent(1), failed(1, 0), second)
