@@ -143,7 +143,7 @@ func (r *rig) raw(bytes string) []answer {
 		io.WriteString(conn, bytes) // the gateway may close before it has read everything
 	}()
 	defer func() { conn.Close(); <-wrote }()
-	must(r.t, conn.SetReadDeadline(time.Now().Add(10*time.Second)))
+	must(r.t, conn.SetReadDeadline(time.Now().Add(patience)))
 	var answers []answer
 	for in := bufio.NewReader(conn); ; {
 		response, err := http.ReadResponse(in, nil)
@@ -158,7 +158,7 @@ func (r *rig) raw(bytes string) []answer {
 
 // TestSlowClients sends a head or a body too slowly: 400 or 408, and closed.
 func TestSlowClients(t *testing.T) {
-	r := newRig(t, answering(someAnswer), rigOptions{server: func(c *Config) { c.ReadTimeout = 50 * time.Millisecond }})
+	r := newRig(t, answering(someAnswer), rigOptions{server: func(c *Config) { c.ReadTimeout = 500 * time.Millisecond }})
 	auth := "Authorization: Bearer " + r.secret.Reveal() + "\r\n"
 	f := func(name, raw string) {
 		t.Helper()
@@ -191,7 +191,7 @@ func TestLongHeadsAreAnswered(t *testing.T) {
 	for range 3 {
 		conn, err := net.Dial("tcp", ln.Addr().String())
 		must(t, err)
-		must(t, conn.SetDeadline(time.Now().Add(10*time.Second)))
+		must(t, conn.SetDeadline(time.Now().Add(patience)))
 		if _, err := io.WriteString(conn, head); err != nil {
 			t.Errorf("sending: %v", err)
 		}

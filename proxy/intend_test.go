@@ -79,7 +79,9 @@ func TestNothingIsSentThatIsNotOnRecord(t *testing.T) {
 		refusal = `{"error":{"message":"usage cannot be recorded at the moment, so nothing was sent to a provider: try again shortly",` +
 			`"type":"server_error","param":null,"code":"journal_unavailable"}}`
 	)
-	aloud := func(c *Config) { c.KeepaliveComment, c.KeepaliveBeforeFirstToken = 100*time.Millisecond, true }
+	aloud := func(comment time.Duration) func(*Config) {
+		return func(c *Config) { c.KeepaliveComment, c.KeepaliveBeforeFirstToken = comment, true }
+	}
 	f := func(name, body string, after time.Duration, server func(*Config), status int, want string) {
 		t.Helper()
 		t.Run(name, func(t *testing.T) {
@@ -110,8 +112,8 @@ func TestNothingIsSentThatIsNotOnRecord(t *testing.T) {
 	}
 	f("plain", plainAlias, 0, nil, 503, refusal)
 	f("stream", streamAlias, 0, nil, 503, refusal)
-	f("aloud", streamAlias, 0, aloud, 503, refusal)
-	f("aloud, behind a comment", streamAlias, 350*time.Millisecond, aloud, 200, "data: "+refusal+"\n\n")
+	f("aloud", streamAlias, 0, aloud(patience), 503, refusal)
+	f("aloud, behind a comment", streamAlias, 2*time.Second, aloud(100*time.Millisecond), 200, "data: "+refusal+"\n\n")
 }
 
 // wantNoTrace expects a request that was refused before its first attempt: it has no
@@ -280,7 +282,7 @@ func TestFailedAttempts(t *testing.T) {
 				return plainAnswer(200, someAnswer), nil
 			}), rigOptions{costs: rigCosts(), upstream: func(c *upstream.Config) {
 				m := c.Models["gemini-flash"]
-				m.Timeouts = upstream.Timeouts{FirstToken: 60 * time.Millisecond, Answer: 60 * time.Millisecond}
+				m.Timeouts = upstream.Timeouts{FirstToken: soon, Answer: soon}
 				c.Models["gemini-flash"] = m
 			}})
 			got := r.ask(request)
@@ -383,7 +385,7 @@ func TestNoCostTwice(t *testing.T) {
 			}
 		})
 	}
-	quick := 60 * time.Millisecond
+	quick := 300 * time.Millisecond
 	f("time-outs", hangs, rigOptions{upstream: timeouts(upstream.Timeouts{Answer: quick})},
 		"504, upstream_timeout partial cost 0, upstream_timeout 10500, upstream_timeout 10500, upstream_timeout 10500")
 	f("out of time", hangs, rigOptions{upstream: timeouts(upstream.Timeouts{Answer: 5 * quick, Total: 8 * quick})},

@@ -24,7 +24,7 @@ type caller struct {
 }
 
 // patience bounds every wait for what must happen; nothing waits so long when all is well.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 func newCaller(t testing.TB, address string) *caller {
 	t.Helper()

@@ -12,7 +12,7 @@ func (m *matrix) leave(how func(*caller)) {
 	m.reach()
 	how(m.client)
 	eventually(m.t, "a place for another request", func() bool { return m.gateway.InFlight() == 0 })
-	if late := time.Since(m.client.left); late > promptly {
+	if late := time.Since(m.client.left); late > promptly() {
 		m.t.Errorf("the client's leaving was noticed %s late", late)
 	}
 	if m.policy.OnDisconnect == "drain" && !m.stuck {

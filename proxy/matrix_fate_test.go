@@ -13,8 +13,14 @@ import (
 )
 
 // promptly is how soon an upstream request ends that nobody wants any more. The
-// gateway needs a hundredth of it; the rest is for busy machines.
-const promptly = 2 * time.Second
+// gateway needs a hundredth of it; the rest is for busy machines, where no more is
+// told than that it does not wait for a time limit of the default ones.
+func promptly() time.Duration {
+	if proving() {
+		return 2 * time.Second
+	}
+	return patience / 2
+}
 
 // fate says in one line how the exchange went for everybody: each attempt as its
 // breaker was told of it, with what became of its connection; what the client
@@ -32,7 +38,7 @@ func (m *matrix) fate() string {
 // more: connections close a moment later than answers end.
 func (m *matrix) settle(want string) {
 	m.t.Helper()
-	for deadline := time.Now().Add(promptly); m.fate() != want || m.stands[0].busy() || m.stands[1].busy(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(promptly()); m.fate() != want || m.stands[0].busy() || m.stands[1].busy(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			m.t.Fatalf("\n got: %s\nwant: %s\nproviders answering: %t, %t\n%s", m.fate(), want, m.stands[0].busy(), m.stands[1].busy(), m.log)
 		}
@@ -152,7 +158,7 @@ func (m *matrix) checkAttempts(bill usage.Record) {
 		}
 		for _, e := range truth {
 			for _, end := range []time.Time{m.client.left, m.halted} {
-				if late := e.Gone.Sub(end) - m.drainTime; e.ClientGone && !end.IsZero() && !m.untimed && late > promptly {
+				if late := e.Gone.Sub(end) - m.drainTime; e.ClientGone && !end.IsZero() && !m.untimed && late > promptly() {
 					m.t.Errorf("the %s provider was cancelled %s late", name, late)
 				}
 			}

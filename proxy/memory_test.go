@@ -110,7 +110,7 @@ func TestRefusedBodiesHoldNothing(t *testing.T) {
 func TestSlowLargeBodiesLeaveRoom(t *testing.T) {
 	const size, sent = 1 << 20, 128 << 10
 	r := newRig(t, answering(someAnswer), rigOptions{memory: true, server: func(c *Config) {
-		c.MaxRequestBody, c.MaxBodyMemory, c.ReadTimeout = size, 16*size, 10*time.Second
+		c.MaxRequestBody, c.MaxBodyMemory, c.ReadTimeout = size, 16*size, patience
 	}})
 	length := fmt.Sprintf("Length: %d", sent)
 	text := strings.Replace(r.request(strings.Repeat(" ", sent)), length, fmt.Sprintf("Length: %d", size), 1)
@@ -123,7 +123,7 @@ func TestSlowLargeBodiesLeaveRoom(t *testing.T) {
 	}
 	most := int64(r.gateway.roomOfLargeBodies()) - bodyCopies*size
 	for begun := time.Now(); r.gateway.bodyMemory.Load() < most; time.Sleep(time.Millisecond) {
-		if time.Since(begun) > 5*time.Second {
+		if time.Since(begun) > patience {
 			t.Fatalf("the large bodies hold %d bytes, want %d at least", r.gateway.bodyMemory.Load(), most)
 		}
 	}

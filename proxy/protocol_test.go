@@ -25,7 +25,7 @@ func (r *socketRig) talk() *dialogue {
 	r.t.Helper()
 	conn, err := net.Dial("tcp", r.address)
 	must(r.t, err)
-	must(r.t, conn.SetDeadline(time.Now().Add(20*time.Second)))
+	must(r.t, conn.SetDeadline(time.Now().Add(patience)))
 	r.t.Cleanup(func() { _ = conn.Close() })
 	return &dialogue{r.t, conn, bufio.NewReader(conn)}
 }
@@ -234,7 +234,7 @@ func TestShutdownEndsUploads(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	must(t, r.server.Shutdown(ctx))
-	if took := time.Since(began); took > 10*time.Second {
+	if took := time.Since(began); took > patience {
 		t.Errorf("the shutdown took %s", took)
 	}
 	for name, d := range map[string]*dialogue{"half a body": half, "no body": announced} {

@@ -114,7 +114,7 @@ func TestEventsArriveOneByOne(t *testing.T) {
 				if !strings.Contains(got, fmt.Sprintf(`"content":"%d"`, i)) {
 					t.Errorf("event %d: got %q", i, got)
 				}
-			case <-time.After(10 * time.Second):
+			case <-time.After(patience):
 				t.Errorf("event %d did not arrive before the next one was due", i)
 				return
 			}
@@ -165,7 +165,7 @@ func TestClientLeaves(t *testing.T) {
 		if !errors.Is(why, errClientGone) {
 			t.Errorf("cancelled because %v", why)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("the provider's request goes on after the client left")
 	}
 	r.idle()

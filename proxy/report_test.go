@@ -221,7 +221,7 @@ func TestTraceContext(t *testing.T) {
 // TestOverhead makes everybody else slow: the client's upload, a provider that
 // fails, and one that answers. None of it is the gateway's own time.
 func TestOverhead(t *testing.T) {
-	const pause = 300 * time.Millisecond
+	const pause = time.Second // far more than a busy machine adds
 	asked := 0
 	r := newRig(t, legFunc(func(context.Context, *upstream.Request) (*upstream.Response, error) {
 		time.Sleep(pause)
@@ -242,7 +242,7 @@ func TestOverhead(t *testing.T) {
 	var overhead, whole int
 	_, err := fmt.Sscan(m[1]+" "+m[2], &overhead, &whole)
 	must(t, err)
-	if whole < 900 || overhead >= 300 {
+	if whole < 3000 || overhead >= 1000 {
 		t.Errorf("%d ms of %d are called the gateway's own", overhead, whole)
 	}
 }

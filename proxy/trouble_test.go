@@ -311,7 +311,7 @@ func (panicRecorder) Settle(context.Context, *usage.Record) error { panic("disk"
 // than write_timeout: only a client that accepts nothing is cut.
 func TestSlowReadersOfPlainAnswers(t *testing.T) {
 	large := strings.Replace(someAnswer, `"hi"`, `"`+strings.Repeat("x", 4<<20)+`"`, 1)
-	r := newRig(t, answering(large), rigOptions{memory: true, server: func(c *Config) { c.WriteTimeout = 200 * time.Millisecond }})
+	r := newRig(t, answering(large), rigOptions{memory: true, server: func(c *Config) { c.WriteTimeout = time.Second }})
 	body := r.open(plainAlias)
 	defer body.Close()
 	var got bytes.Buffer
@@ -321,7 +321,7 @@ func TestSlowReadersOfPlainAnswers(t *testing.T) {
 			break
 		}
 		must(t, err)
-		time.Sleep(30 * time.Millisecond)
+		time.Sleep(150 * time.Millisecond)
 	}
 	if got.String() != large {
 		t.Errorf("got %d bytes, want %d", got.Len(), len(large))
@@ -347,7 +347,7 @@ func TestPipelinedAnswersDoNotWait(t *testing.T) {
 	_, err = io.WriteString(conn, r.request(plainAlias)+r.request(plainAlias))
 	must(t, err)
 	<-first
-	must(t, conn.SetReadDeadline(time.Now().Add(5*time.Second)))
+	must(t, conn.SetReadDeadline(time.Now().Add(patience)))
 	if _, err := io.ReadFull(conn, make([]byte, 200)); err != nil {
 		t.Errorf("the first answer waits for the second: %v", err)
 	}
