@@ -109,7 +109,8 @@ func (s *Server) Serve(ln net.Listener) error {
 	over := s.over
 	s.mu.Unlock()
 	if over {
-		return l.Close()
+		_ = l.Close() // whoever opened it may have closed it already
+		return nil
 	}
 	return s.http.Serve(l)
 }

@@ -12,7 +12,7 @@ import (
 // Serve returns, and nobody is accepted any more.
 func TestShutdownOvertakesServe(t *testing.T) {
 	g := newRig(t, legFunc(nil), rigOptions{}).gateway
-	f := func(name string, begin func(serve, shutdown func())) {
+	f := func(name string, begin func(ln net.Listener, serve, shutdown func())) {
 		t.Helper()
 		server, err := NewServer(g)
 		must(t, err)
@@ -20,7 +20,7 @@ func TestShutdownOvertakesServe(t *testing.T) {
 		must(t, err)
 		defer ln.Close()
 		served := make(chan error, 1)
-		begin(func() { served <- server.Serve(ln) }, func() {
+		begin(ln, func() { served <- server.Serve(ln) }, func() {
 			ctx, cancel := context.WithTimeout(context.Background(), patience)
 			defer cancel()
 			must(t, server.Shutdown(ctx))
@@ -36,9 +36,14 @@ func TestShutdownOvertakesServe(t *testing.T) {
 			t.Errorf("%s: the listener is open", name)
 		}
 	}
-	f("before", func(serve, shutdown func()) { shutdown(); go serve() })
+	f("before", func(_ net.Listener, serve, shutdown func()) { shutdown(); go serve() })
+	f("before, and the listener is closed", func(ln net.Listener, serve, shutdown func()) {
+		shutdown()
+		must(t, ln.Close())
+		go serve()
+	})
 	for range 20 {
-		f("at the same time", func(serve, shutdown func()) { go serve(); shutdown() })
+		f("at the same time", func(_ net.Listener, serve, shutdown func()) { go serve(); shutdown() })
 	}
 }
 
