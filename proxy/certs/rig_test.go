@@ -149,7 +149,7 @@ func (r *rig) start(t testing.TB) {
 
 // greet makes a handshake, says hello and leaves.
 func greet(conn net.Conn) {
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
 	_, _ = io.WriteString(conn, "hello")
 	_ = conn.Close()
 }
@@ -166,7 +166,7 @@ func (r *rig) call(c *tls.Config) (tls.ConnectionState, error) {
 		return tls.ConnectionState{}, err
 	}
 	defer plain.Close()
-	_ = plain.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = plain.SetDeadline(time.Now().Add(time.Minute))
 	conn := tls.Client(plain, c)
 	_, err = io.ReadAll(conn)
 	return conn.ConnectionState(), err

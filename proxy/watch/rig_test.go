@@ -13,7 +13,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience is how long a test waits for what must happen.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // newWatcher returns a watcher that ends with the test.
 func newWatcher(t testing.TB) *watch.Watcher {
