@@ -151,7 +151,7 @@ func (f *fleet) aborts(t *testing.T, client namedSDK, stream bool, tokens int64,
 	abort()
 	left := time.Now()
 	e := f.attempt(t, prompt)
-	if took := time.Since(left); !e.ClientGone || e.Done || took > 5*time.Second {
+	if took := time.Since(left); !e.ClientGone || e.Done || proving() && took > 5*time.Second {
 		t.Errorf("the provider was told after %s: %+v", took, e)
 	}
 	if a := <-ended; a.Finish != "" || a.Text != "" && !strings.HasPrefix(e.Choices[0].Text, a.Text) {

@@ -171,7 +171,7 @@ func checkKeepAlives(t *testing.T, wire string) {
 // libraries raise the errors that their manuals list.
 func TestClientsKnowErrors(t *testing.T) {
 	t.Parallel()
-	f := newFleet(t, environment{"FIRST_TOKEN": "300ms", "ANSWER": "300ms"})
+	f := newFleet(t, environment{"FIRST_TOKEN": "2s", "ANSWER": "2s"})
 	unlimited := f.issue(t).Secret
 	for _, client := range sdks(t) {
 		class := map[string]map[int]string{

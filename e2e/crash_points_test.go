@@ -105,7 +105,7 @@ func (m *mortal) dieAt(t *testing.T, point string, n int) {
 	if g := m.gateway; strings.HasPrefix(point, "close.") { // it closes when it is asked to end
 		defer time.AfterFunc(500*time.Millisecond, func() { g.terminate(t) }).Stop()
 	}
-	ctx, enough := context.WithTimeout(t.Context(), patience)
+	ctx, enough := context.WithTimeout(t.Context(), 4*patience)
 	defer enough()
 	m.open(ctx, m.gateway, point)
 	m.buried(t, point)

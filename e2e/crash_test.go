@@ -108,7 +108,7 @@ func (m *mortal) killed(t *testing.T, after time.Duration) {
 // buried holds the gateway to having been killed, and reads what it has left behind.
 func (m *mortal) buried(t *testing.T, at string) {
 	t.Helper()
-	m.exit(t, time.Second)
+	m.exit(t, patience)
 	m.checked = true
 	m.deaths++
 	status, ok := m.command.ProcessState.Sys().(syscall.WaitStatus)

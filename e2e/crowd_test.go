@@ -123,12 +123,18 @@ type crowd struct {
 	secure *tls.Config // nil: no TLS
 }
 
+// unhurried is how much slower guests and their providers are where a busy machine may need most of the time for itself.
+func unhurried() time.Duration {
+	if proving() {
+		return 1
+	}
+	return 3
+}
+
 // newCrowd invites guests who make up their minds at random.
 func newCrowd(size, atOnce int, models ...string) *crowd {
-	const (
-		longest = 700 * time.Millisecond // an answer takes a little less
-		flash   = 4 * time.Millisecond   // while the request is taken in
-	)
+	const flash = 4 * time.Millisecond              // while the request is taken in
+	longest := unhurried() * 700 * time.Millisecond // an answer takes a little less
 	c := &crowd{guests: make([]guest, size), atOnce: atOnce}
 	random := rand.New(rand.NewPCG(7, uint64(size)))
 	for n := range c.guests {

@@ -18,7 +18,7 @@ import (
 // in which no other can help: the client gets a typed error, and no bill.
 func TestProvidersFail(t *testing.T) {
 	t.Parallel()
-	f := newFleet(t, environment{"FIRST_TOKEN": "300ms", "ANSWER": "300ms"})
+	f := newFleet(t, environment{"FIRST_TOKEN": "2s", "ANSWER": "2s"})
 	c := f.call(t, f.issue(t).Secret)
 	// By both ways of asking, every time: the last case needs the breakers still closed.
 	both := func(model, prompt string, check func(*answer)) {

@@ -79,7 +79,7 @@ func newLeaving(t *testing.T, c *crowd, changes environment) *leaving {
 	}
 	l := &leaving{crowd: c, phases: map[string]*phase{}}
 	l.fleet = newFleetWith(t, simulator.Options{TruthEntries: 2 * len(c.guests)}, measured(t, env))
-	l.behave(simulator.Behaviour{FirstToken: 60 * time.Millisecond, Tokens: 30, Gap: 18 * time.Millisecond})
+	l.behave(simulator.Behaviour{FirstToken: unhurried() * 60 * time.Millisecond, Tokens: 30, Gap: unhurried() * 18 * time.Millisecond})
 	return l
 }
 

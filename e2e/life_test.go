@@ -58,9 +58,9 @@ func receive(t *testing.T, ended <-chan *answer) *answer {
 // stream goes on to its end, and what was stored is there after the restart.
 func TestDrain(t *testing.T) {
 	t.Parallel()
-	f := newFleet(t, nil)
+	f := newFleet(t, environment{"DRAIN_TIMEOUT": patience.String()})
 	key := f.issue(t)
-	f.behave(simulator.Behaviour{Tokens: 100, Gap: 50 * time.Millisecond})
+	f.behave(simulator.Behaviour{Tokens: 200, Gap: 50 * time.Millisecond})
 	const prompt = "Please take your time"
 	ended := f.streaming(t, f.call(t, key.Secret), "gemini-2.5-flash-lite", prompt)
 	f.terminate(t)

@@ -68,6 +68,8 @@ func (o *limitOutage) judge(t *testing.T, loses bool) {
 	ideal := outagePace*o.seconds() + burst
 	t.Logf("%d of %d requests were admitted in %.1f s (%.0f ideally), %d of them in the %.1f s without Redis (%.0f), and %d in the 2 s after it was back; %.0f were decided by shares",
 		whole, o.asked, o.seconds(), ideal, without, away, outagePace*away, afterwards, o.byShare)
+	// An answer may have been read so much later than it was given: in the next span of time, on a busy machine.
+	late := outagePace * o.longest.Seconds()
 	lost := 0.0
 	if loses {
 		lost = burst // state that Redis has lost is one burst
@@ -75,11 +77,11 @@ func (o *limitOutage) judge(t *testing.T, loses bool) {
 	if most := tolerance*ideal + lost; float64(whole) > most {
 		t.Errorf("%d requests were admitted, want %.0f at most", whole, most)
 	}
-	if most := tolerance * (outagePace*away + burst); float64(without) > most {
+	if most := tolerance * (outagePace*away + burst + late); float64(without) > most {
 		t.Errorf("%d requests were admitted without Redis, want %.0f at most", without, most)
 	}
 	// Of one second's worth there may be some that were drawn before.
-	if most := tolerance*2*outagePace + lost + burst/4; float64(afterwards) > most {
+	if most := tolerance*(2*outagePace+late) + lost + burst/4; float64(afterwards) > most {
 		t.Errorf("%d requests were admitted in the 2 seconds after Redis was back, want %.0f at most: they catch up", afterwards, most)
 	}
 	least := 0.5 // of a machine that has other things to do

@@ -68,7 +68,7 @@ func TestLimitClientsWait(t *testing.T) {
 	t.Parallel()
 	s := newTurnstile(t)
 	q := newQuartet(t, redistest.Start(t), environment{"FOURTH": s.url})
-	key := q.issue(t, "acme", `"requests_per_minute":30,"burst":2`)
+	key := q.issue(t, "acme", `"requests_per_minute":6,"burst":2`)
 	for i := range 2 {
 		if r := q.short(t, i, key); r.status != http.StatusOK {
 			t.Fatalf("request %d is answered %s", i, r)
@@ -96,7 +96,7 @@ func (q *quartet) waits(t *testing.T, key tenantKey) {
 	a := q.replicas[2].call(t, key.Secret, option.WithMaxRetries(2), count).stream(t.Context(), ask("fourth", "May I?"))
 	took := time.Since(asked)
 	a.complete(t)
-	if !slices.Equal(statuses, []int{429, 200}) || told <= 0 || told > 2*time.Second || took < told {
+	if !slices.Equal(statuses, []int{429, 200}) || told <= 0 || told > 10*time.Second || took < told {
 		q.blame(t, "the client was answered %v, told to wait %s, and served after %s", statuses, told, took)
 	}
 }

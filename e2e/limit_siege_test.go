@@ -27,6 +27,7 @@ type siege struct {
 	asking    sync.WaitGroup
 	began     time.Time
 	wrong     complaints
+	served    atomic.Int64
 	refused   atomic.Int64
 }
 
@@ -107,6 +108,7 @@ func (b *besieger) ask(ctx context.Context, text string) (err error) {
 		return fmt.Errorf("no answer: %w", err)
 	case status == 200:
 		b.admitted = append(b.admitted, time.Now())
+		b.siege.served.Add(1)
 	case status == 429:
 		b.refused++
 		b.siege.refused.Add(1)

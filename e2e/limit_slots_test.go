@@ -133,7 +133,7 @@ func (l *lodging) hurry(t *testing.T, lasts time.Duration) {
 func (q *quartet) free(t *testing.T) (complaint string) {
 	t.Helper()
 	held := 0.0
-	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		if held = q.sum(t, slotsInUse); held == 0 {
 			return ""
 		}
@@ -152,20 +152,27 @@ func TestLimitOfOneSlot(t *testing.T) {
 	s := newTurnstile(t)
 	q := newQuartet(t, redistest.Start(t), environment{"FOURTH": s.url})
 	key := q.issue(t, "acme", `"concurrent":1`)
-	refusals, longest := 0, time.Duration(0)
+	refusals, delayed, longest := 0, 0, time.Duration(0)
 	for n := range times {
-		asked := time.Now()
+		asked, before := time.Now(), refusals
 		for r := q.short(t, n, key); r.status != http.StatusOK; r = q.short(t, n, key) {
-			if refusals++; !r.full() || time.Since(asked) > 5*time.Second {
+			if refusals++; !r.full() || time.Since(asked) > patience {
 				t.Fatalf("request %d is answered %s, %s after it was asked first", n, r, time.Since(asked))
 			}
 			time.Sleep(5 * time.Millisecond)
 		}
 		longest = max(longest, time.Since(asked))
+		if refusals > before {
+			delayed++
+		}
 	}
 	t.Logf("%d requests, one after the other, were refused %d times; the longest took %s", times, refusals, longest.Round(time.Millisecond))
-	if refusals > times/20 {
-		q.blame(t, "%d requests were refused %d times, want hardly ever", times, refusals)
+	most, seen := times/20, refusals
+	if !proving() {
+		most, seen = times/4, delayed // a busy machine may be late for some, each of which it refuses for a while
+	}
+	if seen > most {
+		q.blame(t, "of %d requests %d were refused, %d times altogether: want hardly any", times, delayed, refusals)
 	}
 }
 
@@ -214,7 +221,12 @@ func TestLimitSlotsHeal(t *testing.T) {
 			case <-t.Context().Done():
 				return
 			}
-			if r := witness.send(t.Context(), wish{secret: key.Secret, body: inStream(question("fourth", "Is there a place now?"))}); r.status != http.StatusOK {
+			now := wish{secret: key.Secret, body: inStream(question("fourth", "Is there a place now?"))}
+			r := witness.send(t.Context(), now)
+			for ; !proving() && r.full() && time.Since(killed) < lease+patience; r = witness.send(t.Context(), now) {
+				time.Sleep(100 * time.Millisecond) // on a busy machine it may be there a little later
+			}
+			if r.status != http.StatusOK {
 				wrong.add("kill %d: %s after it a stream is answered %s", n, time.Since(killed).Round(time.Millisecond), r)
 			}
 		})

@@ -56,6 +56,9 @@ func TestLimitOfTokens(t *testing.T) {
 	if !proving() {
 		least, most = 0.7, 1.15 // some requests begin outside of so short a time, and a busy machine may send too few
 	}
+	if !proving() && float64(o.asked) < 0.9*pace*o.seconds() {
+		least = 0 // it says little that a busy machine has sent so few
+	}
 	if share := float64(cost) / allowed; share < least || share > most {
 		t.Errorf("%d tokens in %s, want %.0f, from %+.0f %% to %+.0f %%", cost, ended.Sub(began), allowed, 100*(least-1), 100*(most-1))
 	}
@@ -105,8 +108,8 @@ func TestLimitOfTokensIsPaid(t *testing.T) {
 	t.Parallel()
 	const (
 		perSecond = 1000
-		debt      = 3000
-		taken     = 100 // tokens at most, that the next request is taken for
+		debt      = 10_000 // paid in so long a time that a busy machine has answered by then
+		taken     = 100    // tokens at most, that the next request is taken for
 	)
 	env := environment{"MAX_COMPLETION_TOKENS": "40"}
 	providers := simulated(t, env, 4096)
@@ -146,7 +149,7 @@ func (q *quartet) repaid(t *testing.T, w wish, then time.Time, wait time.Duratio
 		if r.status != http.StatusTooManyRequests || r.code() != "rate_limit_exceeded" || err != nil {
 			t.Fatalf("a request is answered %s with retry-after-ms %q", r, r.header.Get("Retry-After-Ms"))
 		}
-		if late := now.Sub(then); late > 10*time.Second {
+		if late := now.Sub(then); late > patience {
 			t.Fatalf("nobody is admitted %s after the debt is paid: %s", late, r)
 		}
 		// What the client was told is when it may come, from the first refusal on that knows of the debt.

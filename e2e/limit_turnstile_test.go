@@ -49,16 +49,32 @@ func (s *turnstile) serve(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	_, _ = io.WriteString(w, word("hello"))
 	_ = http.NewResponseController(w).Flush() // who has left is noticed below
-	over := time.After(time.Duration(s.stay.Load()))
 	if strings.Contains(string(body), tarry) {
-		over = nil
+		s.tarry(w, r)
+		return
 	}
 	select {
-	case <-over:
+	case <-time.After(time.Duration(s.stay.Load())):
 		left = true
 		s.inside.Add(-1)
 		_, _ = io.WriteString(w, lastWords)
 	case <-r.Context().Done():
+	}
+}
+
+// tarry says a word now and then until the client leaves: a provider that is silent for too long is given up, and a test
+// on a busy machine may take as long as that.
+func (s *turnstile) tarry(w http.ResponseWriter, r *http.Request) {
+	again := time.NewTicker(10 * time.Second)
+	defer again.Stop()
+	for {
+		select {
+		case <-again.C:
+			_, _ = io.WriteString(w, word("still"))
+			_ = http.NewResponseController(w).Flush()
+		case <-r.Context().Done():
+			return
+		}
 	}
 }
 

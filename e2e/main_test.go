@@ -17,7 +17,7 @@ import (
 )
 
 // patience bounds every single wait of a test; it is used up only when something hangs.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // proving reports whether the tests may take their time: with TOLLGATE_PROVE=1
 // those that last as long as they are told to last longer.

@@ -191,7 +191,7 @@ func TestRequestsKeepTheirPlan(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, nil)
 	c := f.call(t, f.issue(t).Secret)
-	f.behave(simulator.Behaviour{Tokens: 60, Gap: 50 * time.Millisecond})
+	f.behave(simulator.Behaviour{Tokens: 200, Gap: 50 * time.Millisecond})
 	const prompt = "Please take your time."
 	ended := make(chan *answer, 1)
 	go func() { ended <- c.stream(t.Context(), ask("gemini-2.5-flash-lite", prompt)) }()

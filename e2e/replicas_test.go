@@ -101,7 +101,7 @@ func (g *gateway) notBilled(t *testing.T, a *answer) {
 func (g *gateway) turnsAway(t *testing.T, secret string) {
 	t.Helper()
 	client := g.bare(t)
-	took := until(t, "the end of a revoked key", 10*time.Second, func() bool {
+	took := until(t, "the end of a revoked key", patience, func() bool {
 		r := client.send(t.Context(), wish{method: http.MethodGet, path: "/v1/models", secret: secret})
 		if r.status != http.StatusOK && (r.status != http.StatusUnauthorized || r.code() != "invalid_api_key") {
 			t.Fatalf("a revoked key is answered %s", r)

@@ -16,7 +16,7 @@ import (
 // nothing, and all that was ordered before holds afterwards.
 func TestKeysThroughAFailOver(t *testing.T) {
 	alone(t)
-	f := func(how string, failOver func(*testing.T, *redistest.SentinelSet)) {
+	f := func(how string, failOver func(*redistest.SentinelSet) *redistest.Server) {
 		t.Run(how, func(t *testing.T) {
 			alone(t)
 			set := redistest.StartSentinels(t, 3, redistest.WithAppendOnly(), redistest.WithReplicas(2))
@@ -32,10 +32,9 @@ func TestKeysThroughAFailOver(t *testing.T) {
 			replaced := three.operators[0].rotate(t, rotated.ID, "0s")
 			inStep(t, set.Master)
 
-			master := masterOf(t, set)
-			failOver(t, set)
+			former := failOver(set)
 			began := time.Now()
-			until(t, "another master", patience, func() bool { return masterOf(t, set) != master })
+			set.AwaitMaster(former)
 			until(t, "an order to be taken", patience, func() bool {
 				return three.operators[0].order(t.Context(), http.MethodPatch, "/keys/"+rotated.ID, `{"name":"moved"}`).status == http.StatusOK
 			})
@@ -54,23 +53,8 @@ func TestKeysThroughAFailOver(t *testing.T) {
 			t.Logf("%d requests of known keys", load.end(t))
 		})
 	}
-	f("killed", func(_ *testing.T, set *redistest.SentinelSet) { set.Master.Kill() })
-	f("planned", func(t *testing.T, set *redistest.SentinelSet) {
-		t.Helper()
-		if err := set.Sentinels[0].Client(t).Do(t.Context(), "SENTINEL", "FAILOVER", redistest.MasterName).Err(); err != nil {
-			t.Fatal(err)
-		}
-	})
-}
-
-// masterOf is the address that the Sentinels give whoever asks for the master.
-func masterOf(t *testing.T, set *redistest.SentinelSet) string {
-	t.Helper()
-	address, err := set.Sentinels[0].Client(t).Do(t.Context(), "SENTINEL", "GET-MASTER-ADDR-BY-NAME", redistest.MasterName).StringSlice()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return strings.Join(address, ":")
+	f("killed", (*redistest.SentinelSet).KillMaster)
+	f("planned", (*redistest.SentinelSet).FailOver)
 }
 
 var offsets = regexp.MustCompile(`(?m)^(?:slave\d+:.*,offset=(\d+),.*|master_repl_offset:(\d+))\s*$`)

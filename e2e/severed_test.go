@@ -20,7 +20,7 @@ func TestStreamsOfARevokedKey(t *testing.T) {
 	operator := one.operators(t)
 	cut, left, other := operator.create(t, `"name":"cut"`), operator.create(t, `"name":"left"`), operator.create(t, `"name":"other"`)
 	const gap = 100 * time.Millisecond
-	one.behave(simulator.Behaviour{Tokens: 60, Gap: gap})
+	one.behave(simulator.Behaviour{Tokens: 150, Gap: gap})
 	began := func(f *fleet, key tenantKey, prompt string) <-chan *answer {
 		return f.streaming(t, f.call(t, key.Secret), "gemini-2.5-flash-lite", prompt)
 	}

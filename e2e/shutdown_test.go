@@ -34,7 +34,7 @@ func (g *gateway) draining(t *testing.T) {
 // the open, and every part of it is on the bill.
 func TestShutdown(t *testing.T) {
 	t.Parallel()
-	const delay, drain = time.Second, 2 * time.Second
+	const delay, drain = 4 * time.Second, 6 * time.Second // for what a busy machine does in each of them
 	p := newPuppet(t)
 	f := newFleet(t, environment{"FOURTH": p.url, "SHUTDOWN_DELAY": delay.String(), "DRAIN_TIMEOUT": drain.String()})
 	key := f.issue(t)

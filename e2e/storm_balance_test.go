@@ -82,7 +82,7 @@ func TestStormSlowProvider(t *testing.T) {
 		requests = 1_000
 	}
 	s := newStorm(t, 1, nil)
-	const quick = 80 * time.Millisecond // a busy machine adds to both
+	const quick = 150 * time.Millisecond // a busy machine adds to both
 	s.providers.Behave(simulator.Behaviour{FirstToken: 10 * quick}, simulator.StarMagic)
 	s.providers.Behave(simulator.Behaviour{FirstToken: quick}, simulator.TheTurbo)
 	for _, r := range s.gust(t, "two-of-them", 2*requests, 8) { // half of them for streams

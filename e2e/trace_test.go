@@ -254,7 +254,7 @@ func TestCollectorIsAway(t *testing.T) {
 			f.stop(t)
 			ended := time.Since(began)
 			t.Logf("60 requests took %s, the gateway's end %s", asked.Round(time.Millisecond), ended.Round(time.Millisecond))
-			if ended > 15*time.Second {
+			if proving() && ended > 15*time.Second {
 				t.Errorf("the gateway ended after %s, want a few seconds", ended)
 			}
 		})
