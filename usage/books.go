@@ -75,6 +75,7 @@ type Books struct {
 	refused, dropped, recovered atomic.Uint64
 
 	closing sync.Once
+	stage   atomic.Uint32 // how much of the closing is done
 	closed  error
 }
 
@@ -226,22 +227,71 @@ func (b *Books) Stats() BooksStats {
 	}
 }
 
-// closeTimeout is how long Close waits for what is written to become durable, so that it is shipped, too.
-const closeTimeout = 5 * time.Second
+const (
+	// closeTimeout is how long Close waits for what is written to become durable, so that it is shipped, too.
+	closeTimeout = 5 * time.Second
+	// stuckTimeout is how long the closing may get no further at all, before Close gives it up.
+	stuckTimeout = 10 * time.Second
+)
 
 // Close ships what there is, saves how far that went and closes the journal, not the
 // ledger. What could not be shipped stands in the journal, and the next start goes on
 // with it. The error says what may not survive the machine's death. Closing twice is closing once.
+//
+// A disk that does not answer is not waited for: three seconds after the rest of the
+// closing, or when that has got no further for ten to twenty, Close returns an error. The closing goes on in goroutines that nothing can end; the journal stays
+// locked until they are through, or the process has ended. The ledger may be closed meanwhile.
 func (b *Books) Close() error {
 	b.closing.Do(func() {
-		b.writeLate()
-		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
-		defer cancel()
-		// If it fails, closing the journal tries it again, and says so.
-		_ = b.journal.Await(ctx, b.journal.Stats().Next-1)
-		b.shipper.close()
-		b.loseLate()
-		b.closed = b.journal.Close()
+		ended := make(chan error, 1)
+		go func() { ended <- b.end() }()
+		b.closed = b.awaitEnd(ended)
 	})
 	return b.closed
+}
+
+// end closes everything in its order, whenever the disks let it.
+func (b *Books) end() error {
+	b.writeLate()
+	b.stage.Add(1)
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	// If it fails, closing the journal tries it again, and says so.
+	_ = b.journal.Await(ctx, b.journal.Stats().Next-1)
+	b.stage.Add(1)
+	b.shipper.close()
+	b.loseLate()
+	b.stage.Add(1)
+	return b.journal.Close()
+}
+
+// awaitEnd waits for the end as long as it comes nearer.
+func (b *Books) awaitEnd(ended <-chan error) error {
+	look := time.NewTicker(stuckTimeout)
+	defer look.Stop()
+	for before := b.progress(); ; {
+		select {
+		case err := <-ended:
+			return err
+		case <-look.C:
+		}
+		now := b.progress()
+		if now == before {
+			b.loseLate()
+			return fmt.Errorf("the disk of the journal or of the ledger has not answered for %s: the journal is not closed, and stays locked until this process has ended", stuckTimeout)
+		}
+		before = now
+	}
+}
+
+// progress is how far the closing has got.
+type progress struct {
+	stage                  uint32
+	next, durable, shipped uint64
+	given                  uint64
+}
+
+func (b *Books) progress() progress {
+	s := b.journal.Stats()
+	return progress{b.stage.Load(), s.Next, s.Durable, b.shipper.shipped.Load(), b.shipper.given.Load()}
 }

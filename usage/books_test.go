@@ -148,7 +148,8 @@ func TestWhatIsSettledIsReadAtOnce(t *testing.T) {
 // badDisk is a disk for journals that has moods.
 type badDisk struct {
 	slow, failing, full, unwritable atomic.Bool
-	gate                            chan struct{} // what is slow waits for it
+	hanging                         atomic.Bool   // takes nothing
+	gate                            chan struct{} // what is slow or hangs waits for it
 }
 
 func newBadDisk() *badDisk { return &badDisk{gate: make(chan struct{})} }
@@ -168,6 +169,9 @@ type badFile struct {
 }
 
 func (f badFile) WriteAt(p []byte, off int64) (int, error) {
+	if f.disk.hanging.Load() {
+		<-f.disk.gate
+	}
 	if f.disk.unwritable.Load() {
 		return 0, syscall.EIO
 	}

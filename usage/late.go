@@ -93,10 +93,14 @@ func (p *postponed) first() (late, bool) {
 	return p.records[0], true
 }
 
-// removeFirst is called by who holds writing, so that the first one is the same.
+// removeFirst is called by who holds writing, so that the first one is the same, unless
+// all were given up meanwhile.
 func (p *postponed) removeFirst() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if len(p.records) == 0 {
+		return
+	}
 	p.records[0] = late{}
 	if p.records = p.records[1:]; len(p.records) == 0 {
 		p.records = nil
@@ -154,10 +158,9 @@ func (b *Books) writeOne(l late) error {
 	return nil
 }
 
-// loseLate gives up what is postponed, because nobody will write it any more.
+// loseLate gives up what is postponed, because nobody will write it any more. Whoever is
+// writing one of them is not waited for: the disk does not answer him.
 func (b *Books) loseLate() {
-	b.late.writing.Lock()
-	defer b.late.writing.Unlock()
 	b.late.mu.Lock()
 	lost := b.late.records
 	b.late.records, b.late.ended = nil, true

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"sync"
@@ -30,6 +31,8 @@ const (
 	limitsGrace = 2 * time.Second
 	// checksGrace is how long a look at a file may take to return.
 	checksGrace = 5 * time.Second
+	// ledgerGrace is how long the ledger may take to write what it was given, and to close.
+	ledgerGrace = 10 * time.Second
 	// flushGrace is how long a collector may take to accept the last traces.
 	flushGrace = 5 * time.Second
 )
@@ -149,22 +152,50 @@ func (p *process) close() error {
 	if p.redis != nil {
 		errs = append(errs, p.redis.Close())
 	}
-	if p.books != nil {
-		err := p.books.Close() // when every request is settled
-		errs = append(errs, unsafe(err, p.books.Stats().Journal))
+	lost := p.closeBooks() // when every request is settled
+	errs = append(errs, unlessItHangs(p.closeLedger))
+	p.flush()
+	err := errors.Join(errs...)
+	if err != nil {
+		p.log.Error("closing", telemetry.FieldError, err)
 	}
+	return errors.Join(lost, err)
+}
+
+// closeBooks says at once what may be lost: where that disk does not answer, nobody may wait for the rest.
+func (p *process) closeBooks() error {
+	if p.books == nil {
+		return nil
+	}
+	err := p.books.Close()
+	if err = unsafe(err, p.books.Stats().Journal); err != nil {
+		p.log.Error("closing the journal", telemetry.FieldError, err)
+	}
+	return err
+}
+
+// closeLedger closes the ledger and the file that it is in.
+func (p *process) closeLedger() error {
+	var errs []error
 	if p.ledger != nil {
 		errs = append(errs, p.ledger.Close())
 	}
 	if p.db != nil {
 		errs = append(errs, p.db.Close())
 	}
-	p.flush()
-	if err := errors.Join(errs...); err != nil {
-		p.log.Error("closing", telemetry.FieldError, err)
+	return errors.Join(errs...)
+}
+
+// unlessItHangs gives the ledger up, to the end of the process, when its disk does not answer.
+func unlessItHangs(closeLedger func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- closeLedger() }()
+	select {
+	case err := <-done:
 		return err
+	case <-time.After(ledgerGrace):
+		return fmt.Errorf("the ledger is not closed: its disk has not answered for %s", ledgerGrace)
 	}
-	return nil
 }
 
 // closeLimiter gives back what was drawn on the limits and not spent, and the slots. A Redis that is away is no

@@ -94,8 +94,15 @@ func (l *Log) takeOver() error {
 var errTakingOver = errors.New("the journal is being opened")
 
 // Close takes no more entries, makes durable what it has taken, and returns when
-// everything is closed. An error says that some entries may not survive the machine's
-// death; they do survive the process's.
+// everything is closed, the second time at once. An error says that some entries may not
+// survive the machine's death; Stats has how many. They do survive the process's, unless
+// the disk did not even take them.
+//
+// A disk that does not answer is waited for no longer than three seconds: then the error
+// wraps ErrFailing, and the closing goes on without whoever asked for it, in goroutines
+// that nothing can end, for the system does not let go of them. The folder stays locked
+// until they are through, or the process has ended: what the disk takes late must not
+// come to a folder that another process has taken over.
 func (l *Log) Close() error {
 	l.mu.Lock()
 	if l.closed {
@@ -105,11 +112,26 @@ func (l *Log) Close() error {
 	l.closed = true
 	l.mu.Unlock()
 	close(l.closing)
-	l.owned.Wait()
-	if err := l.takeTurn(grace); err != nil {
-		return err // an append hangs: its files are left to it
+	finished := make(chan error, 1)
+	go func() { finished <- l.finish() }()
+	timer := time.NewTimer(grace)
+	defer timer.Stop()
+	select {
+	case err := <-finished:
+		return err
+	case <-timer.C:
 	}
-	l.endTurn() // nobody takes another one
+	l.mu.Lock()
+	l.tell() // nobody else will
+	l.mu.Unlock()
+	return fmt.Errorf("%w: it has not answered for %s: the journal is not closed, and stays locked until this process has ended", ErrFailing, grace)
+}
+
+// finish closes everything, whenever the disk lets it. The lock goes last.
+func (l *Log) finish() error {
+	l.owned.Wait()
+	l.turn <- struct{}{} // when whoever writes is through; nobody begins any more
+	l.endTurn()
 	err := l.sync()
 	if err != nil {
 		_ = l.restock() // sync says what came of it
