@@ -39,7 +39,7 @@ func (l *lines) count(text string) int {
 
 func (l *lines) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
 
-// smallBooks are the options of books whose segments have 1 MiB.
+// smallBooks are the options of books whose segments have 256 KiB.
 func smallBooks(dir string, l *Ledger) BooksOptions {
 	c := DefaultConfig().Journal
 	c.MaxJournal = 16 << 20

@@ -220,36 +220,32 @@ func (b *Books) safe(ctx context.Context, sequence uint64) error {
 	return nil
 }
 
-// write appends a record that the ledger is given. A record is money and may take room
-// that was promised to others, remarks are not: they are left out before that.
+// write appends a record that the ledger is given. It is money, and may take room that
+// was promised to others. Its remarks are not: they only take room that nobody was
+// promised, and are left out before the record is.
 func (b *Books) write(f *form, promised promise) (sequence uint64, err error) {
-	kind, usual := journalKind(f.record.Kind), promised.settle
 	room := journal.Room{Class: journal.Owed, Promise: -promised.total}
-	remarks := f.record.Trail != "" || f.record.Rejected != ""
-	if remarks && entryHead+int64(len(f.raw)) > usual {
-		unpromised := journal.Room{Class: journal.Optional, Promise: room.Promise}
-		if sequence, err = b.journal.Append(kind, unpromised, f.raw); err == nil {
+	if f.hasRemarks() && entryHead+int64(len(f.raw)) > promised.settle {
+		room.Class = journal.Optional
+	}
+	for {
+		sequence, err = b.journal.Append(journalKind(f.record.Kind), room, f.raw)
+		switch {
+		case err == nil:
 			b.shipper.owe()
 			return sequence, nil
-		}
-		if errors.Is(err, journal.ErrFull) {
+		case errors.Is(err, journal.ErrFull) && f.hasRemarks():
 			if err := f.shorten(); err != nil {
 				return 0, err
 			}
-		}
-	}
-	if sequence, err = b.journal.Append(kind, room, f.raw); errors.Is(err, journal.ErrFull) && remarks {
-		if err := f.shorten(); err != nil {
+		case room.Class == journal.Owed:
 			return 0, err
 		}
-		sequence, err = b.journal.Append(kind, room, f.raw)
+		room.Class = journal.Owed // an Optional entry is not waited for as one that is owed
 	}
-	if err != nil {
-		return 0, err
-	}
-	b.shipper.owe()
-	return sequence, nil
 }
+
+func (f *form) hasRemarks() bool { return f.record.Trail != "" || f.record.Rejected != "" }
 
 // shorten encodes the record once more, without its remarks.
 func (f *form) shorten() (err error) {

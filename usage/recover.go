@@ -171,6 +171,9 @@ func (b *Books) recover(found *recovery, prices *PriceBook) {
 			b.recovered.Add(1)
 		}
 	}
+	if last == 0 {
+		return // the log says of each why it could not be written
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	if err := b.journal.Await(ctx, last); err != nil {

@@ -203,9 +203,6 @@ func (l *Log) now() int64 { return int64(time.Since(l.began)) + 1 }
 // fail notes that the disk has refused what it was given. The files in use are given
 // up: what is not durable will be written to another.
 func (l *Log) fail(err error) {
-	if !errors.Is(err, ErrFull) {
-		l.failures++
-	}
 	if l.trouble.err == nil {
 		l.trouble.since = time.Now()
 	}

@@ -35,7 +35,7 @@ type waiter struct {
 // become durable later. So it is when ctx ends first, and the error wraps its cause.
 func (l *Log) Await(ctx context.Context, sequence uint64) error {
 	l.mu.Lock()
-	if err := l.settled(sequence); err != errOpen { //nolint:errorlint // never wrapped
+	if decided, err := l.fate(sequence); decided {
 		l.mu.Unlock()
 		return err
 	}
@@ -63,27 +63,24 @@ func (l *Log) Written(ctx context.Context, sequence uint64) error {
 	return l.Await(ctx, sequence)
 }
 
-// errOpen says that it is not decided yet whether an entry becomes durable.
-var errOpen = fmt.Errorf("not yet durable")
-
-// settled says what became of an entry; errOpen: nothing so far.
-func (l *Log) settled(sequence uint64) error {
+// fate says whether it is decided what becomes of an entry, and what: nil, it is durable.
+func (l *Log) fate(sequence uint64) (decided bool, err error) {
 	switch {
 	case sequence <= l.durable:
-		return nil
+		return true, nil
 	case l.closed:
-		return ErrClosed
+		return true, ErrClosed
 	case l.trouble.err != nil && time.Since(l.trouble.since) > grace:
-		return l.trouble.asError()
+		return true, l.trouble.asError()
 	}
-	return errOpen
+	return false, nil
 }
 
 // tell answers those whose entries are decided.
 func (l *Log) tell() {
 	open := l.waiters[:0]
 	for _, w := range l.waiters {
-		if err := l.settled(w.sequence); err != errOpen { //nolint:errorlint // never wrapped
+		if decided, err := l.fate(w.sequence); decided {
 			w.told <- err
 		} else {
 			open = append(open, w)

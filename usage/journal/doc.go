@@ -14,5 +14,6 @@
 // torn end, which a crash leaves and nobody was promised, from damage to what was.
 //
 // A Log is safe for concurrent use; one process at a time holds its folder. A Reader
-// belongs to one goroutine. Survey, Verify and Repair work on a folder that nobody holds.
+// belongs to one goroutine. Verify and Inspect only read, also beside a Log that is open;
+// Repair needs the folder for itself.
 package journal

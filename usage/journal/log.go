@@ -45,8 +45,7 @@ type Log struct {
 	needed    uint64 // entries below it are nobody's any more
 	trouble   trouble
 	short     error // why there is no further spare; nil: there is, or will be in a moment
-	failures  uint64
-	gone      bool // the folder is
+	gone      bool  // the folder is
 	closed    bool
 	waiters   []waiter
 
@@ -141,8 +140,6 @@ type Stats struct {
 	Segments int
 	// Promised is the room that is held for entries to come, Room what there is for any, in bytes.
 	Promised, Room int64
-	// Failures counts the fsyncs and writes that failed.
-	Failures uint64
 }
 
 const (
@@ -177,7 +174,7 @@ func (l *Log) Stats() Stats {
 	return Stats{
 		Next: l.next, Durable: l.durable,
 		Bytes: l.bytes(), Segments: len(l.kept) + len(l.spares),
-		Promised: l.promised, Room: l.room(), Failures: l.failures,
+		Promised: l.promised, Room: l.room(),
 	}
 }
 

@@ -10,34 +10,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// index locates entries as a Log does: in the last of its places that begins early enough.
-type index struct {
-	places  []place
-	durable uint64
-}
-
-func (x *index) locate(sequence uint64) (place, bool) {
-	if sequence > x.durable {
-		return place{}, false
-	}
-	end := x.durable + 1
-	for i := len(x.places) - 1; i >= 0; i-- {
-		p := x.places[i]
-		if p.base <= sequence || i == 0 {
-			p.end = end
-			return p, true
-		}
-		end = min(end, p.base)
-	}
-	return place{}, false
-}
-
-func indexOf(dir string, durable uint64, pieces ...piece) *index {
-	x := &index{durable: durable}
+// logOf is a Log as far as a Reader sees it: its segments, and how far it is durable.
+func logOf(dir string, durable uint64, pieces ...piece) *Log {
+	l := &Log{durable: durable}
 	for _, p := range pieces {
-		x.places = append(x.places, place{path: segmentPath(dir, p.number), number: p.number, base: p.base})
+		l.kept = append(l.kept, &segment{path: segmentPath(dir, p.number), number: p.number, base: p.base})
 	}
-	return x
+	return l
 }
 
 // next reads all that a Reader has, until io.EOF.
@@ -75,7 +54,7 @@ func TestReader(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			write(t, dir, pieces...)
-			r := newReader(c.from, indexOf(dir, c.durable, pieces...).locate)
+			r := logOf(dir, c.durable, pieces...).Read(c.from)
 			defer func() { _ = r.Close() }()
 			if diff := cmp.Diff(c.want, next(t, r)); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
@@ -90,20 +69,20 @@ func TestReaderFollows(t *testing.T) {
 	ten := entries(1, 10, 2)
 	first, second := piece{1, 1, ten[:2]}, piece{2, 5, entries(5, 12, 2)}
 	write(t, dir, first)
-	x := indexOf(dir, 2, first)
-	r := newReader(1, x.locate)
+	l := logOf(dir, 2, first)
+	r := l.Read(1)
 	defer func() { _ = r.Close() }()
 	got := [][]uint64{next(t, r)}
 
 	first.frames = ten
 	write(t, dir, first)
-	x.durable = 4
+	l.durable = 4
 	got = append(got, next(t, r), next(t, r))
 
 	write(t, dir, second) // the first one was abandoned behind entry 4
-	x.places, x.durable = indexOf(dir, 0, first, second).places, 7
+	l.kept, l.durable = logOf(dir, 0, first, second).kept, 7
 	got = append(got, next(t, r))
-	x.durable = 12
+	l.durable = 12
 	got = append(got, next(t, r))
 	if diff := cmp.Diff([][]uint64{{1, 2}, {3, 4}, nil, {5, 6, 7}, upTo(8, 12)}, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -133,7 +112,7 @@ func TestReaderDamage(t *testing.T) {
 			dir := t.TempDir()
 			write(t, dir, piece{1, 1, ten})
 			c.spoil(t, dir)
-			r := newReader(5, indexOf(dir, 10, piece{1, 1, ten}).locate)
+			r := logOf(dir, 10, piece{1, 1, ten}).Read(5)
 			defer func() { _ = r.Close() }()
 			var err error
 			for err == nil {
@@ -156,7 +135,7 @@ func TestReaderGivesAVoidOnce(t *testing.T) {
 	frames = append(append(frames, v), entries(8, 9, 0)...)
 	p := piece{1, 1, frames}
 	write(t, dir, p)
-	r := newReader(5, indexOf(dir, 9, p).locate)
+	r := logOf(dir, 9, p).Read(5)
 	defer func() { _ = r.Close() }()
 	e, err := r.Next()
 	if err != nil || e.Kind != Void || e.Sequence != 3 || e.next() != 8 {
