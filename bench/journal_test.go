@@ -136,7 +136,7 @@ func TestSamples(t *testing.T) {
 func TestArrivals(t *testing.T) {
 	const stall = 100 * time.Millisecond
 	var all []arrival
-	behind, least := 0, time.Hour
+	behind := 0
 	err := arrive(t.Context(), pace{1000, 100 * time.Millisecond, 100 * time.Millisecond}, func(a arrival) {
 		all = append(all, a)
 		late := time.Since(a.due)
@@ -147,12 +147,10 @@ func TestArrivals(t *testing.T) {
 			time.Sleep(stall)
 		case late > stall/2:
 			behind++
-		default:
-			least = min(least, late)
 		}
 	})
-	if err != nil || len(all) != 200 || behind < 40 || least == time.Hour {
-		t.Errorf("%d arrivals, %d of them late, the others by %s at least, %v", len(all), behind, least, err)
+	if err != nil || len(all) != 200 || behind < 40 {
+		t.Errorf("%d arrivals, %d of them late, %v", len(all), behind, err)
 	}
 	for n := range all {
 		if all[n].n != n || all[n].due.Sub(all[0].due) != time.Duration(n)*time.Millisecond {

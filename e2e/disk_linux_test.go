@@ -65,7 +65,7 @@ func TestDiskFull(t *testing.T) {
 	t.Parallel()
 	d := newFullDisk(t)
 	streams := map[string]<-chan *answer{}
-	d.behave(simulator.Behaviour{Tokens: 800, Gap: 15 * time.Millisecond}, simulator.StarMagic)
+	d.behave(simulator.Behaviour{Tokens: 1200, Gap: 15 * time.Millisecond}, simulator.StarMagic)
 	for n := range 6 {
 		prompt := fmt.Sprintf("Please outlast the disk, %d", n)
 		streams[prompt] = d.streaming(t, d.call(t, d.secret), "gemini-2.5-flash-lite", prompt)

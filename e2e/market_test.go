@@ -77,6 +77,13 @@ func (m *market) invite(during string) *customer {
 	return c
 }
 
+// nextNumber is that of the customer who is invited next.
+func (m *market) nextNumber() int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return firstNumber + int64(len(m.customers))
+}
+
 func (m *market) remember(c *customer) {
 	if !c.whole() {
 		return
