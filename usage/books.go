@@ -239,8 +239,9 @@ const (
 // with it. The error says what may not survive the machine's death. Closing twice is closing once.
 //
 // A disk that does not answer is not waited for: three seconds after the rest of the
-// closing, or when that has got no further for ten to twenty, Close returns an error. The closing goes on in goroutines that nothing can end; the journal stays
-// locked until they are through, or the process has ended. The ledger may be closed meanwhile.
+// closing, or when that has got no further for ten to twenty, Close returns an error.
+// The closing goes on in goroutines that nothing can end; the journal stays locked until
+// they are through, or the process has ended. The ledger may be closed meanwhile.
 func (b *Books) Close() error {
 	b.closing.Do(func() {
 		ended := make(chan error, 1)

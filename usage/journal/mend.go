@@ -13,7 +13,7 @@ func (l *Log) mend() {
 	l.mu.Lock()
 	well := l.active != nil && len(l.left) == 0
 	l.mu.Unlock()
-	if well || l.takeTurn(grace) != nil { // which the tail does not grow without
+	if well || l.takeTurn(grace) != nil { // nothing is appended while the turn is held, so the tail stays as it is
 		return
 	}
 	defer l.endTurn()
