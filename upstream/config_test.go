@@ -174,6 +174,8 @@ func TestEndpointURL(t *testing.T) {
 	f("https://api.example.com", "https://api.example.com/chat/completions")
 	f("http://10.0.0.7:8000/v1", "http://10.0.0.7:8000/v1/chat/completions")
 	f("http://[::1]:9090/starmagic/v1", "http://[::1]:9090/starmagic/v1/chat/completions")
+	f("http://[fe80::1%25eth0]:9090/v1", "http://[fe80::1%25eth0]:9090/v1/chat/completions")
+	f("http://_tollgate.svc-1.cluster.local/v1", "http://_tollgate.svc-1.cluster.local/v1/chat/completions")
 	f("HTTPS://api.example.com/v1", "https://api.example.com/v1/chat/completions")
 
 	f("", "must be an address such as https://api.example.com/v1")
@@ -185,6 +187,17 @@ func TestEndpointURL(t *testing.T) {
 	f("http://h:65536/v1", "must be an address such as https://api.example.com/v1")
 	f("http://h:http/v1", "must be an address such as https://api.example.com/v1")
 	f("https://user:secret@h/%zz", "must be an address such as https://api.example.com/v1")
+	const host = "must name its host by letters, digits and any of . - _ (international names in their xn-- form), or by an IP address (IPv6 in brackets)"
+	f("http://[::%25\x89]/v1", host)
+	f("http://[::1%25]/v1", "must be an address such as https://api.example.com/v1")
+	f("http://[10.0.0.7]/v1", "must be an address such as https://api.example.com/v1")
+	f("http://[x]/v1", "must be an address such as https://api.example.com/v1")
+	f("http://h%20h/v1", "must be an address such as https://api.example.com/v1")
+	f("http://bücher.example/v1", host)
+	f("http://h%C3%BC/v1", host)
+	f("http://h!h/v1", host)
+	f("http://[::1%25a%25b]/v1", host)
+	f("http://h|h/v1", "must be an address such as https://api.example.com/v1")
 	f("ftp://h/v1", `must begin with http:// or https://, got "ftp"`)
 	f("file:///etc/passwd", "must be an address such as https://api.example.com/v1")
 	f("https://user:secret@h/v1", "must not contain a user name or password; credentials go into api_keys")
@@ -202,7 +215,7 @@ func TestEndpointURL(t *testing.T) {
 func FuzzEndpointURL(f *testing.F) {
 	for _, seed := range []string{
 		"https://api.example.com/v1", "http://[::1]:80/", "https://user:secret@h/v1", "https://h/v1?key=secret",
-		"//h/v1", "http://h:99999", "https://h/%2e%2e/v1", "http://[fe80::1%25eth0]/v1", "http:h", "https://h/v1//",
+		"//h/v1", "http://h:99999", "https://h/%2e%2e/v1", "http://[fe80::1%25eth0]/v1", "http://[::%25\x89]", "http:h", "https://h/v1//",
 	} {
 		f.Add(seed)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -207,6 +208,7 @@ func (t Timeouts) validate(s section) {
 // hold a secret.
 var (
 	errURLMissing  = errors.New("must be an address such as https://api.example.com/v1")
+	errURLHost     = errors.New("must name its host by letters, digits and any of . - _ (international names in their xn-- form), or by an IP address (IPv6 in brackets)")
 	errURLUserinfo = errors.New("must not contain a user name or password; credentials go into api_keys")
 	errURLQuery    = errors.New("must not have a query or a fragment; credentials go into api_keys")
 	errURLPath     = errors.New("must be the base address, without /chat/completions at its end")
@@ -224,6 +226,8 @@ func parseBaseURL(raw string) (*url.URL, error) {
 		return nil, errURLQuery
 	case u.Scheme != "http" && u.Scheme != "https":
 		return nil, fmt.Errorf("must begin with http:// or https://, got %q", u.Scheme)
+	case !isHost(u):
+		return nil, errURLHost
 	}
 	u.Path = strings.TrimRight(u.Path, "/")
 	u.RawPath = strings.TrimRight(u.RawPath, "/")
@@ -231,6 +235,28 @@ func parseBaseURL(raw string) (*url.URL, error) {
 		return nil, errURLPath
 	}
 	return u, nil
+}
+
+// isHost reports whether the host of u reads the same wherever it is shown,
+// looked up and sent as a Host header. The parser of net/url lets a name hold
+// nearly any byte in percent form.
+func isHost(u *url.URL) bool {
+	if !strings.HasPrefix(u.Host, "[") {
+		return isHostName(u.Hostname())
+	}
+	ip, err := netip.ParseAddr(u.Hostname())
+	return err == nil && ip.Is6() && (ip.Zone() == "" || isHostName(ip.Zone()))
+}
+
+func isHostName(s string) bool {
+	for _, c := range []byte(s) {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '.', c == '-', c == '_':
+		default:
+			return false
+		}
+	}
+	return s != ""
 }
 
 // isPort reports whether port is absent or one that can be dialled.
