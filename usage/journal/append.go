@@ -99,7 +99,7 @@ func (l *Log) placeFor(room Room, size int64) (to *segment, fresh bool, err erro
 		return l.active, false, nil
 	}
 	if len(l.spares) > 0 {
-		l.full = append(l.full, l.active)
+		l.unsynced = append(l.unsynced, l.active)
 		l.active = l.takeSpare(l.next)
 		l.kept = append(l.kept, l.active)
 		return l.active, true, nil
@@ -207,10 +207,10 @@ func (l *Log) fail(err error) {
 		l.trouble.since = time.Now()
 	}
 	l.trouble.err = err
-	l.left = append(l.left, l.full...)
-	l.full = nil
+	l.abandoned = append(l.abandoned, l.unsynced...)
+	l.unsynced = nil
 	if l.active != nil {
-		l.left = append(l.left, l.active)
+		l.abandoned = append(l.abandoned, l.active)
 		l.active = nil
 	}
 	signal(l.urgent)

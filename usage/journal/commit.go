@@ -153,7 +153,7 @@ func (l *Log) sync() error {
 	}
 	l.asked, l.tail = l.tail, l.asked[:0]
 	last := l.next - 1
-	files := append(append([]*segment(nil), l.full...), l.active)
+	files := append(append([]*segment(nil), l.unsynced...), l.active)
 	l.mu.Unlock()
 
 	crash.Point("commit.before_sync")
@@ -161,8 +161,8 @@ func (l *Log) sync() error {
 	if err == nil {
 		crash.Point("commit.after_sync")
 	}
-	full, err := l.synced(files, last, err)
-	for _, s := range full {
+	done, err := l.synced(files, last, err)
+	for _, s := range done {
 		s.close()
 	}
 	return err
@@ -170,7 +170,7 @@ func (l *Log) sync() error {
 
 // synced notes how an fsync went that was asked for everything up to last. It returns
 // the segments that are to be closed.
-func (l *Log) synced(files []*segment, last uint64, failed error) (full []*segment, err error) {
+func (l *Log) synced(files []*segment, last uint64, failed error) (done []*segment, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	defer l.tell()
@@ -185,9 +185,9 @@ func (l *Log) synced(files []*segment, last uint64, failed error) (full []*segme
 		return nil, l.trouble.err // of an append, meanwhile
 	}
 	l.trouble = trouble{}
-	full = files[:len(files)-1]
-	l.full = slices.DeleteFunc(l.full, func(s *segment) bool { return slices.Contains(full, s) })
-	return full, nil
+	done = files[:len(files)-1]
+	l.unsynced = slices.DeleteFunc(l.unsynced, func(s *segment) bool { return slices.Contains(done, s) })
+	return done, nil
 }
 
 func (l *Log) syncFiles(files []*segment) error {

@@ -27,17 +27,17 @@ type Log struct {
 	// writing and syncing are since when the disk has been at work, by now; 0: it is not.
 	writing, syncing atomic.Int64
 
-	mu      sync.Mutex
-	active  *segment   // what is appended to; nil: the disk fails
-	full    []*segment // those before it that are not durable yet
-	left    []*segment // given up, and not closed yet
-	spares  []*segment
-	kept    []*segment // all that were begun, active and full ones among them, in the order of their numbers
-	number  uint64     // of the newest file
-	next    uint64     // the sequence of the next entry
-	durable uint64     // every entry up to it is fsynced
-	tail    []byte     // the entries that no fsync was asked for yet, as they stand in their segments
-	asked   []byte     // those that one was asked for, and that it has not said yes to
+	mu        sync.Mutex
+	active    *segment   // what is appended to; nil: the disk fails
+	unsynced  []*segment // those before it that are not durable yet
+	abandoned []*segment // given up, and not closed yet
+	spares    []*segment
+	kept      []*segment // all that were begun, active and unsynced ones among them, in the order of their numbers
+	number    uint64     // of the newest file
+	next      uint64     // the sequence of the next entry
+	durable   uint64     // every entry up to it is fsynced
+	tail      []byte     // the entries that no fsync was asked for yet, as they stand in their segments
+	asked     []byte     // those that one was asked for, and that it has not said yes to
 	// unwritten is the first entry that stands in memory alone; 0: none does.
 	unwritten uint64
 	lacking   int // how many spares it takes to go on after a failure

@@ -11,27 +11,27 @@ import (
 // there on counts no more.
 func (l *Log) mend() {
 	l.mu.Lock()
-	well := l.active != nil && len(l.left) == 0
+	well := l.active != nil && len(l.abandoned) == 0
 	l.mu.Unlock()
 	if well || l.takeTurn(grace) != nil { // nothing is appended while the turn is held, so the tail stays as it is
 		return
 	}
 	defer l.endTurn()
 	l.mu.Lock()
-	left := l.left
-	l.left = nil
+	abandoned := l.abandoned
+	l.abandoned = nil
 	fresh := l.sparesForTail()
 	l.mu.Unlock()
-	for _, s := range left {
+	for _, s := range abandoned {
 		s.close()
 	}
 	if len(fresh) == 0 {
 		return
 	}
 	err := l.rewrite(fresh)
-	var void []string
+	var obsolete []string
 	l.mu.Lock()
-	defer func() { l.mu.Unlock(); removeVoid(void) }()
+	defer func() { l.mu.Unlock(); removeObsolete(obsolete) }()
 	if err == nil && l.gone {
 		err = errFolder // found out meanwhile: what was written is in no folder
 	}
@@ -39,17 +39,17 @@ func (l *Log) mend() {
 		if s.headed {
 			l.kept = append(l.kept, s)
 		} else {
-			void = append(void, s.path)
+			obsolete = append(obsolete, s.path)
 		}
 	}
 	if err != nil {
-		l.left = append(l.left, fresh...)
+		l.abandoned = append(l.abandoned, fresh...)
 		l.fail(err)
 		return
 	}
-	l.full, l.active = fresh[:len(fresh)-1], fresh[len(fresh)-1]
+	l.unsynced, l.active = fresh[:len(fresh)-1], fresh[len(fresh)-1]
 	l.unwritten = 0
-	void = l.takeVoid()
+	obsolete = l.takeObsolete()
 }
 
 // sparesForTail takes as many spares as the tail needs, and lays out which entries go
@@ -139,9 +139,9 @@ func (l *Log) copyTail(fresh []*segment) error {
 	return nil
 }
 
-// takeVoid takes segments off the list of which no entry counts any more, for others
+// takeObsolete takes segments off the list of which no entry counts any more, for others
 // took all of it over. They are to be removed.
-func (l *Log) takeVoid() (void []string) {
+func (l *Log) takeObsolete() (obsolete []string) {
 	if len(l.kept) == 0 {
 		return nil
 	}
@@ -149,16 +149,16 @@ func (l *Log) takeVoid() (void []string) {
 	for i := len(l.kept) - 2; i >= 0; i-- {
 		s := l.kept[i]
 		if s.base >= end {
-			void = append(void, s.path)
+			obsolete = append(obsolete, s.path)
 			l.kept = slices.Delete(l.kept, i, i+1)
 		}
 		end = min(end, s.base)
 	}
-	return void
+	return obsolete
 }
 
-// removeVoid removes files of which nothing counts. One that stays is as void at the next start.
-func removeVoid(paths []string) {
+// removeObsolete removes files of which nothing counts. One that stays is found obsolete at the next start.
+func removeObsolete(paths []string) {
 	for _, path := range paths {
 		_ = os.Remove(path)
 	}

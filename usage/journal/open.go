@@ -145,7 +145,7 @@ func (l *Log) finish() error {
 
 // letGo closes all files, gives back the room that is not used, and unlocks the folder.
 func (l *Log) letGo() error {
-	for _, list := range [...][]*segment{l.left, l.full, l.spares} {
+	for _, list := range [...][]*segment{l.abandoned, l.unsynced, l.spares} {
 		for _, s := range list {
 			s.close()
 		}

@@ -57,7 +57,7 @@ func (l *Log) lookAfterFolder() {
 	defer l.mu.Unlock()
 	if !l.gone {
 		l.gone = true
-		l.left, l.spares = append(l.left, l.spares...), nil
+		l.abandoned, l.spares = append(l.abandoned, l.spares...), nil
 		l.fail(errFolder)
 	}
 }
@@ -66,13 +66,13 @@ func (l *Log) lookAfterFolder() {
 func (l *Log) restock() error {
 	for {
 		l.mu.Lock()
-		wanted, void, err := l.wantsSpare()
+		wanted, obsolete, err := l.wantsSpare()
 		if wanted {
 			l.number++
 		}
 		number := l.number
 		l.mu.Unlock()
-		l.remove(void)
+		l.remove(obsolete)
 		if !wanted {
 			return l.note(err)
 		}
@@ -95,7 +95,7 @@ func (l *Log) restock() error {
 
 // wantsSpare reports whether a spare is to be made, and what is to be removed for it;
 // an error is why it cannot be.
-func (l *Log) wantsSpare() (wanted bool, void []string, err error) {
+func (l *Log) wantsSpare() (wanted bool, obsolete []string, err error) {
 	if l.gone {
 		return false, nil, errFolder
 	}
@@ -105,15 +105,15 @@ func (l *Log) wantsSpare() (wanted bool, void []string, err error) {
 	}
 	for l.bytes()+size > l.o.maxSize() {
 		if path := l.shedOldest(); path != "" {
-			void = append(void, path)
+			obsolete = append(obsolete, path)
 			continue
 		}
 		if l.active == nil && len(l.spares) < max(1, l.lacking) {
 			break // without one more there is no going on at all, and nothing could be shipped
 		}
-		return false, void, fmt.Errorf("its %d MiB (usage.max_journal) are in use: what is in it is not in the ledger yet, or belongs to open requests", l.o.maxSize()>>20)
+		return false, obsolete, fmt.Errorf("its %d MiB (usage.max_journal) are in use: what is in it is not in the ledger yet, or belongs to open requests", l.o.maxSize()>>20)
 	}
-	return true, void, nil
+	return true, obsolete, nil
 }
 
 // note remembers why there is no spare, and says so when that changes.
@@ -170,7 +170,7 @@ func (s *segment) fill() error {
 // no other are removed once nobody has needed them for Options.Keep; earlier, oldest
 // first, where their room is needed.
 func (l *Log) Prune(needed uint64) {
-	var void []string
+	var obsolete []string
 	l.mu.Lock()
 	l.needed = max(l.needed, needed)
 	now := time.Now()
@@ -180,10 +180,10 @@ func (l *Log) Prune(needed uint64) {
 		}
 	}
 	for l.unneeded() > 0 && now.Sub(l.kept[0].unneeded) >= l.o.Keep {
-		void = append(void, l.shedOldest())
+		obsolete = append(obsolete, l.shedOldest())
 	}
 	l.mu.Unlock()
-	l.remove(void)
+	l.remove(obsolete)
 }
 
 // unneeded is how many of the oldest segments nobody needs.
