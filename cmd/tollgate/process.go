@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,6 +20,7 @@ import (
 	"tollgate/telemetry"
 	"tollgate/upstream"
 	"tollgate/usage"
+	"tollgate/usage/journal"
 
 	bolt "go.etcd.io/bbolt"
 )
@@ -162,16 +164,31 @@ func (p *process) close() error {
 	return errors.Join(lost, err)
 }
 
-// closeBooks says at once what may be lost: where that disk does not answer, nobody may wait for the rest.
+// closeBooks says at once what is at stake: the ledger may be on the same disk, and that may not answer.
 func (p *process) closeBooks() error {
 	if p.books == nil {
 		return nil
 	}
 	err := p.books.Close()
-	if err = unsafe(err, p.books.Stats().Journal); err != nil {
+	if err = atStake(err, p.books.Stats().Journal); err != nil {
 		p.log.Error("closing the journal", telemetry.FieldError, err)
 	}
 	return err
+}
+
+// atStake adds to why the journal could not be closed how many of its entries may be lost, and with what.
+func atStake(err error, s journal.Stats) error {
+	if err == nil || s.Durable+1 >= s.Next {
+		return err
+	}
+	var counts []string
+	if n := s.Next - 1 - s.Written; n > 0 {
+		counts = append(counts, fmt.Sprintf("%d in no file, lost with this process", n))
+	}
+	if n := s.Written - s.Durable; n > 0 {
+		counts = append(counts, fmt.Sprintf("%d not confirmed by the disk, lost if this machine dies", n))
+	}
+	return fmt.Errorf("entries of the journal, which may be bills, are at stake: %s: %w", strings.Join(counts, "; "), err)
 }
 
 // closeLedger closes the ledger and the file that it is in.

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -24,28 +23,20 @@ func openBooks(c *config.Config, ledger *usage.Ledger, o usage.BooksOptions) (*u
 	return usage.OpenBooks(o)
 }
 
-// unsafe adds to why the journal could not be closed how much is at stake.
-func unsafe(err error, s journal.Stats) error {
-	if err == nil || s.Durable+1 >= s.Next {
-		return err
-	}
-	return fmt.Errorf("the last %d entries of the journal, bills among them, may be lost if this machine dies: %w", s.Next-1-s.Durable, err)
-}
-
 // unready says why this replica takes no traffic, for /readyz.
 func (p *process) unready() admin.Unready {
 	if p.draining.Load() {
 		return admin.Unready{Status: "draining"}
 	}
 	if err := p.books.Err(); err != nil {
-		return admin.Unready{Status: "journal", Reason: shortly(err)}
+		return admin.Unready{Status: "journal", Reason: publicReason(err)}
 	}
 	return admin.Unready{}
 }
 
-// shortly is why the journal takes nothing, without the paths and the system's words
+// publicReason is why the journal takes nothing, without the paths and the system's words
 // that the log has: /readyz asks for no token.
-func shortly(err error) string {
+func publicReason(err error) string {
 	for _, known := range [...]error{journal.ErrFull, journal.ErrFailing, journal.ErrClosed} {
 		if errors.Is(err, known) {
 			return known.Error()

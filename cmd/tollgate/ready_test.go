@@ -41,12 +41,7 @@ func (j *fakeJournal) set(err error) {
 func TestJournalIsWatched(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var text bytes.Buffer
-		log := slog.New(slog.NewTextHandler(&text, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
-			if a.Key == slog.TimeKey {
-				return slog.Attr{}
-			}
-			return a
-		}}))
+		log := timeless(&text)
 		books := &fakeJournal{}
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
@@ -75,10 +70,10 @@ func TestJournalIsWatched(t *testing.T) {
 }
 
 // /readyz asks for no token: it says what is wrong, and nothing of the machine.
-func TestShortly(t *testing.T) {
+func TestPublicReason(t *testing.T) {
 	f := func(err error, want string) {
 		t.Helper()
-		if got := shortly(fmt.Errorf("%w: /data/journal: %w", usage.ErrUnavailable, err)); got != want {
+		if got := publicReason(fmt.Errorf("%w: /data/journal: %w", usage.ErrUnavailable, err)); got != want {
 			t.Errorf("%v: %q, want %q", err, got, want)
 		}
 	}
@@ -143,18 +138,4 @@ func TestReadyz(t *testing.T) {
 	if err := p.stop(); err != nil {
 		t.Error(err)
 	}
-}
-
-// TestUnsafe: an end that leaves something behind says how much.
-func TestUnsafe(t *testing.T) {
-	f := func(err error, next, durable uint64, want string) {
-		t.Helper()
-		if got := fmt.Sprint(unsafe(err, journal.Stats{Next: next, Durable: durable})); got != want {
-			t.Errorf("%d, %d: %s\nwant %s", next, durable, got, want)
-		}
-	}
-	broken := errors.New("input/output error")
-	f(nil, 8, 3, "<nil>")
-	f(broken, 8, 7, "input/output error")
-	f(broken, 8, 3, "the last 4 entries of the journal, bills among them, may be lost if this machine dies: input/output error")
 }

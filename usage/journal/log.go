@@ -133,8 +133,9 @@ var (
 
 // Stats is what there is to see of a Log.
 type Stats struct {
-	// Next is the sequence of the next entry, Durable the highest one that is fsynced.
-	Next, Durable uint64
+	// Next is the sequence of the next entry, Written the highest one that a file has, and Durable the highest one that is
+	// fsynced. Those behind Written stand in memory alone: the disk has not taken them.
+	Next, Written, Durable uint64
 	// Bytes is what all segments take on the disk, Segments how many there are.
 	Bytes    int64
 	Segments int
@@ -171,8 +172,12 @@ func (l *Log) Durable() uint64 {
 func (l *Log) Stats() Stats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	written := l.next - 1
+	if l.unwritten > 0 {
+		written = l.unwritten - 1
+	}
 	return Stats{
-		Next: l.next, Durable: l.durable,
+		Next: l.next, Written: written, Durable: l.durable,
 		Bytes: l.bytes(), Segments: len(l.kept) + len(l.spares),
 		Promised: l.promised, Room: l.room(),
 	}
