@@ -106,7 +106,7 @@ func readHeader(raw []byte) (header, error) {
 		return header{}, fmt.Errorf("the segment has format %d, and only %d is known: use the Tollgate that wrote it, or a newer one", v, version)
 	}
 	h := header{number: binary.LittleEndian.Uint64(raw[16:]), base: binary.LittleEndian.Uint64(raw[24:])}
-	if h.base == 0 {
+	if h.base == 0 || h.base == forever {
 		return header{}, errHeader
 	}
 	return h, nil

@@ -27,6 +27,10 @@ func FuzzSurvey(f *testing.F) {
 	// Behind a segment that cannot be read at all, and behind its own copy, a header cannot be read.
 	f.Add(bytes.Repeat([]byte("?"), 64), append(make([]byte, headerSize), second[headerSize:]...))
 	f.Add(second, append(bytes.Repeat([]byte("?"), headerSize), second[headerSize:]...))
+	// Neither header can be read, and only the second entry of the first segment is before all of the other.
+	turned := entries(5, 5, 0)[0].append(entries(7, 7, 0)[0].append(make([]byte, headerSize)))
+	f.Add(turned, append(bytes.Repeat([]byte("?"), headerSize), second[headerSize:]...))
+	f.Add(first[:20], segment(header{2, forever}, entries(4, 9, 0)))
 	f.Fuzz(func(t *testing.T, first, second []byte) {
 		dir := t.TempDir()
 		for i, raw := range [][]byte{first, second} {

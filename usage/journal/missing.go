@@ -122,7 +122,11 @@ func (w *walk) begun(i int) error {
 // It is only done where something is missing: an unreadable header may as well belong to
 // a segment that was never synced, and whose entries all are elsewhere.
 func (w *walk) adopt(i int, sequence, end uint64) error {
-	for j := i + 1; j < len(w.segments) && !w.segments[j].effective(); j++ {
+	next := i + 1
+	for next < len(w.segments) && !w.segments[next].effective() {
+		next++
+	}
+	for j := next - 1; j > i; j-- {
 		s := &w.segments[j]
 		if s.Base != 0 || s.State != SegmentDamaged {
 			continue
@@ -133,6 +137,7 @@ func (w *walk) adopt(i int, sequence, end uint64) error {
 		}
 		if ok {
 			s.Base, s.begin = f.Sequence, at
+			end = f.Sequence // what it holds from there on counts in no earlier one
 		}
 	}
 	chain(w.segments)
