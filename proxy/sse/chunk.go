@@ -14,6 +14,7 @@ type chunk struct {
 	text       []byte // the last of them
 	textEnd    int    // the position behind it
 	choicesEnd int    // the position behind the choices, where a frame may end; 0: there is no frame to remember
+	framed     int    // elements of the choices that end there
 	content    bool   // there was text, or media
 	failed     bool   // there was an error on top
 }
@@ -34,7 +35,7 @@ func (c *chunk) read() {
 		case "choices":
 			c.readChoices()
 			if dull {
-				c.choicesEnd = c.pos
+				c.choicesEnd, c.framed = c.pos, c.choices
 			}
 			dull = false
 		case "usage":

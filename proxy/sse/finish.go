@@ -35,6 +35,9 @@ func (s *bitset) firstMissing() int {
 
 // number reads a choice index, -1 when it is none.
 func number(digits []byte) int {
+	if string(digits) == "-0" { // it is 0 to whoever decodes it
+		return 0
+	}
 	if len(digits) == 0 || len(digits) > 3 {
 		return -1
 	}

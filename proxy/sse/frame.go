@@ -10,6 +10,8 @@ const maxFrame = 2 << 10
 type frame struct {
 	head []byte // up to and including the string's opening quote
 	tail []byte // from behind the string's closing quote to the end of the choices
+	// choices is how many of them there are: of more choices in the same payload, the positions go on from there.
+	choices int
 }
 
 // remember keeps the frame of a chunk that brought one string of text and nothing else up to the end of its choices.
@@ -20,6 +22,7 @@ func (c *chunk) remember() {
 	f := &c.tap.frame
 	f.head = append(f.head[:0], c.data[:c.textEnd-len(c.text)-1]...)
 	f.tail = append(f.tail[:0], c.data[c.textEnd:c.choicesEnd]...)
+	f.choices = c.framed
 }
 
 // jump reads a chunk that has the frame of an earlier one, up to the end of its choices. False: it has not, and nothing
@@ -38,5 +41,6 @@ func (c *chunk) jump() bool {
 	}
 	c.say(text, c.pos)
 	c.pos += len(f.tail)
+	c.choices = f.choices
 	return true
 }

@@ -109,6 +109,8 @@ func FuzzTap(f *testing.F) {
 	f.Add([]byte(`{"choices":[{"delta":{"reasoning":"a","reasoning_content":"b"}}]}` + "\n" + `{"choices":[{"delta":{"reasoning":"","reasoning_content":"b"}}]}`))
 	f.Add([]byte(`{"usage":{"a":1},"choices":[{"delta":{"content":["x",{"type":"y"},"z"]}}]}` + "\n" + `{"error":{}}`))
 	f.Add([]byte(`{"id":"\"","choices":null,"usage":{}}{`))
+	f.Add([]byte(`{"choices":[{"index":-0,"finish_reason":"stop"}]}`))
+	f.Add([]byte(`{"choices":[{"delta":{"content":"a"}}]}` + "\n" + `{"choices":[{"delta":{"content":"b"}}],"choices":[{"finish_reason":"stop"}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		agree(t, slices.DeleteFunc(bytes.Split(data, []byte("\n")), func(line []byte) bool { return len(line) == 0 }))
 	})
