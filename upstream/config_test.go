@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -216,15 +217,18 @@ func FuzzEndpointURL(f *testing.F) {
 	for _, seed := range []string{
 		"https://api.example.com/v1", "http://[::1]:80/", "https://user:secret@h/v1", "https://h/v1?key=secret",
 		"//h/v1", "http://h:99999", "https://h/%2e%2e/v1", "http://[fe80::1%25eth0]/v1", "http://[::%25\x89]", "http:h", "https://h/v1//",
+		"FTP://h/v1", "//h:// or https://", "https://h/v1/chat/completions",
 	} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, raw string) {
 		u, err := parseBaseURL(raw)
 		if err != nil {
-			_, afterScheme, _ := strings.Cut(raw, ":")
-			if fixed := errURLMissing.Error(); len(afterScheme) > 8 && err.Error() != fixed && strings.Contains(err.Error(), afterScheme) {
-				t.Errorf("%q repeats the address", err)
+			const shows = "must begin with http:// or https://, got %q"
+			scheme, _, _ := strings.Cut(raw, ":")
+			fixed := []error{errURLMissing, errURLHost, errURLUserinfo, errURLQuery, errURLPath}
+			if got := err.Error(); !slices.Contains(fixed, err) && got != fmt.Sprintf(shows, strings.ToLower(scheme)) && got != fmt.Sprintf(shows, "") {
+				t.Errorf("%q is refused by %q, which shows more than its scheme", raw, err)
 			}
 			return
 		}
