@@ -120,12 +120,16 @@ const inChunks = -1
 var (
 	errNot200  = errors.New("an answer that is not HTTP/1.1 200")
 	errFraming = errors.New("an answer whose length is not told in one way")
+	errBareLF  = errors.New("an answer with a line feed alone in its head")
 )
 
 // parseHead reads a head whose every line ends in CR LF.
 func parseHead(head []byte) (int64, error) {
 	if !bytes.HasPrefix(head, []byte("HTTP/1.1 200")) || len(head) < 14 || head[12] != ' ' && head[12] != '\r' {
 		return 0, errNot200
+	}
+	if bytes.Count(head, []byte("\n")) != bytes.Count(head, []byte("\r\n")) {
+		return 0, errBareLF // other readers end a line there
 	}
 	var length int64
 	told := 0
@@ -253,14 +257,14 @@ func (c *client) fill() error {
 
 // number reads 1 to 15 digits, without a sign or anything else.
 func number(text []byte, base int64) (int64, error) {
-	const digits = "0123456789abcdef"
+	const digits = "00112233445566778899aAbBcCdDeEfF"
 	var n int64
 	for _, b := range text {
-		digit := int64(bytes.IndexByte([]byte(digits), b|0x20))
-		if digit < 0 || digit >= base {
+		at := int64(bytes.IndexByte([]byte(digits), b))
+		if at < 0 || at/2 >= base {
 			return 0, fmt.Errorf("%q is not a length", text)
 		}
-		n = n*base + digit
+		n = n*base + at/2
 	}
 	if len(text) == 0 || len(text) > 15 {
 		return 0, fmt.Errorf("%q is not a length", text)

@@ -90,6 +90,10 @@ func TestEveryFlawFails(t *testing.T) {
 	f(chunks+"9\r\ndata: 1\n\n\r\n9\r\ndata: 2\n\n\r\ne\r\ndata: [DONE]\n\n\r\n0\r\n\r\n", want, "an answer of 32 bytes")
 	f(chunks+"9\r\ndata: 1\n\ndata: [DONE]\n\n\r\n0\r\n\r\n", want, "goes on behind its length")
 	f(chunks+"x\r\n", want, "not a length")
+	f(chunks+"\x13\r\n{}\n\r\n0\r\n\r\n", answer{size: 3, lines: 1}, "not a length")
+	f("HTTP/1.1 200 OK\r\nContent-Length: \x12\r\n\r\n{}", answer{size: 2}, "not a length")
+	f("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\n\r\n\r\n{}", answer{size: 2}, "a line feed alone")
+	f("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX: y\nTransfer-Encoding: chunked\r\n\r\n{}", answer{size: 2}, "a line feed alone")
 	f(chunks+strings.Repeat("0", clientBuffer), want, "without an end")
 }
 
@@ -209,6 +213,10 @@ func FuzzClient(f *testing.F) {
 		"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\ne\r\ndata: [DONE]\n\n\r\n0\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0003\r\n{}\n\r\n0\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\x13\r\n{}\n\r\n0\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1B\r\n\"..........................\r\n0\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\n\r\n\r\n{}",
+		"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX: y\nTransfer-Encoding: chunked\r\n\r\n{}",
 	} {
 		f.Add([]byte(sent))
 	}
