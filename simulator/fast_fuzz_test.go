@@ -16,6 +16,7 @@ func FuzzFastHead(f *testing.F) {
 		"POST /a?b=c HTTP/1.1\r\nhost: 127.0.0.1:80\r\nTransfer-Encoding: Chunked\r\nConnection: keep-alive, Close",
 		"GET / HTTP/1.1\r\nHost:\r\nExpect: 100-continue\r\nX: \xff\ty",
 		"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 1",
+		"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTrailer: X-Checksum, content-length",
 	} {
 		f.Add([]byte(head))
 	}

@@ -61,6 +61,14 @@ func (h *fastHead) learn(name, value []byte) bool {
 		h.chunked = equalFold(value, "chunked")
 		h.lengths++
 		return h.chunked && h.lengths == 1
+	case equalFold(name, "Trailer"):
+		// What RFC 9110, section 6.5.1, forbids behind a body could tell the length anew.
+		for field := range bytes.SplitSeq(value, []byte(",")) {
+			field = bytes.Trim(field, " \t")
+			if equalFold(field, "Content-Length") || equalFold(field, "Transfer-Encoding") || equalFold(field, "Trailer") {
+				return false
+			}
+		}
 	case equalFold(name, "Connection"):
 		for option := range bytes.SplitSeq(value, []byte(",")) {
 			h.close = h.close || equalFold(bytes.Trim(option, " \t"), "close")
