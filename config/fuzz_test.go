@@ -15,6 +15,9 @@ func FuzzParse(f *testing.F) {
 		"server: {listen: ':1', max_event: 64KiB}\nadmin:\n  token: |\n    0123456789abcdef\n",
 		"limits: {default: {requests_per_minute: ${N:-5}}}\n", "data_dir: '${file:/x}$$'\n",
 		"prices:\n- {model: m, from: 2026-01-01, input: \"0.10\", output: 1}\n", "\ufeffserver: ~\r\n", "a: [\n", "data_dir: \"\\x\"\n",
+		"telemetry: {sample_ratio: 1e-1}\n", "telemetry: {sample_ratio: 1.0e-99999}\n", "server: {max_event: +64KiB}\n", "server: {max_event: \"64KiB\\u00a0\"}\n",
+		"providers: {p: {endpoints: [{url: 'https://x.example', api_keys: [k]}], contract: theturbo}}\n" +
+			"models: {m: {targets: [{provider: p, model: gemini-2.0-flash}]}}\nprices: [{model: m, input: '-0', output: 1}]\n",
 		secretive,
 	} {
 		f.Add(text)

@@ -29,19 +29,20 @@ func (b Bytes) String() string {
 // MarshalText implements encoding.TextMarshaler.
 func (b Bytes) MarshalText() ([]byte, error) { return []byte(b.String()), nil }
 
-// UnmarshalText implements encoding.TextUnmarshaler. It refuses negative sizes,
+// UnmarshalText implements encoding.TextUnmarshaler. It refuses signs,
 // unknown units and anything beyond Most.
 func (b *Bytes) UnmarshalText(text []byte) error {
-	in := strings.TrimSpace(string(text))
+	const spaces = " \t\r\n"
+	in := strings.Trim(string(text), spaces)
 	digits, factor := in, Bytes(1)
 	for _, u := range units() {
 		if strings.HasSuffix(in, u.name) {
-			digits, factor = strings.TrimSpace(strings.TrimSuffix(in, u.name)), u.factor
+			digits, factor = strings.TrimRight(strings.TrimSuffix(in, u.name), spaces), u.factor
 			break
 		}
 	}
-	n, err := strconv.ParseInt(digits, 10, 64)
-	if err != nil || n < 0 || Bytes(n) > Most/factor {
+	n, err := strconv.ParseUint(digits, 10, 63) // which takes no sign
+	if err != nil || Bytes(n) > Most/factor {
 		return fmt.Errorf("%q is not a size: write a whole number of bytes with an optional unit such as 64KiB or 20MiB, at most %s", in, Most)
 	}
 	*b = Bytes(n) * factor

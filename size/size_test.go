@@ -45,6 +45,8 @@ func TestWhatIsNoSize(t *testing.T) {
 	}
 	f("")
 	f("-1")
+	f("-0")
+	f("+64KiB")
 	f("1.5MiB")
 	f("MiB")
 	f("20mib")

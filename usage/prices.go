@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -106,7 +107,7 @@ func parsePrice(m Money) (NanoUSD, error) {
 		return 0, errors.New(`must be the dollars of a million tokens such as "0.10", got ""`)
 	}
 	n, err := ParseUSD(string(m))
-	if err == nil && (n < 0 || n > maxPrice) {
+	if err == nil && (strings.HasPrefix(string(m), "-") || n > maxPrice) {
 		err = fmt.Errorf("must be from 0 to %s dollars for a million tokens, got %s", maxPrice, m)
 	}
 	return n, err

@@ -84,6 +84,7 @@ func TestValidateNamesEachBadEntry(t *testing.T) {
 			{Model: "a", From: "2026-01-01", Input: "0.20", Output: "0.40"},
 			{Model: "b", From: "01.02.2026", Input: "1e-7", CachedInput: "0.1234567891", Output: ""},
 			{Model: "c", Input: "1000000.01", Output: "99999999999"},
+			{Model: "d", Input: "-0.0", Output: "1"},
 		},
 		Costs: []CostConfig{
 			{Provider: "", Model: "m", Input: "1", Output: "1"},
@@ -103,6 +104,7 @@ func TestValidateNamesEachBadEntry(t *testing.T) {
 		`prices[3].cached_input: "0.1234567891" ` + form,
 		`prices[4].input: must be from 0 to 1000000.00 dollars for a million tokens, got 1000000.01`,
 		`prices[4].output: "99999999999": the amount is beyond 9.2 billion US dollars`,
+		`prices[5].input: must be from 0 to 1000000.00 dollars for a million tokens, got -0.0`,
 		`costs[0].provider: must name a provider, got ""`,
 		`costs[2]: a second entry for p/m@always; give it another date or remove it`,
 	}, "\n")
