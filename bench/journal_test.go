@@ -131,8 +131,7 @@ func TestSamples(t *testing.T) {
 	}
 }
 
-// Requests arrive when the clock says so. Those whose time has passed while nobody
-// looked arrive at once, so that the ones behind them are in time again.
+// Requests arrive when the clock says so, those whose time has passed while nobody looked, too.
 func TestArrivals(t *testing.T) {
 	const stall = 100 * time.Millisecond
 	var all []arrival
@@ -149,7 +148,7 @@ func TestArrivals(t *testing.T) {
 			behind++
 		}
 	})
-	if err != nil || len(all) != 200 || behind < 40 {
+	if err != nil || len(all) != 200 || behind < 40 || proving() && behind > 75 {
 		t.Errorf("%d arrivals, %d of them late, %v", len(all), behind, err)
 	}
 	for n := range all {
@@ -162,6 +161,31 @@ func TestArrivals(t *testing.T) {
 	time.AfterFunc(20*time.Millisecond, func() { cancel(enough) })
 	if err := arrive(ctx, pace{1, 0, time.Hour}, func(a arrival) { t.Errorf("%+v", a) }); !errors.Is(err, enough) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// proving reports whether what a quiet machine does in time must be done in time.
+func proving() bool { return os.Getenv("TOLLGATE_PROVE") == "1" }
+
+// Those whose time has passed arrive at once, so that the ones behind them are in time again, after a while where others keep
+// the machine busy. Were each to wait for the one before, no arrival would ever be less late than the first one lasted.
+func TestArrivalsCatchUp(t *testing.T) {
+	const stall = 100 * time.Millisecond
+	never, caughtUp := errors.New("never in time again"), errors.New("in time again")
+	ctx, cancel := context.WithTimeoutCause(t.Context(), time.Minute, never)
+	defer cancel()
+	ctx, end := context.WithCancelCause(ctx)
+	begun := 0
+	err := arrive(ctx, pace{1000, 0, time.Hour}, func(a arrival) {
+		begun++
+		if a.n == 0 {
+			time.Sleep(stall)
+		} else if time.Since(a.due) < stall/2 {
+			end(caughtUp)
+		}
+	})
+	if !errors.Is(err, caughtUp) {
+		t.Errorf("%d arrivals after a stall: %v", begun, err)
 	}
 }
 
