@@ -140,6 +140,7 @@ func (q *quartet) blame(t *testing.T, format string, args ...any) {
 // The series of the limiter.
 const (
 	ordersAnswered = `tollgate_limit_orders_total{tollgate_result="answered"}`
+	ordersFailed   = `tollgate_limit_orders_total{tollgate_result="failed"}`
 	decidedAlone   = `tollgate_limit_alone_total`
 	slotsInUse     = `tollgate_limit_slots`
 )

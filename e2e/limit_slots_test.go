@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -152,7 +153,8 @@ func TestLimitOfOneSlot(t *testing.T) {
 	s := newTurnstile(t)
 	q := newQuartet(t, redistest.Start(t), environment{"FOURTH": s.url})
 	key := q.issue(t, "acme", `"concurrent":1`)
-	refusals, delayed, longest := 0, 0, time.Duration(0)
+	refusals, longest := 0, time.Duration(0)
+	var delayed [quartetSize]int // those that came after a request at this replica, and were refused at first
 	for n := range times {
 		asked, before := time.Now(), refusals
 		for r := q.short(t, n, key); r.status != http.StatusOK; r = q.short(t, n, key) {
@@ -163,16 +165,16 @@ func TestLimitOfOneSlot(t *testing.T) {
 		}
 		longest = max(longest, time.Since(asked))
 		if refusals > before {
-			delayed++
+			delayed[(n+quartetSize-1)%quartetSize]++
 		}
 	}
-	t.Logf("%d requests, one after the other, were refused %d times; the longest took %s", times, refusals, longest.Round(time.Millisecond))
-	most, seen := times/20, refusals
-	if !proving() {
-		most, seen = times/4, delayed // a busy machine may be late for some, each of which it refuses for a while
+	t.Logf("%d requests, one after the other, were refused %d times, which delayed %v of them; the longest took %s", times, refusals, delayed, longest.Round(time.Millisecond))
+	if proving() && refusals > times/20 {
+		q.blame(t, "%d requests were refused %d times, want hardly ever", times, refusals)
 	}
-	if seen > most {
-		q.blame(t, "of %d requests %d were refused, %d times altogether: want hardly any", times, delayed, refusals)
+	// A busy machine may be late now and then. A replica that does not give slots back at once is late each time.
+	if most := times / quartetSize / 2; slices.Max(delayed[:]) > most {
+		q.blame(t, "of %d requests that came after one at the same replica %v were delayed, want %d at most", times/quartetSize, delayed, most)
 	}
 }
 
@@ -186,7 +188,6 @@ func (q *quartet) short(t *testing.T, n int, key tenantKey) reply {
 // the other replicas as long as nobody can know that its stream is over, and has its slot again when one lease is.
 func TestLimitSlotsHeal(t *testing.T) {
 	alone(t)
-	const lease = 30 * time.Second
 	kills := 3
 	if proving() {
 		kills = 200
@@ -195,12 +196,13 @@ func TestLimitSlotsHeal(t *testing.T) {
 	q := newQuartet(t, redistest.Start(t), environment{"FOURTH": s.url})
 	victim := q.replicas[0]
 	var (
-		healing sync.WaitGroup
-		wrong   complaints
+		healing      sync.WaitGroup
+		wrong, stuck complaints
 	)
 	for n := range kills {
 		key := q.issue(t, fmt.Sprintf("tenant-%d", n), `"concurrent":1`)
 		witness := q.clients[1+n%(quartetSize-1)]
+		taken := time.Now()
 		held := q.clients[0].lodge(t.Context(), key.Secret)
 		if held.leave == nil {
 			t.Fatalf("the first stream of a key is answered %s", held)
@@ -216,25 +218,49 @@ func TestLimitSlotsHeal(t *testing.T) {
 		held.leave()
 		refused("after it")
 		healing.Go(func() {
-			select {
-			case <-time.After(time.Until(killed.Add(lease + 500*time.Millisecond))):
-			case <-t.Context().Done():
-				return
-			}
-			now := wish{secret: key.Secret, body: inStream(question("fourth", "Is there a place now?"))}
-			r := witness.send(t.Context(), now)
-			for ; !proving() && r.full() && time.Since(killed) < lease+patience; r = witness.send(t.Context(), now) {
-				time.Sleep(100 * time.Millisecond) // on a busy machine it may be there a little later
-			}
-			if r.status != http.StatusOK {
-				wrong.add("kill %d: %s after it a stream is answered %s", n, time.Since(killed).Round(time.Millisecond), r)
+			if early, late := witness.heal(t.Context(), key, taken, killed); late != "" {
+				stuck.add("kill %d: %s", n, late)
+			} else if early != "" {
+				wrong.add("kill %d: %s", n, early)
 			}
 		})
 		victim.gateway = serve(t, q.config, victim.env)
 		q.clients[0] = victim.bare(t)
 	}
 	healing.Wait()
+	stuck.fail(t) // a replica that decides alone would have let somebody in
 	if wrong.count > 0 {
 		q.blame(t, "%d complaints after %d kills, such as\n%s", wrong.count, kills, strings.Join(wrong.shown, "\n"))
+	}
+}
+
+// slotLease is how long a slot is held of which nothing more is heard.
+const slotLease = 30 * time.Second
+
+// heal asks for a stream, again and again, until the slot is free of a replica that took it then and was killed later:
+// not before one lease is over, and soon after. Whoever asks keeps alive what Redis knows of the key's slots, so that
+// this one does not go because all of them are forgotten.
+func (b bare) heal(ctx context.Context, key tenantKey, taken, killed time.Time) (early, late string) {
+	patient := slotLease // a busy Redis may have read what the replica had said long after it was killed
+	if proving() {
+		patient = 500 * time.Millisecond
+	}
+	for {
+		asked := time.Now()
+		r := b.send(ctx, wish{secret: key.Secret, body: inStream(question("fourth", "Is there a place now?"))})
+		held := time.Since(taken)
+		switch {
+		case r.status == http.StatusOK && held < slotLease-100*time.Millisecond: // clocks need not run alike
+			return fmt.Sprintf("%s after the slot was taken another has it", held.Round(time.Millisecond)), ""
+		case r.status == http.StatusOK:
+			return "", ""
+		case !r.full() && (proving() || !r.unknowing()) || asked.Sub(killed) > slotLease+patient:
+			return "", fmt.Sprintf("%s after it a stream is answered %s", asked.Sub(killed).Round(time.Millisecond), r)
+		}
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+			return "", "the test has ended"
+		}
 	}
 }

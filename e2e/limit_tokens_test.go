@@ -17,7 +17,8 @@ import (
 func words(count int) string { return strings.Repeat("a ", count) }
 
 // TestLimitOfTokens asks for more tokens than a key has in a minute. What a request costs is not what it was taken for: a
-// fifth of it, as much, or three times that. In the long run the providers give what the limit allows, and no more.
+// fifth of it, as much, or three times that. The providers give what the limit allows and no more, and what they have not
+// given is left.
 func TestLimitOfTokens(t *testing.T) {
 	alone(t)
 	const (
@@ -31,8 +32,9 @@ func TestLimitOfTokens(t *testing.T) {
 		providers.Behave(simulator.Behaviour{Keys: []string{providerKey}, Tokens: tokens}, p)
 	}
 	q := newQuartet(t, redistest.Start(t), env)
-	key := q.issue(t, "acme", fmt.Sprintf(`"tokens_per_minute":%d`, 60*perSecond))
-	q.exhaust(t, key, 60*perSecond)
+	b := &tokenBooks{quartet: q, providers: providers, perSecond: perSecond, burst: 60 * perSecond}
+	b.key = q.issue(t, "acme", fmt.Sprintf(`"tokens_per_minute":%d`, b.burst))
+	b.open(t)
 
 	lasts, pace := 4*time.Second, 200.0
 	if proving() {
@@ -40,7 +42,7 @@ func TestLimitOfTokens(t *testing.T) {
 	}
 	var texts []string
 	for _, p := range simulator.Providers() {
-		texts = append(texts, completion(key.Secret, `{"max_tokens":1000,`+question(modelOf(p), words(prompt))[1:]))
+		texts = append(texts, completion(b.key.Secret, `{"max_tokens":1000,`+question(modelOf(p), words(prompt))[1:]))
 	}
 	s := q.press(t, pace, evenly(), texts...)
 	<-time.After(3 * time.Second) // until all that is owed is paid
@@ -48,20 +50,72 @@ func TestLimitOfTokens(t *testing.T) {
 	<-time.After(lasts)
 	ended := time.Now()
 	o := s.lift(t)
+	b.close(t)
 	cost, answers := costBetween(q.settled(t, providers), began, ended)
 	allowed := perSecond * ended.Sub(began).Seconds()
 	t.Logf("%d requests a second, of which %d were answered in %s: %d tokens, %+.2f %% of what the limit allows",
 		int(float64(o.asked)/o.seconds()), answers, ended.Sub(began).Round(time.Millisecond), cost, 100*(float64(cost)/allowed-1))
-	least, most := 0.98, 1.02
-	if !proving() {
-		least, most = 0.7, 1.15 // some requests begin outside of so short a time, and a busy machine may send too few
+	if share := float64(cost) / allowed; proving() && math.Abs(share-1) > 0.02 {
+		t.Errorf("%d tokens in %s, want %.0f, from -2 %% to +2 %%", cost, ended.Sub(began), allowed)
 	}
-	if !proving() && float64(o.asked) < 0.9*pace*o.seconds() {
-		least = 0 // it says little that a busy machine has sent so few
+}
+
+// tokenBooks are what a key's bucket of tokens must have, from what comes in and what the providers have given. They
+// hold however fast the machine is: what it leaves out is left for later.
+type tokenBooks struct {
+	*quartet
+	providers        *simulator.Simulator
+	key              tenantKey
+	perSecond, burst int64
+
+	before, after time.Time // the first request, when the bucket was full for the last time
+}
+
+// due is what must be left so long after the bucket was full; less than nothing is a debt.
+func (b *tokenBooks) due(cost int64, since time.Duration) int64 {
+	return b.burst - cost + int64(float64(b.perSecond)*since.Seconds())
+}
+
+// close looks whether more was given than the limit allows, and then whether all is left that was not given.
+func (b *tokenBooks) close(t *testing.T) {
+	t.Helper()
+	cost, _ := costBetween(b.settled(t, b.providers), b.before, time.Now())
+	slack := b.slack(t)
+	// What costs more than it was taken for is known afterwards: by then others were let in.
+	if most := slack + b.perSecond; b.due(cost, time.Since(b.before)) < -most {
+		t.Errorf("%d tokens were given, %d more than there were: want %d more at most", cost, -b.due(cost, time.Since(b.before)), most)
 	}
-	if share := float64(cost) / allowed; share < least || share > most {
-		t.Errorf("%d tokens in %s, want %.0f, from %+.0f %% to %+.0f %%", cost, ended.Sub(began), allowed, 100*(least-1), 100*(most-1))
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+		asked := time.Now()
+		left := b.operator.standing(t, b.key.ID)["tokens"].Left
+		answered := time.Now()
+		least, most := b.due(cost, asked.Sub(b.after))-slack, b.due(cost, answered.Sub(b.before))+slack
+		switch {
+		case most >= b.burst:
+			t.Fatal("the bucket may be full again, which proves nothing")
+		case left >= least && left <= most && most > 0:
+			t.Logf("%d tokens are left of %d, of which %d were given, %s after the first", left, b.burst, cost, answered.Sub(b.before))
+			return
+		case answered.After(deadline): // leases have gone back long ago
+			t.Fatalf("%d tokens are left, want %d to %d", left, least, most)
+		}
 	}
+}
+
+// slack is how exact the books are, in tokens. Where Redis was late, as it is on a busy machine, a lease may have been
+// drawn that nobody has got, and a request may have been paid twice.
+func (b *tokenBooks) slack(t *testing.T) int64 {
+	t.Helper()
+	const (
+		rounding = 500
+		lease    = 1500 // with what its first requests need
+		request  = 250
+	)
+	late, byShare := b.sum(t, ordersFailed), b.sum(t, decidedAlone)
+	if late+byShare > 0 {
+		t.Logf("Redis was late %.0f times, and %.0f requests were decided by shares", late, byShare)
+	}
+	return rounding + lease*int64(late) + request*int64(byShare)
 }
 
 // settled is the truth when nothing is in progress any more.
@@ -85,13 +139,17 @@ func costBetween(truth []simulator.Entry, from, to time.Time) (tokens int64, ans
 	return tokens, answers
 }
 
-// exhaust spends the burst of a key's tokens, in a few requests of long prompts.
-func (q *quartet) exhaust(t *testing.T, key tenantKey, burst int) {
+// open spends the burst, in a few requests of long prompts.
+func (b *tokenBooks) open(t *testing.T) {
 	t.Helper()
 	const pieces = 30 // or the last of them would leave a large debt
-	long := question(modelOf(simulator.StarMagic), words(burst/pieces))
+	long := question(modelOf(simulator.StarMagic), words(int(b.burst)/pieces))
+	b.before = time.Now()
 	for n := range 2 * pieces {
-		r := q.clients[n%len(q.clients)].send(t.Context(), wish{secret: key.Secret, body: long})
+		r := b.clients[n%len(b.clients)].send(t.Context(), wish{secret: b.key.Secret, body: long})
+		if n == 0 {
+			b.after = time.Now()
+		}
 		if r.status == http.StatusTooManyRequests {
 			return
 		}
