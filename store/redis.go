@@ -57,6 +57,7 @@ type Redis struct {
 	sentinels *sentinels // nil: none watch the server
 	log       *slog.Logger
 	stop      context.CancelFunc
+	greeted   chan struct{} // closed when the server has answered, and was looked at for what is missing
 	watched   chan struct{} // closed when watch has returned
 	close     func() error
 }
@@ -81,7 +82,8 @@ func OpenRedis(c RedisConfig, log *slog.Logger) (*Redis, error) {
 	client.AddHook(b)
 	ctx, stop := context.WithCancel(context.Background())
 	r := &Redis{
-		UniversalClient: client, breaker: b, sentinels: newSentinels(c, tlsConfig), log: log, stop: stop, watched: make(chan struct{}),
+		UniversalClient: client, breaker: b, sentinels: newSentinels(c, tlsConfig), log: log, stop: stop,
+		greeted: make(chan struct{}), watched: make(chan struct{}),
 	}
 	r.close = sync.OnceValue(func() error { return errors.Join(client.Close(), r.sentinels.close()) })
 	go r.watch(ctx)

@@ -21,7 +21,7 @@ func TestRightsOfAnACLUser(t *testing.T) {
 			c.Addresses = append(c.Addresses, node.Address())
 		}
 		r, lines := open(t, c)
-		eventually(t, "the greeting", func() bool { return r.breaker.gate.Counts().TotalSuccesses == greetings-1 })
+		greeted(t, r)
 		eventually(t, "a look-up", func() bool { return askAsKeysDo(r) == nil })
 		if err := askAsKeysDo(r); err != nil || lines.String() != "" {
 			t.Errorf("%v, and logged is %q", err, lines)

@@ -19,6 +19,7 @@ import (
 func (r *Redis) watch(ctx context.Context) {
 	defer close(r.watched)
 	r.greet(ctx)
+	close(r.greeted)
 	for {
 		select {
 		case <-ctx.Done():
