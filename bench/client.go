@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -260,7 +261,7 @@ func number(text []byte, base int64) (int64, error) {
 	const digits = "00112233445566778899aAbBcCdDeEfF"
 	var n int64
 	for _, b := range text {
-		at := int64(bytes.IndexByte([]byte(digits), b))
+		at := int64(strings.IndexByte(digits, b))
 		if at < 0 || at/2 >= base {
 			return 0, fmt.Errorf("%q is not a length", text)
 		}

@@ -182,8 +182,8 @@ func (r *revision) stop(i int) {
 	isArray := d.Members[i].Kind == scan.Array
 	first := d.Body[d.FirstStop.Start:d.FirstStop.End]
 	switch {
-	case r.contract.StopForm == upstream.StopString && isArray && string(first) == `""` && d.Stops == 1:
-		r.remove(i) // as a string it would be an empty one
+	case r.contract.StopForm == upstream.StopString && isArray && d.Stops == 1 && string(first) == `""`:
+		r.remove(i) // as a string it is what meaningEmpty leaves out: it asks for nothing
 	case r.contract.StopForm == upstream.StopString && isArray && d.Stops == 1:
 		r.replace(i, first)
 		r.adapted = append(r.adapted, "stop as a string")

@@ -57,7 +57,7 @@ type Redis struct {
 	sentinels *sentinels // nil: none watch the server
 	log       *slog.Logger
 	stop      context.CancelFunc
-	greeted   chan struct{} // closed when the server has answered, and was looked at for what is missing
+	greeted   chan struct{} // closed when the greeting is over, however it went; what follows is counted apart from it
 	watched   chan struct{} // closed when watch has returned
 	close     func() error
 }

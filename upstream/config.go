@@ -49,7 +49,7 @@ func (p ProviderConfig) drain() *Drain {
 
 // EndpointConfig is one address of a provider, with the credentials it takes.
 type EndpointConfig struct {
-	// URL is the base address up to and without /chat/completions, for example https://api.example.com/v1. Plain http and private addresses are allowed.
+	// URL is the base address up to and without /chat/completions, for example https://api.example.com/v1. Plain http and private addresses are allowed; an international host name is given in its xn-- form.
 	URL string `yaml:"url"`
 	// APIKeys are the credentials used in turn. Empty ones are skipped; with none left the endpoint is off.
 	APIKeys []telemetry.Secret `yaml:"api_keys"`

@@ -237,9 +237,8 @@ func parseBaseURL(raw string) (*url.URL, error) {
 	return u, nil
 }
 
-// isHost reports whether the host of u reads the same wherever it is shown,
-// looked up and sent as a Host header. The parser of net/url lets a name hold
-// nearly any byte in percent form.
+// isHost reports whether the host of u reads the same wherever it is shown and
+// looked up. The parser of net/url lets a name hold nearly any byte in percent form.
 func isHost(u *url.URL) bool {
 	if !strings.HasPrefix(u.Host, "[") {
 		return isHostName(u.Hostname())

@@ -186,7 +186,7 @@ func atStake(err error, s journal.Stats) error {
 		counts = append(counts, fmt.Sprintf("%d in no file, lost with this process", n))
 	}
 	if n := s.Written - s.Durable; n > 0 {
-		counts = append(counts, fmt.Sprintf("%d not confirmed by the disk, lost if this machine dies", n))
+		counts = append(counts, fmt.Sprintf("%d not confirmed by the disk, lost with their files or, at the latest, with this machine", n))
 	}
 	return fmt.Errorf("entries of the journal, which may be bills, are at stake: %s: %w", strings.Join(counts, "; "), err)
 }

@@ -120,8 +120,8 @@ func TestAnEndSaysWhatIsAtStake(t *testing.T) {
 	f(false, 2, 1, "<nil>")
 	f(true, 0, 0, lost)
 	f(true, 0, 3, "entries of the journal, which may be bills, are at stake: 3 in no file, lost with this process: "+lost)
-	f(true, 2, 0, "entries of the journal, which may be bills, are at stake: 2 not confirmed by the disk, lost if this machine dies: "+lost)
-	f(true, 2, 3, "entries of the journal, which may be bills, are at stake: 3 in no file, lost with this process; 2 not confirmed by the disk, lost if this machine dies: "+lost)
+	f(true, 2, 0, "entries of the journal, which may be bills, are at stake: 2 not confirmed by the disk, lost with their files or, at the latest, with this machine: "+lost)
+	f(true, 2, 3, "entries of the journal, which may be bills, are at stake: 3 in no file, lost with this process; 2 not confirmed by the disk, lost with their files or, at the latest, with this machine: "+lost)
 }
 
 // TestAtStake: what is durable is not at stake, and the rest is counted to the last entry.
@@ -137,9 +137,9 @@ func TestAtStake(t *testing.T) {
 	f(nil, journal.Stats{Next: 8, Written: 5, Durable: 3}, "<nil>")
 	f(broken, journal.Stats{Next: 1}, "input/output error")
 	f(broken, journal.Stats{Next: 8, Written: 7, Durable: 7}, "input/output error")
-	f(broken, journal.Stats{Next: 8, Written: 7, Durable: 6}, entries+"1 not confirmed by the disk, lost if this machine dies: input/output error")
+	f(broken, journal.Stats{Next: 8, Written: 7, Durable: 6}, entries+"1 not confirmed by the disk, lost with their files or, at the latest, with this machine: input/output error")
 	f(broken, journal.Stats{Next: 8, Written: 6, Durable: 6}, entries+"1 in no file, lost with this process: input/output error")
-	f(broken, journal.Stats{Next: 8, Written: 5, Durable: 0}, entries+"2 in no file, lost with this process; 5 not confirmed by the disk, lost if this machine dies: input/output error")
+	f(broken, journal.Stats{Next: 8, Written: 5, Durable: 0}, entries+"2 in no file, lost with this process; 5 not confirmed by the disk, lost with their files or, at the latest, with this machine: input/output error")
 }
 
 // TestAnEndDespiteALedgerThatHangs ends a process whose ledger cannot be closed. It takes ten seconds by the wall clock:

@@ -118,7 +118,8 @@ func (w *walk) begun(i int) error {
 
 // adopt makes those segments count that stand between segment i and the next one that
 // counts and whose headers cannot be read: each from its first entry on that is not
-// below sequence, nor at end or above.
+// below sequence, nor at end or above. The last goes first: where two hold the same, the
+// later one counts, and the earlier one ends where that begins.
 // It is only done where something is missing: an unreadable header may as well belong to
 // a segment that was never synced, and whose entries all are elsewhere.
 func (w *walk) adopt(i int, sequence, end uint64) error {

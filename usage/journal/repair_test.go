@@ -236,6 +236,22 @@ func TestRepairOfEachDamage(t *testing.T) {
 	}
 }
 
+// Neither header can be read, and only the second entry of the first segment is before all of the other.
+func TestRepairOfTwoHeaders(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, piece{1, 5, slices.Concat(entries(7, 7, 0), entries(5, 5, 0))}, piece{2, 6, entries(6, 9, 0)})
+	zero(t, segmentPath(dir, 1), 0, headerSize)
+	change(t, segmentPath(dir, 2), func(raw []byte) []byte { return slices.Concat(bytes.Repeat([]byte("?"), headerSize), raw[headerSize:]) })
+	if _, err := Repair(dir); err != nil {
+		t.Fatal(err)
+	}
+	got, _, _, err := read(t, dir)
+	want := map[uint64]string{5: "entry 5", 6: "entry 6", 7: "entry 7", 8: "entry 8", 9: "entry 9"}
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("%v, (-want +got):\n%s", err, diff)
+	}
+}
+
 func TestRepairRefusesWhatItDoesNotKnow(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, piece{1, 1, entries(1, 3, 1)})

@@ -128,7 +128,7 @@ func scalarDefinitions() jsonschema.Definitions {
 			&jsonschema.Schema{Const: 0},
 			text(`^[-+]?(0|([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+$`)),
 		"size": form("A number of bytes with an optional unit, such as 65536, 64KiB or 20MiB.",
-			&jsonschema.Schema{Type: "integer", Minimum: "0"}, text(`^\s*[0-9]+\s*(GiB|MiB|KiB|GB|MB|KB)?\s*$`)),
+			&jsonschema.Schema{Type: "integer", Minimum: "0"}, text(`^[ \t\r\n]*[0-9]+[ \t\r\n]*(GiB|MiB|KiB|GB|MB|KB)?[ \t\r\n]*$`)),
 		"money": form("US dollars as decimal text such as \"0.10\", with at most nine digits after the point.",
 			&jsonschema.Schema{Type: "number", Minimum: "0"}, text(`^([0-9]+(\.[0-9]{1,9})?)?$`)),
 		"date": form("A day in UTC, such as 2026-01-31.", text(`^([0-9]{4}-[0-9]{2}-[0-9]{2})?$`)),
