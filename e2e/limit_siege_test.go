@@ -42,7 +42,7 @@ type besieger struct {
 	each     time.Duration
 	conn     net.Conn
 	in       *bufio.Reader
-	asked    []time.Time // all its requests
+	asked    []time.Time // those of its requests that were let in or refused
 	admitted []admission
 	longest  time.Duration // that an answer took
 }
@@ -107,7 +107,6 @@ func (b *besieger) ask(ctx context.Context, text string) (err error) {
 		return err
 	}
 	status, body, err := readBriefly(b.in)
-	b.asked = append(b.asked, asked)
 	switch {
 	case err != nil:
 		return fmt.Errorf("no answer: %w", err)
@@ -116,10 +115,12 @@ func (b *besieger) ask(ctx context.Context, text string) (err error) {
 		b.siege.served.Add(1)
 	case status == 429:
 		b.siege.refused.Add(1)
-	case status == 503 && !proving() && unrecorded(body): // the limits are not to blame
+	case status == 503 && !proving() && unrecorded(body):
+		return nil // the limits are not to blame: it is as if nobody had asked
 	default:
 		return fmt.Errorf("the answer is %d %s", status, body)
 	}
+	b.asked = append(b.asked, asked)
 	return nil
 }
 
@@ -161,9 +162,9 @@ func readBriefly(in *bufio.Reader) (status int, body []byte, err error) {
 // outcome is how a siege went.
 type outcome struct {
 	began, ended time.Time
-	admitted     []admission // in the order of their answers
-	times        []time.Time // of all requests, in order
-	asked        int
+	admitted     []admission   // in the order of their answers
+	times        []time.Time   // of all requests that were let in or refused, in order
+	asked        int           // how many these are
 	longest      time.Duration // that an answer took
 }
 
@@ -188,8 +189,9 @@ func (s *siege) lift(t *testing.T) outcome {
 // seconds is how long it took.
 func (o outcome) seconds() float64 { return o.ended.Sub(o.began).Seconds() }
 
-// between is how many were asked for in a span of time, how many were answered in it that they are admitted, and how
-// many of these were asked for in it, too: whatever the machine does, they are those that were let in then.
+// between is how many were asked for in a span of time, and let in or refused, how many were answered in it that they are
+// admitted, and how many of these were asked for in it, too: whatever the machine does, they are those that were let in
+// then.
 func (o outcome) between(from, to time.Time) (asked, admitted, surely int) {
 	first, _ := slices.BinarySearchFunc(o.times, from, time.Time.Compare)
 	end, _ := slices.BinarySearchFunc(o.times, to, time.Time.Compare)

@@ -173,7 +173,7 @@ func TestLimitOfOneSlot(t *testing.T) {
 		q.blame(t, "%d requests were refused %d times, want hardly ever", times, refusals)
 	}
 	// A busy machine may be late now and then. A replica that does not give slots back at once is late each time.
-	if most := times / quartetSize / 2; slices.Max(delayed[:]) > most {
+	if most := times / quartetSize * 4 / 5; slices.Max(delayed[:]) > most {
 		q.blame(t, "of %d requests that came after one at the same replica %v were delayed, want %d at most", times/quartetSize, delayed, most)
 	}
 }
@@ -208,7 +208,7 @@ func TestLimitSlotsHeal(t *testing.T) {
 			t.Fatalf("the first stream of a key is answered %s", held)
 		}
 		refused := func(when string) {
-			if r := witness.send(t.Context(), wish{secret: key.Secret, body: inStream(question("fourth", "Is there a place?"))}); !r.full() {
+			if r := witness.send(t.Context(), wish{secret: key.Secret, body: inStream(question("fourth", "Is there a place?"))}); !r.full() && !r.excused() {
 				wrong.add("kill %d, %s: a second stream is answered %s", n, when, r)
 			}
 		}
@@ -254,13 +254,23 @@ func (b bare) heal(ctx context.Context, key tenantKey, taken, killed time.Time) 
 			return fmt.Sprintf("%s after the slot was taken another has it", held.Round(time.Millisecond)), ""
 		case r.status == http.StatusOK:
 			return "", ""
-		case !r.full() && (proving() || !r.unknowing()) || asked.Sub(killed) > slotLease+patient:
+		case !r.full() && !r.excused() || asked.Sub(killed) > slotLease+patient:
 			return "", fmt.Sprintf("%s after it a stream is answered %s", asked.Sub(killed).Round(time.Millisecond), r)
 		}
+		pause := time.Second
+		if proving() { // a slot that is back late is seen to be
+			pause = max(100*time.Millisecond, min(pause, time.Until(killed.Add(slotLease))))
+		}
 		select {
-		case <-time.After(time.Second):
+		case <-time.After(pause):
 		case <-ctx.Done():
 			return "", "the test has ended"
 		}
 	}
+}
+
+// excused tells whether an answer is a busy machine's fault and says nothing of limits: Redis was too late to look the key
+// up, or the disk to put the request on record.
+func (r reply) excused() bool {
+	return !proving() && (r.unknowing() || r.status == http.StatusServiceUnavailable && unrecorded([]byte(r.body)))
 }

