@@ -87,7 +87,11 @@ func (c *chunk) truthy() bool {
 		c.skipNested()
 		return true
 	}
-	switch string(c.scalar()) {
+	return truthyScalar(c.scalar())
+}
+
+func truthyScalar(scalar []byte) bool {
+	switch string(scalar) {
 	case "null", "false", "0", "":
 		return false
 	}

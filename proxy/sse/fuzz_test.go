@@ -2,6 +2,7 @@ package sse
 
 import (
 	"bytes"
+	"encoding/json"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -116,32 +117,68 @@ func FuzzTap(f *testing.F) {
 	})
 }
 
-// FuzzOversize hears a payload as one oversize event, and must hear the same however it is cut.
+// hearOversize lets a new Tap hear one oversize event in the given fragments.
+func hearOversize(parts ...[]byte) (Kind, *Tap) {
+	tap, kind := new(Tap), KindComment
+	for i, part := range parts {
+		fragment := FragmentMiddle
+		switch i {
+		case 0:
+			fragment = FragmentFirst
+		case len(parts) - 1:
+			fragment = FragmentLast
+		}
+		kind = tap.Observe(Event{Raw: part, Fragment: fragment})
+	}
+	return kind, tap
+}
+
+// likeWhole hears a payload as one whole event and as an oversize one, each of its lines a data line, cut somewhere.
+// Both must tell the same of it, as far as an oversize event tells: it knows neither empty chunks nor those of usage.
+func likeWhole(t testing.TB, payload []byte, cut uint) {
+	t.Helper()
+	payload = bytes.ReplaceAll(bytes.ReplaceAll(payload, []byte("\r\n"), []byte("\n")), []byte("\r"), []byte("\n"))
+	if !json.Valid(payload) || bytes.TrimSpace(payload)[0] != '{' {
+		return // a whole event is invalid here, or not checked in full
+	}
+	whole := new(Tap)
+	want := whole.Observe(Event{Data: payload})
+	if want != KindFinish && want != KindError {
+		want = KindContent
+	}
+	raw := slices.Concat([]byte("data:"), bytes.ReplaceAll(payload, []byte("\n"), []byte("\ndata:")), []byte("\n\n"))
+	at := cut % uint(len(raw))
+	kind, over := hearOversize(nil, raw[:at], raw[at:], nil)
+	switch {
+	case kind != want:
+		t.Fatalf("%q is %v, in an oversize event %v", payload, want, kind)
+	case over.ended != whole.ended:
+		t.Fatalf("%q: choices %b are finished, in an oversize event %b", payload, whole.ended, over.ended)
+	case len(whole.Usage()) <= keepUsageBytes && !bytes.Equal(over.Usage(), whole.Usage()):
+		t.Fatalf("%q: usage %q, in an oversize event %q", payload, whole.Usage(), over.Usage())
+	}
+}
+
+// FuzzOversize hears a payload as one oversize event, and must hear the same however it is cut, and what it would hear
+// if the event were whole.
 func FuzzOversize(f *testing.F) {
 	for _, tr := range transcripts() {
 		f.Add([]byte(tr.stream), uint(7))
+		for _, payload := range plainly(tr.stream) {
+			f.Add([]byte(payload[strings.IndexByte(payload, '=')+1:]), uint(70))
+		}
 	}
+	for _, index := range []string{"-1", "-0", "1.5", "1e0", "0.0", "null", "18446744073709551617"} {
+		f.Add([]byte(`{"choices":[{"index":`+index+`,"finish_reason":"stop"},{"finish_reason":"stop"}]}`), uint(24))
+	}
+	f.Add([]byte("{\"choices\":[null,{\"index\":1,\n\"finish_reason\":null,\r\n\"x\":\"\"}],\"error\":0.0,\"prompt_filter_results\":[{\"finish_reason\":\"stop\"}]}"), uint(9))
 	f.Fuzz(func(t *testing.T, raw []byte, cut uint) {
-		hear := func(parts ...[]byte) (Kind, string, bitset) {
-			var tap Tap
-			kind := KindComment
-			for i, part := range parts {
-				fragment := FragmentMiddle
-				switch i {
-				case 0:
-					fragment = FragmentFirst
-				case len(parts) - 1:
-					fragment = FragmentLast
-				}
-				kind = tap.Observe(Event{Raw: part, Fragment: fragment})
-			}
-			return kind, string(tap.Usage()), tap.ended
-		}
 		at := min(int(cut%(1<<16)), len(raw))
-		kind, usage, ended := hear(nil, raw, nil)
-		kind2, usage2, ended2 := hear(raw[:at], raw[at:], nil)
-		if kind != kind2 || usage != usage2 || ended != ended2 {
-			t.Fatalf("%q cut at %d: %v %s %v, whole: %v %s %v", raw, at, kind2, usage2, ended2, kind, usage, ended)
+		kind, tap := hearOversize(nil, raw, nil)
+		kind2, tap2 := hearOversize(raw[:at], raw[at:], nil)
+		if kind != kind2 || tap.ended != tap2.ended || !bytes.Equal(tap.Usage(), tap2.Usage()) {
+			t.Fatalf("%q cut at %d: %v %s %v, whole: %v %s %v", raw, at, kind2, tap2.Usage(), tap2.ended, kind, tap.Usage(), tap.ended)
 		}
+		likeWhole(t, raw, cut)
 	})
 }

@@ -280,7 +280,8 @@ func (g jsonGen) choice() string {
 		g.member("reasoning", g.text()), g.member("refusal", g.text()), g.member("tool_calls", g.text()), g.member("audio", g.text()),
 		g.member("other", g.trap()))
 	return g.object(g.some(
-		g.member("index", g.pick("index", "0", "0", "1", "2", "127", "128", "-1", "null", `"0"`, "1.5")),
+		g.member("index", g.pick("index", "0", "0", "1", "2", "127", "128", "-1", "-0", "null", `"0"`, "1.5", "1e0", "0.0",
+			"-0.0", "18446744073709551617")),
 		g.member(g.pick("delta", "delta", "delta", "message"), g.object(delta...)),
 		g.member("finish_reason", g.pick("reason", "null", "null", `""`, `"stop"`, `"length"`, "[]")),
 		g.member("logprobs", g.trap()))...)
@@ -293,13 +294,14 @@ func (g jsonGen) chunk() string {
 	}
 	members := []string{
 		g.member("id", g.pick("id", `"chatcmpl-1"`, `"\n"`, "null", "7")),
-		g.member("choices", g.pick("list", "["+strings.Join(choices, ",")+"]", "["+strings.Join(choices, ",")+"]", "["+strings.Join(choices, ",")+"]", "null", "[null]")),
+		g.member("choices", g.pick("list", "["+strings.Join(choices, ",")+"]", "["+strings.Join(choices, ",")+"]", "["+strings.Join(choices, ",")+"]", "null", "[null]",
+			"[null,7,[],"+g.choice()+"]", `{"0":`+g.choice()+"}")),
 		g.member("usage", g.pick("usage", "null", "{}", "7", `{"total_tokens":`+g.pick("n", "0", "7", "1904")+`}`, starMagicUsage)),
 		g.member("x_other", g.trap()),
-		g.member("obfuscation", g.str()),
+		g.member(g.pick("long name", "obfuscation", "prompt_filter_results", ""), g.pick("filter", g.str(), "["+g.choice()+"]")),
 	}
 	if rapid.IntRange(0, 9).Draw(g.t, "error") == 0 {
-		members = append(members, g.member("error", g.pick("problem", "null", "false", "0", `""`, `"x"`, "{}", `{"message":"x"}`, "true", "503")))
+		members = append(members, g.member("error", g.pick("problem", "null", "false", "0", `""`, `"x"`, "{}", `{"message":"x"}`, "true", "503", "0.5")))
 	}
 	return g.object(g.some(members...)...)
 }
@@ -319,5 +321,11 @@ func TestTapAgreesWithDecoder(t *testing.T) {
 			}
 		}
 		agree(t, payloads)
+	})
+}
+
+func TestOversizeAgreesWithWhole(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		likeWhole(t, []byte(jsonGen{rt}.chunk()), rapid.Uint().Draw(rt, "cut"))
 	})
 }

@@ -2,24 +2,26 @@ package sse
 
 import (
 	"bytes"
-	"encoding/json"
+	"strings"
 )
 
 // An oversize reads the payload of an event that is never in memory whole: it can stop at any byte and go on with the
 // next fragment. It looks for what decides whether an answer is complete and what it cost: finish reasons, usage, error,
-// and the text of the choices, by the names that a model's words stand under. Media is let pass. The field names of the
-// protocol and the line ends lie outside all strings and are noise to it.
+// and the text of the choices, by the names that a model's words stand under. Media is let pass. Choices, usage and
+// errors are read as a chunk reads them: how long an event is must not change which answers are finished.
 type oversize struct {
+	field    int  // how much of dataField the current line began with, all of it in front of a value; -1: another field's line
 	depth    int  // open brackets
 	begun    bool // the payload's first bracket was seen
 	inString bool
 	escape   bool // the next byte of the string is escaped
-	key      [len("reasoning_content")]byte
-	length   int    // of the current or last string; key holds as much of it as fits
+	key      [len("reasoning_content") + 1]byte
+	length   int    // of the current or last string, number or literal; key holds as much of it as fits
 	part     member // the top-level member around the current position
 	next     member // the member whose value comes next
-	position int    // choices so far
-	index    int    // of the current choice
+	due      bool   // an element of the choices may come next
+	position int    // elements of the choices so far
+	index    int    // of the current choice, -1 when what it has is none
 	finished bool   // the current choice has a finish_reason
 	ended    bitset
 	failed   bool
@@ -49,8 +51,12 @@ const (
 // How deep a payload's brackets are at the names that matter.
 const (
 	topDepth    = 1
+	listDepth   = 2
 	choiceDepth = 3
 )
+
+// dataField begins the lines that the payload stands in.
+const dataField = "data:"
 
 func (t *Tap) observeFragment(e Event) Kind {
 	t.over = true
@@ -67,7 +73,7 @@ func (t *Tap) observeFragment(e Event) Kind {
 	switch {
 	case !o.begun || o.depth != 0 || o.inString:
 		return KindInvalid
-	case json.Valid(o.usage):
+	case valid(o.usage):
 		t.keepUsage(o.usage)
 	}
 	if o.failed {
@@ -84,19 +90,36 @@ func (o *oversize) feed(raw []byte) {
 	for len(raw) > 0 {
 		n := 1
 		captured := o.capture
-		if o.inString {
+		switch {
+		case o.inString:
 			said := o.inText
 			n = o.inside(raw)
 			if said {
 				o.say(raw[:n])
 			}
-		} else {
+		case o.field < len(dataField) && !endsLine(raw[0]):
+			o.lineHead(raw[0])
+			raw = raw[1:]
+			continue
+		default:
 			o.between(raw[0])
 		}
 		if captured || o.capture {
 			o.take(raw[:n])
 		}
 		raw = raw[n:]
+	}
+}
+
+func endsLine(b byte) bool { return b == '\n' || b == '\r' }
+
+// lineHead takes a byte in front of the payload's part of a line, or of a line that has none.
+func (o *oversize) lineHead(b byte) {
+	switch {
+	case o.field >= 0 && b == dataField[o.field]:
+		o.field++
+	case o.field != 0 || strings.IndexByte(byteOrderMark, b) < 0:
+		o.field = -1
 	}
 }
 
@@ -152,8 +175,17 @@ func (o *oversize) spell(s []byte) {
 	o.length += len(s)
 }
 
+// spelled returns the last string, number or literal. A longer one than any that matters is cut, and equals none of them.
+func (o *oversize) spelled() []byte { return o.key[:min(o.length, len(o.key))] }
+
 // between takes a byte outside all strings.
 func (o *oversize) between(b byte) {
+	if o.due && b > ' ' {
+		o.due = false
+		if b != ']' {
+			o.position++
+		}
+	}
 	switch b {
 	case '"':
 		o.inString = o.begun
@@ -162,30 +194,34 @@ func (o *oversize) between(b byte) {
 	case ':':
 		o.name()
 	case ',':
+		o.endScalar()
 		o.next = otherMember
+		o.due = o.depth == listDepth && o.part == choicesMember
 	case '{', '[':
 		o.open(b)
 	case '}', ']':
+		o.endScalar()
 		o.close()
+	case '\n', '\r':
+		o.endScalar()
+		o.field = 0
 	default:
 		o.scalar(b)
 	}
 }
 
-// name makes the string before a colon the name of what comes next.
+// name makes the string before a colon the name of what comes next. Of two members of one name, the last one counts.
 func (o *oversize) name() {
-	if o.length == 0 || o.length > len(o.key) {
-		return
-	}
-	key := string(o.key[:o.length])
+	key := string(o.spelled())
+	o.length = 0
 	switch {
 	case o.depth == topDepth:
 		o.part = topMember(key)
 		o.next = o.part
 	case o.depth == choiceDepth && o.part == choicesMember && key == "index":
-		o.next, o.index = indexMember, 0
+		o.next, o.index = indexMember, -1
 	case o.depth == choiceDepth && o.part == choicesMember && key == "finish_reason":
-		o.next = finishMember
+		o.next, o.finished = finishMember, false
 	case o.depth >= choiceDepth && o.part == choicesMember:
 		o.next = textMemberOf(key)
 	}
@@ -245,9 +281,12 @@ func (o *oversize) open(b byte) {
 	case o.next == usageMember && b == '{':
 		o.capture = true
 		o.usage = o.usage[:0]
+	case o.next == choicesMember && b == '[':
+		o.due = true
+	case o.next == choicesMember:
+		o.part = otherMember
 	case o.depth == choiceDepth && o.part == choicesMember:
-		o.index, o.finished, o.reasoned = o.position, false, otherMember
-		o.position++
+		o.index, o.finished, o.reasoned = o.position-1, false, otherMember
 	}
 	o.next = otherMember
 }
@@ -264,14 +303,28 @@ func (o *oversize) close() {
 	o.next = otherMember
 }
 
-// scalar takes a byte of a number or literal, or white space. The first byte tells a true value from null, false and 0.
+// scalar takes a byte of a number or literal, or white space.
 func (o *oversize) scalar(b byte) {
 	switch {
 	case b <= ' ':
-	case o.next == indexMember && '0' <= b && b <= '9' && o.index < maxChoices:
-		o.index = 10*o.index + int(b-'0')
-	case o.next == errorMember:
-		o.failed = o.failed || b == 't' || b == '-' || '1' <= b && b <= '9'
-		o.next = otherMember
+		o.endScalar()
+	case o.next == indexMember || o.next == errorMember:
+		o.spell([]byte{b})
 	}
+}
+
+// endScalar takes what ends a number or literal, if one has begun.
+func (o *oversize) endScalar() {
+	if o.length == 0 {
+		return
+	}
+	switch o.next {
+	case indexMember:
+		o.index = number(o.spelled())
+	case errorMember:
+		o.failed = o.failed || truthyScalar(o.spelled())
+	default:
+		return
+	}
+	o.next = otherMember
 }

@@ -169,6 +169,9 @@ func TestOversizeOutcome(t *testing.T) {
 
 	f(`{"x":"BIG","a":"usage","\nsage":{"x":1},"\"usage":{"x":1},"err\u006fr":{}}`, "content", "", 0)
 
+	// A broken usage is none.
+	f(`{"x":"BIG","usage":{"total_tokens":}}`, "content", "", 0)
+
 	// What outgrows any usage is none.
 	f(`{"usage":{"x":"BIG"},"choices":[{"index":0,"finish_reason":"stop"}]}`, "finish", "", 1)
 }
@@ -178,8 +181,7 @@ func TestOversizeText(t *testing.T) {
 	f := func(payload, want string) {
 		t.Helper()
 		small := listen(t, NewFramer(0), "data: "+payload+"\n\n")
-		padded := strings.Replace(payload, "{", `{"pad":"`+strings.Repeat("x", maxWhole)+`",`, 1)
-		large := listen(t, NewFramer(0), "data: "+padded+"\n\n")
+		large := listen(t, NewFramer(0), "data: "+pad(payload)+"\n\n")
 		if small.Over || !large.Over {
 			t.Fatalf("%s: oversize %t and %t", payload, small.Over, large.Over)
 		}
@@ -193,7 +195,117 @@ func TestOversizeText(t *testing.T) {
 	f(`{"choices":[{"delta":{"reasoning_content":"think","reasoning":"think","content":"say"}},{"delta":{"reasoning":"more"}}]}`, "thinksaymore")
 	f(`{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"call_1","type":"function","function":{"name":"look","arguments":"{\"up\":1}"}}]}}]}`, `look{\"up\":1}`)
 	f(`{"choices":[{"delta":{"content":null,"images":[{"image_url":{"url":"data:image/png;base64,AAAA"}}],"audio":{"data":"BBBB","transcript":"words"}}}]}`, "words")
+	f(`{"choices":[{"delta":{"reasoning_contents":"no","content":"yes"}}]}`, "yes")
 	f(`{"id":"x","content":"no","choices":[{"delta":{"role":"assistant","content":""},"logprobs":null}],"usage":{"text":"no"},"error":null,"text":"no"}`, "")
+}
+
+// pad makes a payload too long for one piece. What it adds is of no meaning.
+func pad(payload string) string {
+	return strings.Replace(payload, "{", `{"pad":"`+strings.Repeat("x", maxWhole)+`",`, 1)
+}
+
+// TestOversizeChoices listens to the same payload as one event and as an oversize one: the same choices are finished.
+func TestOversizeChoices(t *testing.T) {
+	f := func(payload string, want ...int) {
+		t.Helper()
+		var ended bitset
+		for _, i := range want {
+			ended.add(i)
+		}
+		for name, stream := range map[string]string{"whole": payload, "oversize": pad(payload)} {
+			tap := new(Tap)
+			relay(NewFramer(0), tap, strings.NewReader("data: "+strings.ReplaceAll(stream, "\n", "\ndata: ")+"\n\n"))
+			if tap.ended != ended || tap.Over() != (name == "oversize") {
+				t.Errorf("%.200q, %s: choices %b are finished, want %b", payload, name, tap.ended, ended)
+			}
+		}
+	}
+	index := func(index string, want ...int) {
+		t.Helper()
+		f(`{"choices":[{"index":`+index+`,"finish_reason":"stop"}]}`, want...)
+		f(`{"choices":[{"finish_reason":"stop","index" : `+index+` }]}`, want...)
+		f("{\n\"choices\":[\n{\n\"index\":\n"+index+"\n,\n\"finish_reason\"\n:\n\"stop\"\n}\n]\n}", want...)
+	}
+	index("0", 0)
+	index("-0", 0)
+	index("1", 1)
+	index("12", 12)
+	index("127", 127)
+	for _, none := range []string{
+		"-1", "1.5", "1e0", "-0.0", "0.0", "0e0", "1E2", "-00", "128", "999", "1000", "18446744073709551616", "18446744073709551617",
+		strings.Repeat("1", 1_000), strings.Repeat("0", 1_000), "null", "true", `"1"`, `""`, "[1]", "{}", `{"index":1}`,
+	} {
+		index(none)
+	}
+
+	// Without an index the position counts, of all that stands in the list.
+	f(`{"choices":[{"finish_reason":"stop"},{"finish_reason":null},{"finish_reason":"stop"}]}`, 0, 2)
+	f(`{"choices":[{"index":5},{"finish_reason":"stop"}]}`, 1)
+	f(`{"choices":[null,{"finish_reason":"stop"}]}`, 1)
+	f(`{"choices":[ 1.5 , "a" , [] , {} , {"finish_reason":"stop"} ]}`, 4)
+	f(`{"choices":[{}],"choices":[],"choices":[{"finish_reason":"stop"}]}`, 1)
+	f(`{"choices":{"0":{"index":0,"finish_reason":"stop"}}}`)
+	f(`{"choices":[],"prompt_filter_results":[{"index":0,"finish_reason":"stop"}]}`)
+	f(`{"choices":[],"":[{"index":0,"finish_reason":"stop"}]}`)
+
+	// The last word counts.
+	f(`{"choices":[{"index":1,"finish_reason":"stop","index":0}]}`, 0)
+	f(`{"choices":[{"index":0,"finish_reason":"stop","index":null}]}`)
+	f(`{"choices":[{"index":0,"finish_reason":"stop","finish_reason":null}]}`)
+	f(`{"choices":[{"index":0,"finish_reason":"stop","finish_reason":["stop"]}]}`)
+	f(`{"choices":[{"index":0,"finish_reason":null,"finish_reason":"stop"}]}`, 0)
+
+	// A line's field name is no part of the payload.
+	f("{\"choices\":[{\"index\":1,\n\"delta\":{},\n\"finish_reason\":\"stop\"}]}", 1)
+	f("{\"choices\":[{\"index\":0,\"finish_reason\":null,\n\"logprobs\":null}]}")
+	f("{\"choices\":[{\"index\":0,\"finish_reason\":\"stop\"}],\"error\":null,\n\"x\":{}}", 0)
+}
+
+func TestOversizeErrors(t *testing.T) {
+	f := func(value string, failed bool) {
+		t.Helper()
+		for _, payload := range []string{`{"error":` + value + `}`, pad(`{"error" : ` + value + ` }`), pad("{\"error\":\n" + value + "\n,\n\"x\":1}")} {
+			stream := "data: " + strings.ReplaceAll(payload, "\n", "\ndata: ") + "\n\n"
+			h := listen(t, NewFramer(0), stream)
+			if got := strings.HasPrefix(strings.TrimPrefix(h.Events[0], "oversize "), "error"); got != failed {
+				t.Errorf("error %s, oversize %t: %.40s", value, h.Over, h.Events[0])
+			}
+		}
+	}
+	for _, none := range []string{"null", "false", "0", `""`} {
+		f(none, false)
+	}
+	for _, failure := range []string{"true", "1", "-1", "0.5", "0.0", "503", strings.Repeat("1", 100), `"x"`, "[]", "{}"} {
+		f(failure, true)
+	}
+}
+
+// TestOversizeLines: only the lines of the field data are the payload.
+func TestOversizeLines(t *testing.T) {
+	f := func(stream string) {
+		t.Helper()
+		stream = strings.Replace(stream, "BIG", strings.Repeat("x", maxWhole), 1) + "\n\n"
+		h := listen(t, NewFramer(0), stream)
+		if !slices.Equal(h.Events, []string{"oversize finish"}) || h.Finished != [3]bool{true} {
+			t.Errorf("%.200q: %q, finished %t", stream, h.Events, h.Finished)
+		}
+		random := rand.New(rand.NewPCG(1, 2))
+		for range 5 {
+			cuts := randomCuts(random, len(stream), 200)
+			same(t, h, listen(t, NewFramer(0), stream, cuts...), stream[:20], cuts...)
+		}
+	}
+	f("data: {\"x\":\"BIG\",\ndata\ndata:\"choices\":[{\"finish_reason\":\"stop\"}]}")
+	f("\xef\xbb\xbfdata: {\"x\":\"BIG\",\"choices\":[{\"finish_reason\":\"stop\"}]}")
+	f(": {\"\nevent: {[\rid: \"\r\ndata: {\"x\":\"BIG\",\"choices\":[{\"finish_reason\":\"stop\"}]}\n: }]\nevent: x")
+	f("data: {\"x\":\"BIG\",\"choices\":[{\n: ,\"index\":1,\ndatas: \"index\":1,\n data: \"index\":1,\nDATA: \"index\":1,\ndata: \"finish_reason\":\"stop\"}]}")
+}
+
+func TestOversizeUsageOverSeveralDataLines(t *testing.T) {
+	stream := "data: " + strings.ReplaceAll(pad("{\"usage\":{\n\"total_tokens\":\n9\n}\n}"), "\n", "\ndata:") + "\n\n"
+	if h := listen(t, NewFramer(0), stream); h.Usage != "{\n\"total_tokens\":\n9\n}" || !h.Over {
+		t.Errorf("usage %q, oversize %t", h.Usage, h.Over)
+	}
 }
 
 func TestOversizeOverSeveralDataLines(t *testing.T) {

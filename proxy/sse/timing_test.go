@@ -89,6 +89,22 @@ func TestReuseAllocatesNothing(t *testing.T) {
 	}
 }
 
+// TestOversizeAllocatesNothing: an event that is never in memory whole costs none beyond the Framer's buffer.
+func TestOversizeAllocatesNothing(t *testing.T) {
+	f, tap, text, src := NewFramer(0), new(Tap), new(counter), strings.NewReader("")
+	tap.Reset(text)
+	stream := `data: {"x":"` + strings.Repeat("x", 2*maxBuffer) + `","error":null,"choices":[{"index":-0.0},` + "\ndata: " +
+		`{"index":1,"delta":{"content":"hello"},"finish_reason":"stop"}]}` + "\n\n"
+	one := func() {
+		src.Reset(stream)
+		relay(f, tap, src)
+	}
+	one()
+	if n := testing.AllocsPerRun(100, one); n != 0 || !tap.Over() || tap.ended != (bitset{1 << 1}) {
+		t.Errorf("%v allocations per event, choices %b finished", n, tap.ended)
+	}
+}
+
 func relay(f *Framer, tap *Tap, src io.Reader) []byte {
 	for {
 		_, err := f.Fill(src)
