@@ -119,7 +119,7 @@ func FuzzTap(f *testing.F) {
 
 // hearOversize lets a new Tap hear one oversize event in the given fragments.
 func hearOversize(parts ...[]byte) (Kind, *Tap) {
-	tap, kind := new(Tap), KindComment
+	tap, kind := &Tap{Text: new(words)}, KindComment
 	for i, part := range parts {
 		fragment := FragmentMiddle
 		switch i {
@@ -133,30 +133,59 @@ func hearOversize(parts ...[]byte) (Kind, *Tap) {
 	return kind, tap
 }
 
-// likeWhole hears a payload as one whole event and as an oversize one, each of its lines a data line, cut somewhere.
-// Both must tell the same of it, as far as an oversize event tells: it knows neither empty chunks nor those of usage.
+// hearWhole lets a new Tap hear the one event that raw is.
+func hearWhole(t testing.TB, raw []byte) (Kind, *Tap) {
+	t.Helper()
+	framer, tap := NewFramer(0), &Tap{Text: new(words)}
+	for src := bytes.NewReader(raw); ; {
+		_, err := framer.Fill(src)
+		if e, ok := framer.Next(); ok {
+			return tap.Observe(e), tap
+		}
+		if err != nil {
+			t.Fatalf("%q is no event: %v", raw, err)
+		}
+	}
+}
+
+// said is all text that the Tap of a test handed on.
+func said(tap *Tap) string { return strings.Join(*tap.Text.(*words), "") }
+
+// likeWhole hears a payload as one whole event and as an oversize one, each of its lines a data line, cut somewhere, under
+// some name. Both must tell the same of it, as far as an oversize event tells: it knows neither empty chunks nor those of
+// usage, and of broken payloads only those with something behind their first value.
 func likeWhole(t testing.TB, payload []byte, cut uint) {
 	t.Helper()
 	payload = bytes.ReplaceAll(bytes.ReplaceAll(payload, []byte("\r\n"), []byte("\n")), []byte("\r"), []byte("\n"))
-	if !json.Valid(payload) || bytes.TrimSpace(payload)[0] != '{' {
-		return // a whole event is invalid here, or not checked in full
+	if json.NewDecoder(bytes.NewReader(payload)).Decode(new(json.RawMessage)) != nil {
+		return
 	}
-	whole := new(Tap)
-	want := whole.Observe(Event{Data: payload})
-	if want != KindFinish && want != KindError {
+	names := []string{"", "event: x\n", "event: error\n", "event:error\n", "event: error\nevent\n", "event:  error\n"}
+	event := func(field string) []byte {
+		return []byte(names[cut%uint(len(names))] + field + strings.ReplaceAll(string(payload), "\n", "\n"+field) + "\n\n")
+	}
+	raw := event("data:") // an oversize event does not leave out the space behind the colon
+	want, whole := hearWhole(t, event("data: "))
+	if want == KindEmpty || want == KindUsage {
 		want = KindContent
 	}
-	raw := slices.Concat([]byte("data:"), bytes.ReplaceAll(payload, []byte("\n"), []byte("\ndata:")), []byte("\n\n"))
 	at := cut % uint(len(raw))
 	kind, over := hearOversize(nil, raw[:at], raw[at:], nil)
 	switch {
 	case kind != want:
-		t.Fatalf("%q is %v, in an oversize event %v", payload, want, kind)
+		t.Fatalf("%q is %v, in an oversize event %v", raw, want, kind)
 	case over.ended != whole.ended:
-		t.Fatalf("%q: choices %b are finished, in an oversize event %b", payload, whole.ended, over.ended)
+		t.Fatalf("%q: choices %b are finished, in an oversize event %b", raw, whole.ended, over.ended)
 	case len(whole.Usage()) <= keepUsageBytes && !bytes.Equal(over.Usage(), whole.Usage()):
-		t.Fatalf("%q: usage %q, in an oversize event %q", payload, whole.Usage(), over.Usage())
+		t.Fatalf("%q: usage %q, in an oversize event %q", raw, whole.Usage(), over.Usage())
+	case shallow(payload) && (said(over) != said(whole) || over.ContentBytes() != whole.ContentBytes()):
+		t.Fatalf("%q: text %q, in an oversize event %q", raw, said(whole), said(over))
 	}
+}
+
+// shallow reports whether the payload nests no deeper than an oversize event can tell names from text.
+func shallow(payload []byte) bool {
+	return bytes.Count(payload, []byte("["))+bytes.Count(payload, []byte("{")) <= 64
 }
 
 // FuzzOversize hears a payload as one oversize event, and must hear the same however it is cut, and what it would hear
@@ -171,13 +200,18 @@ func FuzzOversize(f *testing.F) {
 	for _, index := range []string{"-1", "-0", "1.5", "1e0", "0.0", "null", "18446744073709551617"} {
 		f.Add([]byte(`{"choices":[{"index":`+index+`,"finish_reason":"stop"},{"finish_reason":"stop"}]}`), uint(24))
 	}
+	for _, content := range []string{`["x",{"type":"no","text":["y"]},"no"]`, `{"x":[],"input":{"text":"x"}}`, `null,"logprobs":{"content":"no"}`} {
+		f.Add([]byte(`{"choices":[{"message":{"content":`+content+`},"text":["x",[]]},"no",{"content":"no"}]}`), uint(60))
+	}
+	f.Add([]byte(`[{"choices":[{"text":"no"}]}]`), uint(13))
+	f.Add([]byte(`{"choices":[{"text":"x","finish_reason":"stop"}]}`+"\n{"), uint(30))
 	f.Add([]byte("{\"choices\":[null,{\"index\":1,\n\"finish_reason\":null,\r\n\"x\":\"\"}],\"error\":0.0,\"prompt_filter_results\":[{\"finish_reason\":\"stop\"}]}"), uint(9))
 	f.Fuzz(func(t *testing.T, raw []byte, cut uint) {
 		at := min(int(cut%(1<<16)), len(raw))
 		kind, tap := hearOversize(nil, raw, nil)
 		kind2, tap2 := hearOversize(raw[:at], raw[at:], nil)
-		if kind != kind2 || tap.ended != tap2.ended || !bytes.Equal(tap.Usage(), tap2.Usage()) {
-			t.Fatalf("%q cut at %d: %v %s %v, whole: %v %s %v", raw, at, kind2, tap2.Usage(), tap2.ended, kind, tap.Usage(), tap.ended)
+		if kind != kind2 || said(tap) != said(tap2) || tap.ended != tap2.ended || !bytes.Equal(tap.Usage(), tap2.Usage()) {
+			t.Fatalf("%q cut at %d: %v %s %v %q, whole: %v %s %v %q", raw, at, kind2, tap2.Usage(), tap2.ended, said(tap2), kind, tap.Usage(), tap.ended, said(tap))
 		}
 		likeWhole(t, raw, cut)
 	})

@@ -271,6 +271,7 @@ func (g jsonGen) text() string {
 		return g.str()
 	}
 	return g.pick("text", "null", "[]", "[null]", g.trap(), "["+g.str()+"]", `[{"type":"text","text":`+g.str()+`}]`,
+		"["+g.str()+`,{"text":[`+g.str()+`,{"x":[]},`+g.str()+`],"y":`+g.str()+"},"+g.str()+"]", `{"text":{"z":[],"input":[[`+g.str()+`]]}}`,
 		`[{"index":0,"function":{"name":`+g.str()+`,"arguments":`+g.str()+`}},null]`,
 		`[{"type":"image_url","image_url":{"url":`+g.str()+`}}]`, `{"id":"a","data":`+g.str()+`,"transcript":`+g.str()+`}`)
 }
@@ -278,13 +279,14 @@ func (g jsonGen) text() string {
 func (g jsonGen) choice() string {
 	delta := g.some(g.member("content", g.text()), g.member("role", `"assistant"`), g.member("reasoning_content", g.text()),
 		g.member("reasoning", g.text()), g.member("refusal", g.text()), g.member("tool_calls", g.text()), g.member("audio", g.text()),
+		g.member("function_call", g.text()), g.member("images", g.text()), g.member("text", g.text()),
 		g.member("other", g.trap()))
 	return g.object(g.some(
 		g.member("index", g.pick("index", "0", "0", "1", "2", "127", "128", "-1", "-0", "null", `"0"`, "1.5", "1e0", "0.0",
 			"-0.0", "18446744073709551617")),
 		g.member(g.pick("delta", "delta", "delta", "message"), g.object(delta...)),
 		g.member("finish_reason", g.pick("reason", "null", "null", `""`, `"stop"`, `"length"`, "[]")),
-		g.member("logprobs", g.trap()))...)
+		g.member(g.pick("choice's own", "text", "content"), g.text()), g.member("logprobs", g.trap()))...)
 }
 
 func (g jsonGen) chunk() string {
@@ -326,6 +328,9 @@ func TestTapAgreesWithDecoder(t *testing.T) {
 
 func TestOversizeAgreesWithWhole(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		likeWhole(t, []byte(jsonGen{rt}.chunk()), rapid.Uint().Draw(rt, "cut"))
+		g := jsonGen{rt}
+		behind := g.pick("behind", "", "", "", "", "\n", "x", "{}", "]", g.str())
+		payload := g.pick("payload", g.chunk(), g.chunk(), g.chunk(), "["+g.chunk()+"]", g.str(), "null")
+		likeWhole(t, []byte(payload+behind), rapid.Uint().Draw(rt, "cut"))
 	})
 }

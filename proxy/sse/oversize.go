@@ -1,34 +1,43 @@
 package sse
 
-import (
-	"bytes"
-	"strings"
-)
+import "bytes"
 
 // An oversize reads the payload of an event that is never in memory whole: it can stop at any byte and go on with the
 // next fragment. It looks for what decides whether an answer is complete and what it cost: finish reasons, usage, error,
-// and the text of the choices, by the names that a model's words stand under. Media is let pass. Choices, usage and
-// errors are read as a chunk reads them: how long an event is must not change which answers are finished.
+// and the text of the choices. All of it is read as a chunk reads it: how long an event is must change neither which
+// answers are finished nor how much they said.
+//
+// It knows less of an event than a chunk does: it counts brackets and does not check what stands between them, it may
+// take names for text where a text member nests deeper than 64 brackets, and [DONE] is a broken payload to it.
 type oversize struct {
-	field    int  // how much of dataField the current line began with, all of it in front of a value; -1: another field's line
-	depth    int  // open brackets
-	begun    bool // the payload's first bracket was seen
+	line     spelling // the current line up to the payload's part of it, or as much of a line that has none as matters
+	inData   bool     // the current line is of the payload
+	hasData  bool     // a line of the field data was seen
+	alarm    bool     // the event is named error
+	depth    int      // open brackets
+	braces   uint64   // which of the innermost open brackets are braces: 1, the innermost last
+	begun    bool     // the payload's first bracket was seen
+	broken   bool     // the payload is no object, or something stands behind it
 	inString bool
-	escape   bool // the next byte of the string is escaped
-	key      [len("reasoning_content") + 1]byte
-	length   int    // of the current or last string, number or literal; key holds as much of it as fits
-	part     member // the top-level member around the current position
-	next     member // the member whose value comes next
-	due      bool   // an element of the choices may come next
-	position int    // elements of the choices so far
-	index    int    // of the current choice, -1 when what it has is none
-	finished bool   // the current choice has a finish_reason
+	escape   bool     // the next byte of the string is escaped
+	naming   bool     // a string that begins here is a name
+	key      spelling // the current or last string, number or literal
+	part     member   // the top-level member around the current position
+	next     member   // the member whose value comes next
+	due      bool     // an element of the choices may come next
+	position int      // elements of the choices so far
+	index    int      // of the current choice, -1 when what it has is none
+	finished bool     // the current choice has a finish_reason
 	ended    bitset
 	failed   bool
 	capture  bool // the current position is inside the usage object
 	usage    []byte
-	inText   bool   // the current string is text of a choice
-	reasoned member // reasoningMember or oldReasoningMember, whichever the current choice had first: they are the same text
+	inDelta  bool    // what was opened last at the depth of a delta is one
+	saying   bool    // the last name in the choice or its delta is one that text stands under
+	meaning  meaning // of the strings there, by the last name before them
+	thinking bool    // the last name in the delta is one of the reasoning
+	thought  bool    // the delta had reasoning: what stands under its other name is the same text
+	inText   bool    // the current string is text of a choice
 	sink     TextSink
 	textSize int64 // bytes that went to the sink
 }
@@ -43,9 +52,7 @@ const (
 	errorMember
 	indexMember
 	finishMember
-	textMember
-	reasoningMember
-	oldReasoningMember
+	deltaMember
 )
 
 // How deep a payload's brackets are at the names that matter.
@@ -53,10 +60,8 @@ const (
 	topDepth    = 1
 	listDepth   = 2
 	choiceDepth = 3
+	deltaDepth  = 4
 )
-
-// dataField begins the lines that the payload stands in.
-const dataField = "data:"
 
 func (t *Tap) observeFragment(e Event) Kind {
 	t.over = true
@@ -70,8 +75,21 @@ func (t *Tap) observeFragment(e Event) Kind {
 	if e.Fragment != FragmentLast {
 		return KindContent
 	}
+	if !o.hasData {
+		return KindComment
+	}
+	kind := t.endOversize()
+	if o.alarm {
+		return KindError
+	}
+	return kind
+}
+
+// endOversize believes what the payload said, now that it has come to its end.
+func (t *Tap) endOversize() Kind {
+	o := &t.scan
 	switch {
-	case !o.begun || o.depth != 0 || o.inString:
+	case !o.begun || o.broken || o.depth != 0 || o.inString:
 		return KindInvalid
 	case valid(o.usage):
 		t.keepUsage(o.usage)
@@ -97,7 +115,7 @@ func (o *oversize) feed(raw []byte) {
 			if said {
 				o.say(raw[:n])
 			}
-		case o.field < len(dataField) && !endsLine(raw[0]):
+		case (!o.inData || o.broken) && !endsLine(raw[0]):
 			o.lineHead(raw[0])
 			raw = raw[1:]
 			continue
@@ -108,18 +126,6 @@ func (o *oversize) feed(raw []byte) {
 			o.take(raw[:n])
 		}
 		raw = raw[n:]
-	}
-}
-
-func endsLine(b byte) bool { return b == '\n' || b == '\r' }
-
-// lineHead takes a byte in front of the payload's part of a line, or of a line that has none.
-func (o *oversize) lineHead(b byte) {
-	switch {
-	case o.field >= 0 && b == dataField[o.field]:
-		o.field++
-	case o.field != 0 || strings.IndexByte(byteOrderMark, b) < 0:
-		o.field = -1
 	}
 }
 
@@ -139,6 +145,7 @@ func (o *oversize) say(b []byte) {
 		o.inText = false
 		b = b[:len(b)-1]
 	}
+	o.thought = o.thought || o.thinking && len(b) > 0
 	o.textSize += int64(len(b))
 	if o.sink != nil && len(b) > 0 {
 		o.sink.AddJSON(b)
@@ -155,31 +162,25 @@ func (o *oversize) inside(raw []byte) int {
 	switch {
 	case n < 0:
 		n = min(len(raw), 64)
-		o.spell(raw[:n])
+		o.key.add(raw[:n])
 		return n
 	case raw[n] == '\\':
 		o.escape = true
-		o.spell(raw[:n+1]) // the backslash keeps an escaped name from being taken for a plain one
+		o.key.add(raw[:n+1]) // the backslash keeps an escaped name from being taken for a plain one
 	default:
 		o.inString = false
-		o.spell(raw[:n])
+		o.key.add(raw[:n])
 		o.stringValue()
 	}
 	return n + 1
 }
 
-func (o *oversize) spell(s []byte) {
-	if o.length < len(o.key) {
-		copy(o.key[o.length:], s)
-	}
-	o.length += len(s)
-}
-
-// spelled returns the last string, number or literal. A longer one than any that matters is cut, and equals none of them.
-func (o *oversize) spelled() []byte { return o.key[:min(o.length, len(o.key))] }
-
 // between takes a byte outside all strings.
 func (o *oversize) between(b byte) {
+	if b > ' ' && o.depth == 0 && (o.begun || b != '{') {
+		o.broken = true
+		return
+	}
 	if o.due && b > ' ' {
 		o.due = false
 		if b != ']' {
@@ -188,14 +189,15 @@ func (o *oversize) between(b byte) {
 	}
 	switch b {
 	case '"':
-		o.inString = o.begun
-		o.length = 0
-		o.beginText()
+		o.inString = true
+		o.key.length = 0
+		o.inText = o.saying && o.meaning == isText && !o.naming
 	case ':':
 		o.name()
 	case ',':
 		o.endScalar()
 		o.next = otherMember
+		o.naming = o.braces&1 == 1
 		o.due = o.depth == listDepth && o.part == choicesMember
 	case '{', '[':
 		o.open(b)
@@ -204,7 +206,7 @@ func (o *oversize) between(b byte) {
 		o.close()
 	case '\n', '\r':
 		o.endScalar()
-		o.field = 0
+		o.endLine()
 	default:
 		o.scalar(b)
 	}
@@ -212,49 +214,47 @@ func (o *oversize) between(b byte) {
 
 // name makes the string before a colon the name of what comes next. Of two members of one name, the last one counts.
 func (o *oversize) name() {
-	key := string(o.spelled())
-	o.length = 0
+	key := o.key.text()
+	o.key.length = 0
+	o.naming = false
 	switch {
 	case o.depth == topDepth:
 		o.part = topMember(key)
 		o.next = o.part
-	case o.depth == choiceDepth && o.part == choicesMember && key == "index":
+	case o.part != choicesMember:
+	case o.depth == choiceDepth:
+		o.choiceName(key)
+	case o.depth == deltaDepth && o.inDelta:
+		o.deltaName(key)
+	default:
+		o.meaning = meaningOf(key)
+	}
+}
+
+func (o *oversize) choiceName(key []byte) {
+	o.saying, o.meaning = string(key) == "text", isText
+	switch string(key) {
+	case "index":
 		o.next, o.index = indexMember, -1
-	case o.depth == choiceDepth && o.part == choicesMember && key == "finish_reason":
+	case "finish_reason":
 		o.next, o.finished = finishMember, false
-	case o.depth >= choiceDepth && o.part == choicesMember:
-		o.next = textMemberOf(key)
+	case "delta", "message":
+		o.next = deltaMember
 	}
 }
 
-// textMemberOf knows the names that a model's words stand under, in a choice, in its delta and in the parts of that.
-func textMemberOf(key string) member {
-	switch key {
-	case "content", "text", "thinking", "refusal", "name", "arguments", "input", "transcript":
-		return textMember
-	case "reasoning_content":
-		return reasoningMember
-	case "reasoning":
-		return oldReasoningMember
-	}
-	return otherMember
-}
-
-// beginText notes whether the string that begins is text. Of reasoning that comes under both of its names, one counts.
-func (o *oversize) beginText() {
-	switch o.next {
-	case textMember:
-		o.inText = true
-	case reasoningMember, oldReasoningMember:
-		if o.reasoned == otherMember {
-			o.reasoned = o.next
-		}
-		o.inText = o.reasoned == o.next
+func (o *oversize) deltaName(key []byte) {
+	o.saying, o.thinking, o.meaning = false, false, isText
+	switch string(key) {
+	case "content", "refusal", "tool_calls", "function_call", "audio", "images":
+		o.saying = true
+	case "reasoning_content", "reasoning":
+		o.saying, o.thinking = !o.thought, true
 	}
 }
 
-func topMember(key string) member {
-	switch key {
+func topMember(key []byte) member {
+	switch string(key) {
 	case "choices":
 		return choicesMember
 	case "usage":
@@ -266,7 +266,7 @@ func topMember(key string) member {
 }
 
 func (o *oversize) stringValue() {
-	if o.length > 0 {
+	if o.key.length > 0 {
 		o.finished = o.finished || o.next == finishMember
 		o.failed = o.failed || o.next == errorMember
 	}
@@ -276,6 +276,11 @@ func (o *oversize) stringValue() {
 func (o *oversize) open(b byte) {
 	o.begun = true
 	o.depth++
+	o.naming = b == '{'
+	o.braces <<= 1
+	if o.naming {
+		o.braces |= 1
+	}
 	o.failed = o.failed || o.next == errorMember
 	switch {
 	case o.next == usageMember && b == '{':
@@ -286,17 +291,22 @@ func (o *oversize) open(b byte) {
 	case o.next == choicesMember:
 		o.part = otherMember
 	case o.depth == choiceDepth && o.part == choicesMember:
-		o.index, o.finished, o.reasoned = o.position-1, false, otherMember
+		o.index, o.finished = o.position-1, false
+	case o.depth == deltaDepth:
+		o.inDelta, o.thought = o.next == deltaMember, false
 	}
 	o.next = otherMember
 }
 
 func (o *oversize) close() {
-	if o.depth == choiceDepth && o.part == choicesMember && o.finished {
-		o.ended.add(o.index)
-		o.finished = false
+	if o.depth == choiceDepth && o.part == choicesMember {
+		if o.finished {
+			o.ended.add(o.index)
+		}
+		o.finished, o.saying = false, false
 	}
 	o.depth--
+	o.braces >>= 1
 	if o.depth == topDepth {
 		o.capture = false
 	}
@@ -309,20 +319,20 @@ func (o *oversize) scalar(b byte) {
 	case b <= ' ':
 		o.endScalar()
 	case o.next == indexMember || o.next == errorMember:
-		o.spell([]byte{b})
+		o.key.add([]byte{b})
 	}
 }
 
 // endScalar takes what ends a number or literal, if one has begun.
 func (o *oversize) endScalar() {
-	if o.length == 0 {
+	if o.key.length == 0 {
 		return
 	}
 	switch o.next {
 	case indexMember:
-		o.index = number(o.spelled())
+		o.index = number(o.key.text())
 	case errorMember:
-		o.failed = o.failed || truthyScalar(o.spelled())
+		o.failed = o.failed || truthyScalar(o.key.text())
 	default:
 		return
 	}

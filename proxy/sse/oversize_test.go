@@ -180,8 +180,8 @@ func TestOversizeOutcome(t *testing.T) {
 func TestOversizeText(t *testing.T) {
 	f := func(payload, want string) {
 		t.Helper()
-		small := listen(t, NewFramer(0), "data: "+payload+"\n\n")
-		large := listen(t, NewFramer(0), "data: "+pad(payload)+"\n\n")
+		small := listen(t, NewFramer(0), "data: "+strings.ReplaceAll(payload, "\n", "\ndata: ")+"\n\n")
+		large := listen(t, NewFramer(0), "data: "+strings.ReplaceAll(pad(payload), "\n", "\ndata: ")+"\n\n")
 		if small.Over || !large.Over {
 			t.Fatalf("%s: oversize %t and %t", payload, small.Over, large.Over)
 		}
@@ -196,6 +196,25 @@ func TestOversizeText(t *testing.T) {
 	f(`{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"call_1","type":"function","function":{"name":"look","arguments":"{\"up\":1}"}}]}}]}`, `look{\"up\":1}`)
 	f(`{"choices":[{"delta":{"content":null,"images":[{"image_url":{"url":"data:image/png;base64,AAAA"}}],"audio":{"data":"BBBB","transcript":"words"}}}]}`, "words")
 	f(`{"choices":[{"delta":{"reasoning_contents":"no","content":"yes"}}]}`, "yes")
+
+	// Strings directly in an array go by the last name before it.
+	f(`{"choices":[{"delta":{"content":["a","b"]}}]}`, "ab")
+	f(`{"choices":[{"text":["a",["b",{"type":"no"},"no"]]}]}`, "ab")
+	f(`{"choices":[{"delta":{"content":[{"text":["a",{"id":["no"],"input":["b",["c"]]}],"x":{}},"no"]}}]}`, "abc")
+	f(`{"choices":[{"delta":{"content":[{"type":"text","text":"a"},{"content":"no"}],"tool_calls":["b"],"function_call":{"name":"c","arguments":{"city":"no"}}}}]}`, "abc")
+	f(`{"choices":[{"delta":{"content":{"a":{"b":[],"text":"a"},"text":{"input":"b"},"transcript":"c"}}}]}`, "abc")
+	f(`{"choices":[{"delta":{"images":["a"],"audio":"b","refusal":["c"]}},"no",["no"]],"x":"no"}`, "abc")
+	f("{\"choices\":[{\"delta\":{\"content\"\n:\n[\n\"a\"\n,\n\"b\"\n]\n}}]}", "ab")
+
+	// Only a choice and its delta speak, not what else they hold.
+	f(`{"choices":[{"logprobs":{"content":[{"token":"no","text":"no"}],"refusal":"no"},"content":"no","name":"no","delta":{"x":{"content":"no"},"text":"no","arguments":"no"}}]}`, "")
+	f(`{"choices":[{"delta":[{"content":"no"}],"message":{"content":"a"},"x":{"content":"no"}},[{"text":"no"}],{"0":{"delta":{"content":"no"}}}]}`, "a")
+	f(`{"choices":{"delta":{"content":"no"},"text":"no"},"x":[{"text":"no","delta":{"content":"no"}}]}`, "")
+
+	// Of reasoning under two names the first one with text counts, and once.
+	f(`{"choices":[{"delta":{"reasoning":"","reasoning_content":"a","reasoning":"no","reasoning_content":"no"}}]}`, "a")
+	f(`{"choices":[{"delta":{"reasoning":null,"reasoning_content":["a",{"text":"b"}],"reasoning":["no"]},"message":{"reasoning":"c"}}]}`, "abc")
+	f(`{"choices":[{"delta":{"reasoning_content":{"x":"no"},"content":"a","reasoning":"b","refusal":"c"}}]}`, "abc")
 	f(`{"id":"x","content":"no","choices":[{"delta":{"role":"assistant","content":""},"logprobs":null}],"usage":{"text":"no"},"error":null,"text":"no"}`, "")
 }
 
@@ -299,6 +318,78 @@ func TestOversizeLines(t *testing.T) {
 	f("\xef\xbb\xbfdata: {\"x\":\"BIG\",\"choices\":[{\"finish_reason\":\"stop\"}]}")
 	f(": {\"\nevent: {[\rid: \"\r\ndata: {\"x\":\"BIG\",\"choices\":[{\"finish_reason\":\"stop\"}]}\n: }]\nevent: x")
 	f("data: {\"x\":\"BIG\",\"choices\":[{\n: ,\"index\":1,\ndatas: \"index\":1,\n data: \"index\":1,\nDATA: \"index\":1,\ndata: \"finish_reason\":\"stop\"}]}")
+}
+
+// TestOversizeNames: what an event is called counts, wherever its name stands, and the last one of several.
+func TestOversizeNames(t *testing.T) {
+	f := func(stream, want string) {
+		t.Helper()
+		payload := strings.ReplaceAll(stream, "PAYLOAD", `data: {"choices":[{"finish_reason":"stop"}],"usage":{"total_tokens":7}}`)
+		for _, whole := range []string{payload, strings.Replace(payload, "data: {", `data: {"x":"`+strings.Repeat("x", maxWhole)+`",`, 1)} {
+			h := listen(t, NewFramer(0), whole+"\n\n")
+			kind, _, _ := strings.Cut(strings.TrimPrefix(h.Events[0], "oversize "), " ")
+			if kind != want || !h.Finished[0] || h.Usage != `{"total_tokens":7}` {
+				t.Errorf("%q, oversize %t: %s, want %s; finished %t, usage %s", stream, h.Over, kind, want, h.Finished[0], h.Usage)
+			}
+			random := rand.New(rand.NewPCG(1, 2))
+			for range 5 {
+				cuts := randomCuts(random, len(whole), 200)
+				same(t, h, listen(t, NewFramer(0), whole+"\n\n", cuts...), stream, cuts...)
+			}
+		}
+	}
+	f("event: error\nPAYLOAD", "error")
+	f("event:error\rPAYLOAD", "error")
+	f("PAYLOAD\r\nevent: error\r\nid: 7", "error")
+	f("event: x\nPAYLOAD\nevent: error", "error")
+	f("event: error\nPAYLOAD\nevent: x", "finish")
+	f("event: error\nPAYLOAD\nevent", "finish")
+	f("event: error\nPAYLOAD\nevent:", "finish")
+	f("event: errors\nPAYLOAD", "finish")
+	f("event: error \nPAYLOAD", "finish")
+	f("event:  error\nPAYLOAD", "finish")
+	f("event: error, or none at all\nPAYLOAD", "finish")
+	f("events: error\nid: error\n: event: error\nPAYLOAD\nEvent: error\n event: error", "finish")
+}
+
+// TestOversizePayloads: a payload is one object, or invalid. Without any there is nothing but a comment.
+func TestOversizePayloads(t *testing.T) {
+	f := func(stream, want, text string) {
+		t.Helper()
+		for _, big := range []string{"x", strings.Repeat("x", maxWhole)} {
+			h := listen(t, NewFramer(0), strings.ReplaceAll(stream, "BIG", big)+"\n\n")
+			if len(h.Events) == 0 {
+				h.Events = []string{"comment"} // a whole one is not noted
+			}
+			kind, _, _ := strings.Cut(strings.TrimPrefix(h.Events[0], "oversize "), " ")
+			if kind != want || h.Text != text || h.Finished[0] != (want == "finish") || h.Over != (len(big) > 1) {
+				t.Errorf("%q, oversize %t: %s, %q, finished %t; want %s, %q", stream, h.Over, kind, h.Text, h.Finished[0], want, text)
+			}
+		}
+	}
+	const object = `{"x":"BIG","choices":[{"delta":{"content":"a"},"finish_reason":"stop"}]}`
+	f("data: "+object, "finish", "a")
+	f("data:\ndata: \t\ndata:\x01 "+object+" \ndata\ndata: \ndata:", "finish", "a")
+	f("data: ["+object+"]", "invalid", "")
+	f("data: []"+object, "invalid", "")
+	f("data: x"+object, "invalid", "")
+	f("data: ,"+object, "invalid", "")
+	f("data: \"x\""+object, "invalid", "")
+	f("data: }"+object, "invalid", "")
+	f("data: "+object+"x", "invalid", "a")
+	f("data: "+object+"}", "invalid", "a")
+	f("data: "+object+"{}", "invalid", "a")
+	f("data: "+object+"\"", "invalid", "a")
+	f("data: "+object+"\ndata: "+object, "invalid", "a")
+	f("data: "+object+"\n:}\nid:}", "finish", "a")
+	f("data: \"BIG\"", "invalid", "")
+	f("data: 7BIG", "invalid", "")
+	f("data:\n:BIG", "invalid", "")
+	f("data\n:BIG", "invalid", "")
+	f(":BIG", "comment", "")
+	f("datas: {}\nevent: error\n:BIG", "comment", "")
+	f("data: ["+object+"]\nevent: error", "error", "")
+	f("event: error\ndata: "+object+"x\ndata: event: x", "error", "a")
 }
 
 func TestOversizeUsageOverSeveralDataLines(t *testing.T) {
