@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 )
 
 // broken deals with an entry of segment i that cannot be read, and says where reading
@@ -116,33 +117,64 @@ func (w *walk) begun(i int) error {
 	return nil
 }
 
-// adopt makes those segments count that stand between segment i and the next one that
-// counts and whose headers cannot be read: each from its first entry on that is not
-// below sequence, nor at end or above. The last goes first: where two hold the same, the
-// later one counts, and the earlier one ends where that begins.
-// It is only done where something is missing: an unreadable header may as well belong to
-// a segment that was never synced, and whose entries all are elsewhere.
+// adopt makes those segments behind segment i count whose headers cannot be read: each from
+// its first entry on that is not below sequence, nor at end or above. It may stand behind
+// others that count, for it may have been written in their place. The last goes first:
+// where two hold the same, the later one counts, and the earlier one ends where that begins.
+// It is only done where something is missing, or may be: an unreadable header may as well
+// belong to a segment that was never synced, and whose entries all are elsewhere.
 func (w *walk) adopt(i int, sequence, end uint64) error {
-	next := i + 1
-	for next < len(w.segments) && !w.segments[next].effective() {
-		next++
-	}
-	for j := next - 1; j > i; j-- {
+	for j := len(w.segments) - 1; j > i; j-- {
 		s := &w.segments[j]
-		if s.Base != 0 || s.State != SegmentDamaged {
-			continue
+		if s.Base == 0 && s.State == SegmentDamaged {
+			at, f, ok, err := w.seek(s.Path, headerSize, sequence, func(f frame) bool { return f.Sequence < end })
+			if err != nil {
+				return err
+			}
+			if ok {
+				s.Base, s.begin = f.Sequence, at
+			}
 		}
-		at, f, ok, err := w.seek(s.Path, headerSize, sequence, func(f frame) bool { return f.Sequence < end })
-		if err != nil {
-			return err
-		}
-		if ok {
-			s.Base, s.begin = f.Sequence, at
-			end = f.Sequence // what it holds from there on counts in no earlier one
+		if s.Base != 0 {
+			end = min(end, s.Base) // what it holds from there on counts in no earlier one
 		}
 	}
 	chain(w.segments)
 	return nil
+}
+
+// adoptSpoiled adopts where a header is something else than one. A header lies within one
+// sector of the disk: it is there or it is not, so that segment was begun, and was damaged
+// later. It may hold the newest entries, of which no other one says that they were safe.
+func (w *walk) adoptSpoiled() error {
+	counts := false
+	end := uint64(forever)
+	for j := len(w.segments) - 1; j >= 0; j-- {
+		s := &w.segments[j]
+		base := s.Base
+		if s.spoiled && s.Base == 0 {
+			_, f, ok, err := w.seek(s.Path, headerSize, 1, func(f frame) bool { return f.Sequence < end })
+			if err != nil {
+				return err
+			}
+			if ok {
+				base, counts = f.Sequence, true
+			}
+		}
+		if base != 0 {
+			end = min(end, base)
+		}
+	}
+	if !counts {
+		return nil
+	}
+	if err := w.begun(-1); err != nil { // a Tollgate that runs may have been about to write it
+		return err
+	}
+	if !slices.ContainsFunc(w.segments, func(s Segment) bool { return s.spoiled && s.Base == 0 }) {
+		return nil
+	}
+	return w.adopt(-1, 1, forever)
 }
 
 // seek finds an entry in a segment.

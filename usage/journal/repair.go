@@ -51,7 +51,8 @@ type fix struct {
 
 // plan works out what is to be done. The last segment comes first: an earlier damage is
 // known as one by what later segments say, and must still be known when only a
-// part of the plan was carried out.
+// part of the plan was carried out. For the same reason those come after all others that
+// say by what stands where their headers were that there is damage at all.
 func plan(dir string) (Report, []fix, error) {
 	r, err := Verify(dir)
 	if err != nil {
@@ -69,6 +70,15 @@ func plan(dir string) (Report, []fix, error) {
 			fixes = append(fixes, f)
 		}
 	}
+	slices.SortStableFunc(fixes, func(a, b fix) int {
+		switch {
+		case a.segment.spoiled == b.segment.spoiled:
+			return 0
+		case b.segment.spoiled:
+			return -1
+		}
+		return 1
+	})
 	return r, fixes, nil
 }
 

@@ -3,6 +3,7 @@ package journal
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -236,17 +237,50 @@ func TestRepairOfEachDamage(t *testing.T) {
 	}
 }
 
+// No later entry says that those of the newest segment were safe; what stands where its header was does.
+func TestRepairOfTheNewestHeader(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, piece{1, 1, entries(1, 5, 0)}, piece{2, 6, entries(6, 7, 6)})
+	change(t, segmentPath(dir, 2), func(raw []byte) []byte { raw[9] ^= 1; return raw })
+	_, _, _, err := read(t, dir)
+	if want := "0000000000000002.segment"; !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), want) {
+		t.Errorf("before the repair: %v, want that %s is damaged", err, want)
+	}
+	repaired(t, dir, 1, 7)
+}
+
+// What segment 3 holds was written in the place of segment 2, and behind what segment 1 has lost.
+func TestRepairOfAHeaderBehindOneThatCounts(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, piece{1, 1, entries(1, 5, 2)}, piece{2, 9, entries(9, 9, 4)}, piece{3, 6, entries(6, 9, 4)}, piece{4, 10, entries(10, 11, 0)})
+	change(t, segmentPath(dir, 3), func(raw []byte) []byte { clear(raw[:3]); return raw })
+	repaired(t, dir, 1, 11)
+	dir = t.TempDir()
+	write(t, dir, piece{1, 1, entries(1, 5, 2)}, piece{2, 9, entries(9, 9, 4)}, piece{3, 6, entries(6, 9, 4)}, piece{4, 10, entries(10, 11, 0)})
+	zero(t, segmentPath(dir, 3), 0, headerSize)
+	repaired(t, dir, 1, 11)
+}
+
 // Neither header can be read, and only the second entry of the first segment is before all of the other.
 func TestRepairOfTwoHeaders(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, piece{1, 5, slices.Concat(entries(7, 7, 0), entries(5, 5, 0))}, piece{2, 6, entries(6, 9, 0)})
 	zero(t, segmentPath(dir, 1), 0, headerSize)
 	change(t, segmentPath(dir, 2), func(raw []byte) []byte { return slices.Concat(bytes.Repeat([]byte("?"), headerSize), raw[headerSize:]) })
+	repaired(t, dir, 5, 9)
+}
+
+// repaired repairs a folder, and checks that it has just the entries from first to last.
+func repaired(t *testing.T, dir string, first, last uint64) {
+	t.Helper()
 	if _, err := Repair(dir); err != nil {
 		t.Fatal(err)
 	}
+	want := map[uint64]string{}
+	for _, s := range upTo(first, last) {
+		want[s] = fmt.Sprintf("entry %d", s)
+	}
 	got, _, _, err := read(t, dir)
-	want := map[uint64]string{5: "entry 5", 6: "entry 6", 7: "entry 7", 8: "entry 8", 9: "entry 9"}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("%v, (-want +got):\n%s", err, diff)
 	}

@@ -47,6 +47,7 @@ type Segment struct {
 	begin    int64  // where its first entry is
 	end      uint64 // the sequence from which on a later segment counts
 	headless bool   // there is something in it, and where its header should be there is none
+	spoiled  bool   // where its header was there is something else
 }
 
 // effective says that something of the segment counts.
@@ -162,7 +163,7 @@ func lookAt(path string, number uint64) (Segment, error) {
 	case err == nil && h.number == number:
 		s.Base = h.base
 	case err == nil || errors.Is(err, errHeader):
-		s.State = SegmentDamaged
+		s.State, s.spoiled = SegmentDamaged, true
 	case errors.Is(err, errBlank):
 		s.State, err = blankOrDamaged(file)
 		s.headless = s.State == SegmentDamaged

@@ -32,6 +32,9 @@ type walk struct {
 // run walks from the segment that holds from to the end of the journal. If no segment
 // goes back so far, it begins with the oldest.
 func (w *walk) run(from uint64) error {
+	if err := w.adoptSpoiled(); err != nil {
+		return err
+	}
 	start := w.start(from)
 	if start < 0 || from < w.segments[start].Base {
 		if err := w.leading(start); err != nil {
@@ -83,11 +86,9 @@ func (w *walk) leading(first int) error {
 	} else if proof, err := w.proof(-1, headerSize, 1); err != nil || !proof {
 		return err
 	}
-	// A header lies within one sector of the disk: it is there or it is not. One that is
-	// something else was damaged later.
-	var spoiled []*Segment
+	var spoiled []*Segment // in which nothing can be read
 	for i := range w.segments {
-		if s := &w.segments[i]; s.State == SegmentDamaged && !s.headless {
+		if s := &w.segments[i]; s.spoiled && s.Base == 0 {
 			spoiled = append(spoiled, s)
 		}
 	}
@@ -99,11 +100,7 @@ func (w *walk) leading(first int) error {
 		if s.Number >= oldest.Number || oldest.Base == 1 {
 			break
 		}
-		d := Damage{Path: s.Path, Sequence: oldest.Base - 1}
-		if s.Base != 0 {
-			d.resume = s.begin
-		}
-		if err := w.damaged(d); err != nil {
+		if err := w.damaged(Damage{Path: s.Path, Sequence: oldest.Base - 1}); err != nil {
 			return err
 		}
 	}
@@ -183,6 +180,9 @@ func (w *walk) cut(i, start int) error {
 		}
 		if j <= i || !s.effective() && s.State != SegmentDamaged {
 			continue
+		}
+		if s.State == SegmentDamaged {
+			s.Base = 0 // adopted for nothing: its file is left alone
 		}
 		s.State = SegmentAbandoned
 		extent, err := extentOf(s.Path)
