@@ -43,14 +43,23 @@ func (w *walk) missing(i int, at int64) (resume int64, err error) {
 	if w.expected >= s.end {
 		return at, nil
 	}
-	if err := w.adopt(i, w.expected, s.end); err != nil {
+	d := Damage{Path: s.Path, Offset: at, Sequence: w.expected}
+	goesOn := func() (f frame, ok bool, err error) {
+		d.resume, f, ok, err = w.seek(s.Path, at, w.expected, func(f frame) bool { return f.Sequence < s.end })
+		return f, ok, err
+	}
+	f, ok, err := goesOn()
+	if err != nil {
 		return 0, err
 	}
-	d := Damage{Path: s.Path, Offset: at, Sequence: w.expected}
-	var f frame
-	var ok bool
-	d.resume, f, ok, err = w.seek(s.Path, at, w.expected, func(f frame) bool { return f.Sequence < s.end })
-	if err != nil {
+	accept := w.hadHeader
+	if !ok && s.end == forever { // there is nothing that it could stand in the way of
+		accept = whatever
+	}
+	if err := w.adopt(i, span{w.expected, s.end}, accept); err != nil {
+		return 0, err
+	}
+	if f, ok, err = goesOn(); err != nil {
 		return 0, err
 	}
 	if ok && d.resume == at && f.Sequence == w.expected { // a disk that reads now this, now that
@@ -118,16 +127,22 @@ func (w *walk) begun(i int) error {
 }
 
 // adopt makes those segments behind segment i count whose headers cannot be read: each from
-// its first entry on that is not below sequence, nor at end or above. It may stand behind
-// others that count, for it may have been written in their place. The last goes first:
-// where two hold the same, the later one counts, and the earlier one ends where that begins.
+// its first entry on in a span. It may stand behind others that count, for it may have been
+// written in their place. The last goes first: where two hold the same, the later one counts,
+// and the earlier one ends where that begins.
 // It is only done where something is missing, or may be: an unreadable header may as well
-// belong to a segment that was never synced, and whose entries all are elsewhere.
-func (w *walk) adopt(i int, sequence, end uint64) error {
+// belong to a segment that was never synced, and whose entries all are elsewhere. Accept says
+// whether to believe a headless one behind which no header stands: those of a tail's copy are
+// written from the last to the first.
+func (w *walk) adopt(i int, in span, accept func(s *Segment, at int64, first uint64) (bool, error)) error {
+	synced := false
 	for j := len(w.segments) - 1; j > i; j-- {
 		s := &w.segments[j]
 		if s.Base == 0 && s.State == SegmentDamaged {
-			at, f, ok, err := w.seek(s.Path, headerSize, sequence, func(f frame) bool { return f.Sequence < end })
+			at, f, ok, err := w.seek(s.Path, headerSize, in.from, func(f frame) bool { return f.Sequence < in.end })
+			if ok && s.headless && !synced {
+				ok, err = accept(s, at, f.Sequence)
+			}
 			if err != nil {
 				return err
 			}
@@ -136,11 +151,25 @@ func (w *walk) adopt(i int, sequence, end uint64) error {
 			}
 		}
 		if s.Base != 0 {
-			end = min(end, s.Base) // what it holds from there on counts in no earlier one
+			synced = true
+			in.end = min(in.end, s.Base) // what it holds from there on counts in no earlier one
 		}
 	}
 	chain(w.segments)
 	return nil
+}
+
+// span is some sequences: those from from on, below end.
+type span struct{ from, end uint64 }
+
+// whatever believes in any segment.
+func whatever(*Segment, int64, uint64) (bool, error) { return true, nil }
+
+// hadHeader believes in a headless segment that says itself that its first entry was safe, as none says whose header never
+// came to the disk: such as that of a tail's copy when the power went. The copy has no more than its originals, perhaps less.
+func (w *walk) hadHeader(s *Segment, at int64, first uint64) (ok bool, err error) {
+	_, _, ok, err = w.seek(s.Path, at, first, func(f frame) bool { return f.durable >= first })
+	return ok, err
 }
 
 // adoptSpoiled adopts where a header is something else than one. A header lies within one
@@ -174,7 +203,11 @@ func (w *walk) adoptSpoiled() error {
 	if !slices.ContainsFunc(w.segments, func(s Segment) bool { return s.spoiled && s.Base == 0 }) {
 		return nil
 	}
-	return w.adopt(-1, 1, forever)
+	accept := whatever
+	if w.start(0) >= 0 { // there are others to believe
+		accept = w.hadHeader
+	}
+	return w.adopt(-1, span{1, forever}, accept)
 }
 
 // seek finds an entry in a segment.

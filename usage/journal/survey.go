@@ -162,7 +162,9 @@ func lookAt(path string, number uint64) (Segment, error) {
 	switch {
 	case err == nil && h.number == number:
 		s.Base = h.base
-	case err == nil || errors.Is(err, errHeader):
+	case err == nil:
+		s.State = SegmentDamaged // it is another one's file
+	case errors.Is(err, errHeader):
 		s.State, s.spoiled = SegmentDamaged, true
 	case errors.Is(err, errBlank):
 		s.State, err = blankOrDamaged(file)

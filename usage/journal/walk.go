@@ -80,22 +80,26 @@ func (w *walk) start(from uint64) int {
 // be read. Nothing says where the journal began, so they are known to be needed by what
 // is in them.
 func (w *walk) leading(first int) error {
-	limit := uint64(forever)
+	in, accept := span{1, forever}, whatever
 	if first >= 0 {
-		limit = w.segments[first].Base
+		in.end, accept = w.segments[first].Base, w.hadHeader
 	} else if proof, err := w.proof(-1, headerSize, 1); err != nil || !proof {
 		return err
 	}
 	var spoiled []*Segment // in which nothing can be read
 	for i := range w.segments {
-		if s := &w.segments[i]; s.spoiled && s.Base == 0 {
+		if s := &w.segments[i]; s.State == SegmentDamaged && !s.headless {
 			spoiled = append(spoiled, s)
 		}
 	}
-	if err := w.adopt(-1, 1, limit); err != nil {
+	if err := w.adopt(-1, in, accept); err != nil {
 		return err
 	}
-	oldest := &w.segments[w.start(0)]
+	start := w.start(0)
+	if start < 0 { // nobody has needed it any more since the folder was listed
+		return nil
+	}
+	oldest := &w.segments[start]
 	for _, s := range spoiled {
 		if s.Number >= oldest.Number || oldest.Base == 1 {
 			break
@@ -175,7 +179,7 @@ func (w *walk) keepUnproven(f frame) {
 func (w *walk) cut(i, start int) error {
 	for j := start; j < len(w.segments); j++ {
 		s := &w.segments[j]
-		if s.headless && s.Base == 0 {
+		if s.headless && (s.Base == 0 || j > i && s.State == SegmentDamaged) {
 			w.leftover = append(w.leftover, s.Path)
 		}
 		if j <= i || !s.effective() && s.State != SegmentDamaged {
