@@ -42,6 +42,7 @@ func newHistory(t *rapid.T) *history {
 	random := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1))
 	h := &history{t: t, random: random, spots: map[uint64]spot{}, written: map[uint64]map[string]bool{}, next: 1}
 	h.begin(1)
+	h.sync() // as Open does before it returns
 	return h
 }
 
