@@ -86,7 +86,7 @@ func (w *walk) leading(first int) error {
 	} else if proof, err := w.proof(-1, headerSize, 1); err != nil || !proof {
 		return err
 	}
-	var spoiled []*Segment // in which nothing can be read
+	var spoiled []*Segment // in which nothing can be read that counts
 	for i := range w.segments {
 		if s := &w.segments[i]; s.State == SegmentDamaged && !s.headless {
 			spoiled = append(spoiled, s)
